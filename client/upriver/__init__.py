@@ -1,0 +1,1 @@
+"""Upriver: ask the nearest agent; it asks upstream when it is unsure."""

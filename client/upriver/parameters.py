@@ -1,0 +1,77 @@
+"""Names and values that ride in Open Inference Protocol parameters and in gRPC metadata.
+
+All parameter names start with `upriver.`; the metadata keys of the envelope between agents start with `upriver-`.
+"""
+
+from enum import StrEnum
+
+SERVICE = "inference.GRPCInferenceService"
+PROTOCOL = 1
+"""Version of the agent-to-agent protocol (envelope and response facts)."""
+
+
+class Reason(StrEnum):
+    """Why a question's way ended where it did."""
+
+    CONFIDENT = "confident"
+    TOP = "top"
+    MODE = "mode"
+    MAX_TIER = "max_tier"
+    HOPS = "hops"
+    DEADLINE = "deadline"
+    BYTE_BUDGET = "byte_budget"
+    REGION = "region"
+    UPSTREAM_DOWN = "upstream_down"
+    BREAKER_OPEN = "breaker_open"
+    UPSTREAM_FULL = "upstream_full"
+
+
+DEGRADED_REASONS = frozenset(
+    {
+        Reason.HOPS,
+        Reason.DEADLINE,
+        Reason.BYTE_BUDGET,
+        Reason.UPSTREAM_DOWN,
+        Reason.BREAKER_OPEN,
+        Reason.UPSTREAM_FULL,
+    }
+)
+"""Reasons that mean: a higher tier should have been asked and could not be. The others are the caller's or the
+ladder's own choice."""
+
+
+class Mode(StrEnum):
+    """What the caller wants of the cascade."""
+
+    AUTO = "auto"
+    LOCAL = "local"
+    TOP = "top"
+
+
+# Request parameters (set by a client).
+MAX_TIER = "upriver.max_tier"
+MIN_CONFIDENCE = "upriver.min_confidence"
+MODE = "upriver.mode"
+REGION_ONLY = "upriver.region_only"
+LEARN = "upriver.learn"
+
+# Response parameters; TIER, CONFIDENCE and RESOLVED are row-wise output tensors too, when asked for by name.
+RESOLVED = "upriver.resolved"
+TIER = "upriver.tier"
+AGENT = "upriver.agent"
+CONFIDENCE = "upriver.confidence"
+PATH = "upriver.path"
+REASON = "upriver.reason"
+DEGRADED = "upriver.degraded"
+TICKET = "upriver.ticket"
+TRACE_ID = "upriver.trace_id"
+POLICY = "upriver.policy"
+LABELS = "upriver.labels"
+"""On a scores output: its columns' label names, comma-separated with `\\` before a comma or `\\` in a name."""
+
+# Envelope metadata (set by an agent that escalates).
+META_QUESTION = "upriver-question"
+META_TOUCH_POINT = "upriver-touch-point"
+META_VISITED = "upriver-visited"
+META_HOPS_LEFT = "upriver-hops-left"
+META_BYTE_BUDGET = "upriver-byte-budget"

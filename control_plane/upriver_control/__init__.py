@@ -1,0 +1,1 @@
+"""Upriver's control plane: registry, rollouts, fleet. It enters with the services that it serves."""
