@@ -66,6 +66,11 @@ DEGRADED = "upriver.degraded"
 TICKET = "upriver.ticket"
 TRACE_ID = "upriver.trace_id"
 POLICY = "upriver.policy"
+BYTES_UP = "upriver.bytes_up"
+"""Bytes of request messages that all hops sent up for this request; absent when none was escalated."""
+SERVED_NS = "upriver.served_ns"
+"""To an agent that escalated: nanoseconds that the upstream held the request. What the caller waited beyond is the
+network's and is what its reserve is learnt from."""
 LABELS = "upriver.labels"
 """On a scores output: its columns' label names, comma-separated with `\\` before a comma or `\\` in a name."""
 

@@ -1,0 +1,1 @@
+"""What answers a question, whatever transport brought it."""

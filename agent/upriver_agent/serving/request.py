@@ -1,0 +1,73 @@
+"""What the serving core takes and gives, free of any transport."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from upriver.tensors import Array, Tensor
+from upriver_agent.envelope import CallerOptions
+from upriver_agent.merge import RowFacts
+
+MetadataPairs = Sequence[tuple[str, str | bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class WantedOutput:
+    """An output that the caller asked for by name; `classification` > 0 asks for the k best labels instead."""
+
+    name: str
+    classification: int = 0
+
+
+@dataclass(slots=True)
+class InferRequest:
+    """One request: `inputs` are canonical tensors by name, rows first; not yet checked against the model."""
+
+    model: str
+    version: str
+    id: str
+    inputs: Mapping[str, Tensor]
+    options: CallerOptions
+    outputs: tuple[WantedOutput, ...] = ()
+
+
+@dataclass(slots=True)
+class InferAnswer:
+    """The answer to every row of a request.
+
+    `outputs` map names to arrays [rows, ...]; `rows` has the facts of each row in order; `labels` name the columns of
+    the output called `scores_output` (both empty for tasks without labels).
+    """
+
+    model: str
+    version: str
+    id: str
+    outputs: dict[str, Array]
+    rows: Sequence[RowFacts]
+    labels: tuple[str, ...] = ()
+    scores_output: str = ""
+    trace_id: str = ""
+    ticket: str = ""
+    bytes_up: int = 0
+    served_ns: int = 0
+    wanted: tuple[WantedOutput, ...] = field(default=())
+
+
+class Call(Protocol):
+    """What a transport knows of the call that brought a request."""
+
+    def metadata(self) -> MetadataPairs:
+        """The call's metadata, keys in lower case."""
+        ...
+
+    def time_left_s(self) -> float | None:
+        """Seconds until the caller's deadline; None when there is none."""
+        ...
+
+    def authenticated(self) -> bool:
+        """Whether the caller proved who it is (mutual TLS)."""
+        ...
+
+    def on_end(self, callback: Callable[[], None]) -> bool:
+        """Calls back once when the call ends, also by cancellation; False when it has ended already."""
+        ...

@@ -1,0 +1,1 @@
+"""How questions go up: channels to upstream agents."""

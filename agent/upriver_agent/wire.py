@@ -1,0 +1,218 @@
+"""Open Inference Protocol messages to and from the serving core's own types. Nothing else reads these messages."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from upriver import parameters as names
+from upriver.errors import InvalidInput
+from upriver.oip.v2 import inference_pb2 as pb
+from upriver.tensors import Array, Datatype, Tensor, datatype_of, decode_raw, decode_typed, encode_raw
+from upriver_agent.envelope import DEFAULT_OPTIONS, parse_options
+from upriver_agent.merge import RowFacts, least_certain
+from upriver_agent.serving.request import InferAnswer, InferRequest, WantedOutput
+
+ParameterValue = bool | int | float | str
+
+ROW_TENSORS: dict[str, tuple[str, str]] = {
+    names.TIER: (Datatype.BYTES, "tier"),
+    names.CONFIDENCE: (Datatype.FP64, "confidence"),
+    names.RESOLVED: (Datatype.BOOL, "resolved"),
+    names.AGENT: (Datatype.BYTES, "agent"),
+    names.PATH: (Datatype.BYTES, "path"),
+    names.REASON: (Datatype.BYTES, "reason"),
+    names.DEGRADED: (Datatype.BOOL, "degraded"),
+    names.POLICY: (Datatype.BYTES, "policy"),
+}
+"""Row-wise facts that can be asked for by name as extra outputs: data type and the field of RowFacts."""
+
+
+def read_parameters(parameters: Mapping[str, pb.InferParameter]) -> dict[str, ParameterValue]:
+    """Gives parameters as plain values; an unset one raises InvalidInput."""
+    values: dict[str, ParameterValue] = {}
+    for key, parameter in parameters.items():
+        which = parameter.WhichOneof("parameter_choice")
+        if which is None:
+            raise InvalidInput(f"parameter {key!r} has no value")
+        values[key] = getattr(parameter, which)
+    return values
+
+
+def read_request(message: pb.ModelInferRequest) -> InferRequest:
+    """Makes a request of a message; raises InvalidInput."""
+    options = parse_options(read_parameters(message.parameters)) if message.parameters else DEFAULT_OPTIONS
+    return InferRequest(
+        model=message.model_name,
+        version=message.model_version,
+        id=message.id,
+        inputs=_read_inputs(message.inputs, message.raw_input_contents),
+        options=options,
+        outputs=tuple(_read_wanted(output) for output in message.outputs) if message.outputs else (),
+    )
+
+
+def _read_inputs(
+    inputs: Sequence[pb.ModelInferRequest.InferInputTensor], raw: Sequence[bytes]
+) -> dict[str, Tensor]:
+    if raw and len(raw) != len(inputs):
+        raise InvalidInput(f"{len(inputs)} inputs but {len(raw)} raw_input_contents: raw is all or nothing")
+    tensors: dict[str, Tensor] = {}
+    for index, tensor in enumerate(inputs):
+        name = tensor.name
+        if name in tensors:
+            raise InvalidInput(f"input {name!r} appears twice")
+        if raw:
+            if tensor.HasField("contents"):
+                raise InvalidInput(f"input {name!r} has typed contents beside raw_input_contents: use one of them")
+            array = decode_raw(name, tensor.datatype, tensor.shape, raw[index])
+        else:
+            array = decode_typed(name, tensor.datatype, tensor.shape, tensor.contents)
+        tensors[name] = Tensor(name, tensor.datatype, array)
+    return tensors
+
+
+def _read_wanted(output: pb.ModelInferRequest.InferRequestedOutputTensor) -> WantedOutput:
+    if not output.parameters:
+        return WantedOutput(output.name)
+    value = read_parameters(output.parameters).get("classification", 0)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise InvalidInput(f"output {output.name!r}: classification={value!r}, expected a whole number of at least 0")
+    return WantedOutput(output.name, value)
+
+
+def write_request(
+    model: str, id_: str, inputs: Iterable[Tensor], parameters: Mapping[str, ParameterValue], row_facts: bool
+) -> pb.ModelInferRequest:
+    """Makes the message that asks an upstream; `row_facts` asks for the facts of every row."""
+    message = pb.ModelInferRequest(model_name=model, id=id_)
+    for tensor in inputs:
+        message.inputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.array.shape)
+        message.raw_input_contents.append(encode_raw(tensor.array, tensor.datatype))
+    for key, value in parameters.items():
+        set_parameter(message.parameters[key], value)
+    if row_facts:
+        for name in ROW_TENSORS:
+            message.outputs.add(name=name)
+    return message
+
+
+def set_parameter(parameter: pb.InferParameter, value: ParameterValue) -> None:
+    """Sets a parameter to a plain value."""
+    if isinstance(value, bool):
+        parameter.bool_param = value
+    elif isinstance(value, int):
+        parameter.int64_param = value
+    elif isinstance(value, float):
+        parameter.double_param = value
+    else:
+        parameter.string_param = value
+
+
+def join_labels(labels: Sequence[str]) -> str:
+    """Joins label names with commas; a comma or backslash in a name gets a backslash before it."""
+    return ",".join(label.replace("\\", "\\\\").replace(",", "\\,") for label in labels)
+
+
+def split_labels(joined: str) -> tuple[str, ...]:
+    """Undoes join_labels."""
+    labels: list[str] = []
+    current: list[str] = []
+    characters = iter(joined)
+    for character in characters:
+        if character == "\\":
+            current.append(next(characters, ""))
+        elif character == ",":
+            labels.append("".join(current))
+            current = []
+        else:
+            current.append(character)
+    labels.append("".join(current))
+    return tuple(labels) if joined else ()
+
+
+def write_answer(answer: InferAnswer) -> pb.ModelInferResponse:
+    """Makes the reply; every output is raw, as stock clients need."""
+    message = pb.ModelInferResponse(model_name=answer.model, model_version=answer.version, id=answer.id)
+    _write_facts(message, answer)
+    wanted = answer.wanted
+    if not wanted:
+        for name, array in answer.outputs.items():
+            _add_output(message, answer, name, array)
+        return message
+    plain = [want for want in wanted if want.name not in ROW_TENSORS]
+    if not plain:  # facts are extra: asking only for them asks for all outputs too
+        plain = [WantedOutput(name) for name in answer.outputs]
+    for want in plain:
+        if want.classification:
+            _add_classification(message, answer, want)
+        else:
+            _add_output(message, answer, want.name, _output(answer, want.name))
+    for want in wanted:
+        if want.name in ROW_TENSORS:
+            _add_row_fact(message, answer.rows, want.name)
+    return message
+
+
+def _output(answer: InferAnswer, name: str) -> Array:
+    found = answer.outputs.get(name)
+    if found is None:
+        known = ", ".join([*answer.outputs, *ROW_TENSORS])
+        raise InvalidInput(f"unknown output {name!r}; this model has: {known}")
+    return found
+
+
+def _add_output(message: pb.ModelInferResponse, answer: InferAnswer, name: str, array: Array) -> None:
+    datatype = datatype_of(array)
+    output = message.outputs.add(name=name, datatype=datatype, shape=array.shape)
+    message.raw_output_contents.append(encode_raw(array, datatype))
+    if name == answer.scores_output and answer.labels:
+        output.parameters[names.LABELS].string_param = join_labels(answer.labels)
+
+
+def _add_classification(message: pb.ModelInferResponse, answer: InferAnswer, want: WantedOutput) -> None:
+    scores = _output(answer, want.name)
+    if scores.ndim != 2:
+        shape = list(scores.shape)
+        raise InvalidInput(f"output {want.name!r} of shape {shape} can't be classified: expected [rows, classes]")
+    labels = answer.labels if want.name == answer.scores_output else ()
+    top = np.argsort(-scores, axis=1, kind="stable")[:, : want.classification]
+    texts = np.empty(top.shape, object)
+    for row, columns in enumerate(top.tolist()):
+        for rank, column in enumerate(columns):
+            text = f"{scores[row, column]:f}:{column}"
+            texts[row, rank] = (f"{text}:{labels[column]}" if column < len(labels) else text).encode()
+    message.outputs.add(name=want.name, datatype=Datatype.BYTES, shape=texts.shape)
+    message.raw_output_contents.append(encode_raw(texts, Datatype.BYTES))
+
+
+def _add_row_fact(message: pb.ModelInferResponse, rows: Sequence[RowFacts], name: str) -> None:
+    datatype, attribute = ROW_TENSORS[name]
+    values = [getattr(row, attribute) for row in rows]
+    if attribute == "path":
+        values = [",".join(path) for path in values]
+    array = np.empty(len(values), object) if datatype == Datatype.BYTES else np.array(values)
+    if datatype == Datatype.BYTES:
+        array[:] = [str(value) for value in values]
+    message.outputs.add(name=name, datatype=datatype, shape=[len(values)])
+    message.raw_output_contents.append(encode_raw(array, datatype))
+
+
+def _write_facts(message: pb.ModelInferResponse, answer: InferAnswer) -> None:
+    facts = answer.rows[0] if len(answer.rows) == 1 else least_certain(answer.rows)
+    parameters = message.parameters
+    parameters[names.RESOLVED].bool_param = facts.resolved
+    parameters[names.TIER].string_param = facts.tier
+    parameters[names.AGENT].string_param = facts.agent
+    parameters[names.CONFIDENCE].double_param = facts.confidence
+    parameters[names.PATH].string_param = ",".join(facts.path)
+    parameters[names.REASON].string_param = facts.reason
+    parameters[names.DEGRADED].bool_param = facts.degraded
+    parameters[names.POLICY].string_param = facts.policy
+    if answer.trace_id:
+        parameters[names.TRACE_ID].string_param = answer.trace_id
+    if answer.ticket:
+        parameters[names.TICKET].string_param = answer.ticket
+    if answer.bytes_up:
+        parameters[names.BYTES_UP].int64_param = answer.bytes_up
+    if answer.served_ns:
+        parameters[names.SERVED_NS].int64_param = answer.served_ns
