@@ -10,8 +10,9 @@ from enum import StrEnum
 from typing import Final
 
 from upriver.errors import ManifestError
+from upriver.scores import BOX_KINDS, CLASS_KINDS, ScoreKind
 from upriver.tensors import Datatype
-from upriver_agent.versions.document import Table, choices
+from upriver_agent.versions.toml_table import Table, choices
 
 FORMAT: Final = 1
 DEFAULT_MAX_PIXELS: Final = 16_777_216
@@ -65,24 +66,10 @@ class ScoresAre(StrEnum):
     LOGITS = "logits"
 
 
-class PolicyScore(StrEnum):
-    """What confidence is made of; the formulas are in `upriver.scores`."""
-
-    MAX_PROBABILITY = "max_probability"
-    MARGIN = "margin"
-    ENTROPY = "entropy"
-    ENERGY = "energy"
-    SCALAR = "scalar"
-    BOX_SHARE = "box_share"
-    BEST_BOX = "best_box"
-
-
-SCORES_OF: Final[dict[TaskKind, frozenset[PolicyScore]]] = {
-    TaskKind.CLASSIFY: frozenset(
-        {PolicyScore.MAX_PROBABILITY, PolicyScore.MARGIN, PolicyScore.ENTROPY, PolicyScore.ENERGY, PolicyScore.SCALAR}
-    ),
-    TaskKind.DETECT: frozenset({PolicyScore.BOX_SHARE, PolicyScore.BEST_BOX}),
-    TaskKind.SCALAR: frozenset({PolicyScore.SCALAR}),
+SCORES_OF: Final[dict[TaskKind, frozenset[ScoreKind]]] = {
+    TaskKind.CLASSIFY: CLASS_KINDS | {ScoreKind.SCALAR},
+    TaskKind.DETECT: BOX_KINDS,
+    TaskKind.SCALAR: frozenset({ScoreKind.SCALAR}),
 }
 
 
@@ -156,7 +143,7 @@ class Outputs:
 class PolicySpec:
     """When the version's own answer is good enough: iff its score ≥ `threshold`."""
 
-    score: PolicyScore
+    score: ScoreKind
     threshold: float
     temperature: float = 1.0
     box_threshold: float = 0.5
@@ -304,13 +291,13 @@ def _outputs(table: Table, kind: TaskKind) -> Outputs:
 
 
 def _policy(table: Table, kind: TaskKind, outputs: Outputs) -> PolicySpec:
-    score = table.choice("score", PolicyScore, default=PolicyScore.MAX_PROBABILITY, required=True)
+    score = table.choice("score", ScoreKind, default=ScoreKind.MAX_PROBABILITY, required=True)
     threshold = table.number("threshold", allow_infinite=True)
     temperature = table.number("temperature", 1.0)
     box_threshold = table.number("box_threshold", 0.5)
     if table.has("score") and score not in SCORES_OF[kind]:
         table.problem("score", score.value, f"{choices(SCORES_OF[kind])} for a task of kind {kind.value!r}")
-    if score is PolicyScore.SCALAR and kind is TaskKind.CLASSIFY and outputs.value is None:
+    if score is ScoreKind.SCALAR and kind is TaskKind.CLASSIFY and outputs.value is None:
         table.problem("score", score.value, "outputs.value naming the tensor that holds the score")
     if temperature <= 0.0:
         table.problem("temperature", temperature, "a number above 0")

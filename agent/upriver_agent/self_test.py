@@ -1,0 +1,154 @@
+"""The child process of `upriver_agent.versions.verify`: opens one model, runs a few rows, reports on standard output.
+
+Run as `python -m upriver_agent.self_test '<JSON of a Trial>'`. The report is one JSON object; native libraries write
+what they like to standard error. Limits on memory and processor time are set before anything is loaded.
+"""
+
+import json
+import math
+import os
+import resource
+import statistics
+import struct
+import sys
+import time
+import zlib
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final, cast
+
+import numpy as np
+
+from upriver.errors import ModelInvalid, RuntimeMissing, UpriverError
+from upriver.tensors import DTYPES, Array
+from upriver_agent.predictor import Predictor
+from upriver_agent.runtime import Runtime, RuntimeKind, open_runtime
+from upriver_agent.versions.manifest import Canonical, TaskKind
+from upriver_agent.versions.store import Version, load_folder
+from upriver_agent.versions.verify import Trial, VerifyReport
+
+MAX_RUNS: Final = 30
+BUDGET_S: Final = 1.0
+BATCH: Final = 3
+
+
+def main() -> int:
+    """Runs the trial that the command line gives; the exit status is 0 whenever there is a report."""
+    trial = Trial(**json.loads(sys.argv[1]))
+    report_to = os.dup(1)
+    os.dup2(2, 1)
+    limit(trial)
+    try:
+        told: dict[str, object] = {"kind": "passed", "report": asdict(run(trial))}
+    except RuntimeMissing as error:
+        told = {"kind": "missing", "reason": str(error)}
+    except UpriverError as error:
+        told = {"kind": "invalid", "reason": str(error)}
+    except MemoryError:
+        told = {"kind": "invalid", "reason": f"the self-test needed more than {trial.memory_mib} MiB"}
+    with os.fdopen(report_to, "w") as out:
+        json.dump(told, out)
+    return 0
+
+
+def limit(trial: Trial) -> None:
+    """Bounds this process's address space and processor time, and leaves no core file."""
+    memory = trial.memory_mib << 20
+    seconds = math.ceil(trial.timeout_s) * max(1, trial.threads) + 1
+    for kind, wanted in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_CORE, 0)):
+        _, hard = resource.getrlimit(kind)
+        value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(kind, (value, hard))
+
+
+def run(trial: Trial) -> VerifyReport:
+    """Opens and runs what the trial names; raises ModelInvalid and RuntimeMissing with the reason."""
+    path = Path(trial.path)
+    start = time.perf_counter()
+    if trial.whole:
+        version = load_folder(path, "", path.name)
+        path = version.model_path
+        runtime = open_runtime(cast(RuntimeKind, trial.runtime), path, trial.threads)
+        predictor = Predictor(version, runtime)
+        once = _whole(version, predictor)
+    else:
+        runtime = open_runtime(cast(RuntimeKind, trial.runtime), path, trial.threads)
+        once = _bare(runtime)
+    once(1)
+    opened = time.perf_counter()
+    seconds = _timed(lambda: once(1))
+    once(BATCH)
+    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return VerifyReport(
+        runtime=runtime.name,
+        open_ms=(opened - start) * 1e3,
+        invoke_ms=statistics.median(seconds) * 1e3,
+        peak_mib=peak_kib / 1024,
+        model_mib=path.stat().st_size / (1 << 20),
+    )
+
+
+def _timed(once: Callable[[], None]) -> list[float]:
+    seconds: list[float] = []
+    while len(seconds) < MAX_RUNS and sum(seconds) < BUDGET_S:
+        start = time.perf_counter()
+        once()
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def _bare(runtime: Runtime) -> Callable[[int], None]:
+    def once(rows: int) -> None:
+        shapes = [(rows, *(1 if size == -1 else size for size in tensor.signature[1:])) for tensor in runtime.inputs]
+        arrays = [np.zeros(shape, tensor.dtype) for shape, tensor in zip(shapes, runtime.inputs, strict=True)]
+        for tensor, result in zip(runtime.outputs, runtime.infer(arrays), strict=True):
+            _check_rows(tensor.name, result, rows)
+
+    return once
+
+
+def _whole(version: Version, predictor: Predictor) -> Callable[[int], None]:
+    classes = len(version.labels) if version.manifest.task.kind is TaskKind.CLASSIFY else None
+
+    def once(rows: int) -> None:
+        asked = {canonical.name: _blank(canonical, rows) for canonical in version.manifest.canonical}
+        prediction = predictor.predict(asked)
+        for name, result in prediction.outputs.items():
+            _check_rows(name, result, rows)
+        if classes is not None and (prediction.scores is None or prediction.scores.shape != (rows, classes)):
+            shape = None if prediction.scores is None else list(prediction.scores.shape)
+            raise ModelInvalid(f"scores have shape {shape} for {rows} rows; expected {[rows, classes]}")
+
+    return once
+
+
+def _check_rows(name: str, result: Array, rows: int) -> None:
+    if not result.ndim or len(result) != rows:
+        raise ModelInvalid(f"output {name!r} has shape {list(result.shape)} for {rows} rows; expected the rows first")
+
+
+def _blank(canonical: Canonical, rows: int) -> Array:
+    """Rows of zeros, or of small black images."""
+    if not canonical.encoded:
+        return np.zeros((rows, *canonical.shape), DTYPES.get(canonical.datatype, np.dtype(np.float32)))
+    images = np.empty(rows, object)
+    images[:] = [_black_png(8)] * rows
+    return images
+
+
+def _black_png(side: int) -> bytes:
+    """A gray PNG of zeros: signature, header, data, end (https://www.w3.org/TR/png/)."""
+    parts = (
+        (b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(bytes(side * (side + 1)))),
+        (b"IEND", b""),
+    )
+    chunks = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
