@@ -1,0 +1,54 @@
+"""What is kept back for the way back: bounded, learnt, and never talked down by a peer."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from upriver_agent.reserve import MAX_S, MIN_S, UNKNOWN_S, Reserve, escalation_timeout_s
+
+trips = st.floats(0, 1e6)
+
+
+@given(st.lists(st.tuples(trips, st.floats())))
+def test_a_reserve_is_always_within_its_bounds(samples: list[tuple[float, float]]) -> None:
+    reserve = Reserve()
+    assert reserve.seconds == UNKNOWN_S
+    for round_trip_s, held_s in samples:
+        reserve = reserve.observe(round_trip_s, held_s)
+        assert MIN_S <= reserve.seconds <= MAX_S
+
+
+@given(st.floats(0.002, 0.5))
+def test_a_steady_way_back_is_learnt(overhead_s: float) -> None:
+    reserve = Reserve()
+    for _ in range(60):
+        reserve = reserve.observe(1.0 + overhead_s, 1.0)
+    assert reserve.seconds == pytest.approx(overhead_s, rel=0.01)
+
+
+def test_the_first_sample_counts_whole_with_half_of_it_as_deviation() -> None:
+    reserve = Reserve().observe(0.05, 0.01)
+    assert reserve.mean_s == pytest.approx(0.04)
+    assert reserve.deviation_s == pytest.approx(0.02)
+
+
+@given(trips, st.floats())
+def test_a_peer_that_lies_about_how_long_it_held_is_believed_within_the_round_trip(trip: float, held: float) -> None:
+    mean = Reserve().observe(trip, held).mean_s
+    assert mean is not None
+    assert 0 <= mean <= trip
+
+
+@pytest.mark.parametrize("trip", [math.nan, math.inf, -0.001])
+def test_an_impossible_round_trip_is_refused(trip: float) -> None:
+    with pytest.raises(ValueError, match="round trip"):
+        Reserve().observe(trip, 0.0)
+
+
+@given(st.floats(-10, 1000), st.floats(MIN_S, MAX_S))
+def test_an_escalation_never_gets_time_that_the_caller_does_not_have(left: float, reserve: float) -> None:
+    timeout = escalation_timeout_s(left, reserve, default_s=10)
+    assert timeout == max(0, left - reserve)
+    assert escalation_timeout_s(None, reserve, default_s=10) == 10
