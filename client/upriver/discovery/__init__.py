@@ -1,0 +1,1 @@
+"""Who serves models where: one port, and its implementations."""
