@@ -88,6 +88,19 @@ def scalar(features: tf.Tensor) -> dict[str, tf.Tensor]:
     return {"value": tf.sigmoid(tf.matmul(features, weights(8, 1)))}
 
 
+def endless(features: tf.Tensor) -> dict[str, tf.Tensor]:
+    """A loop that never ends: its condition looks at a number that its body leaves alone."""
+    _, grown = tf.while_loop(lambda i, _: i < 1, lambda i, x: (i * 1, x * 1.0001), [tf.constant(0), features])
+    return {"value": tf.reduce_sum(grown, 1, keepdims=True)}
+
+
+def swelling(features: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Asks for 32 GB while it runs."""
+    rows = tf.cast(tf.reduce_sum(features * 0.0) + 2.0e9, tf.int32)
+    huge = tf.fill([rows, 4], tf.reduce_sum(features))
+    return {"value": tf.reduce_max(huge) + tf.reduce_sum(features, 1, keepdims=True)}
+
+
 def images(rows: int | None, side: int = 14, dtype: tf.DType = tf.float32) -> tf.TensorSpec:
     """An input of gray images."""
     return tf.TensorSpec([rows, side, side, 1], dtype, name="image")
@@ -165,11 +178,23 @@ def with_metadata(model: bytes, labels: Sequence[str], mean: float, std: float) 
     return file.getvalue()
 
 
+def calling_itself(looping: bytes) -> bytes:
+    """Makes the loop's body the whole model: preparing it recurses until the interpreter's stack overflows."""
+    tables = schema.ModelT.InitFromObj(schema.Model.GetRootAs(looping, 0))
+    for operator in tables.subgraphs[0].operators:
+        if isinstance(operator.builtinOptions, schema.WhileOptionsT):
+            operator.builtinOptions.bodySubgraphIndex = 0
+    builder = flatbuffers.Builder(len(looping))
+    builder.Finish(tables.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
 def main() -> int:
     """Writes every model."""
     features = tf.TensorSpec([None, 8], tf.float32, name="features")
     pair = [tf.TensorSpec([None, 4], tf.float32, name="left"), tf.TensorSpec([None, 2, 3], tf.float32, name="right")]
     plain = converted(plain_classifier, [images(None)])
+    looping = converted(endless, [features])
     models = {
         "float_dynamic": plain,
         "float_embedding": converted(classifier, [images(None)]),
@@ -181,6 +206,9 @@ def main() -> int:
         "one_class": converted(one_class, [features]),
         "detector": converted(detector, [images(None, 16)]),
         "scalar": converted(scalar, [features]),
+        "endless": looping,
+        "swelling": converted(swelling, [features]),
+        "calling_itself": calling_itself(looping),
         "with_metadata": with_metadata(plain, LABELS, 127.5, 127.5),
     }
     for name, content in models.items():

@@ -45,8 +45,11 @@ class InterpreterRuntime:
         self._make = make
         self._most = SIZES_OF_SMALL if size_bytes <= SMALL_MODEL_BYTES else SIZES_OF_LARGE
         first = _opened(make)
-        self.inputs = tuple(map(_info, first.get_input_details()))
-        self.outputs = tuple(map(_info, first.get_output_details()))
+        try:
+            self.inputs = tuple(map(_info, first.get_input_details()))
+            self.outputs = tuple(map(_info, first.get_output_details()))
+        except ValueError as error:  # a name that is not UTF-8, for one
+            raise ModelInvalid(f"the runtime can't describe the model: {error}") from error
         self._in = tuple(tensor.index for tensor in self.inputs)
         self._out = tuple(tensor.index for tensor in self.outputs)
         self._fixed = _fixed_rows(self.inputs)  # 0: any number of rows

@@ -15,8 +15,8 @@ def open_litert(path: Path, threads: int) -> InterpreterRuntime:
         from ai_edge_litert.interpreter import Interpreter as LiteRt  # type: ignore[import-untyped]  # it ships no types
     except ImportError as error:
         raise RuntimeMissing(
-            "runtime 'litert' needs the package ai-edge-litert: install upriver[agent]"
-            " (on 32-bit Arm, where it does not exist, the same extra brings tflite-runtime)"
+            f"runtime 'litert' needs the package ai-edge-litert ({error}): install upriver[agent];"
+            " on 32-bit Arm, where it does not exist, the same extra brings tflite-runtime"
         ) from error
 
     def make() -> Interpreter:

@@ -15,8 +15,8 @@ def open_tflite_runtime(path: Path, threads: int) -> InterpreterRuntime:
         from tflite_runtime.interpreter import Interpreter as TfLite  # type: ignore[import-not-found]  # lives in a venv of its own
     except ImportError as error:
         raise RuntimeMissing(
-            "runtime 'tflite-runtime' needs the package tflite-runtime (and numpy<2): upriver[agent] brings it on"
-            " 32-bit Arm, elsewhere install it by hand or use runtime 'litert'"
+            f"runtime 'tflite-runtime' needs the package tflite-runtime and numpy<2 ({error}): upriver[agent] brings"
+            " it on 32-bit Arm; elsewhere install it by hand, or use runtime 'litert'"
         ) from error
 
     def make() -> Interpreter:
