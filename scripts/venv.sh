@@ -39,8 +39,8 @@ _pip_from_debian() {
         (cd "$work" && apt-get -q "${private[@]}" update && apt-get -q "${private[@]}" download python3-pip-whl) \
             >>"$work/log" 2>&1 || true
     fi
-    for wheel in "$work"/*.deb; do [[ -e "$wheel" ]] && dpkg -x "$wheel" "$work/root"; done
-    for wheel in "$work"/root/usr/share/python-wheels/pip-*.whl; do
+    for wheel in "$work"/*.deb; do [[ -e "$wheel" ]] && dpkg -x "$wheel" "$work/unpacked"; done
+    for wheel in "$work"/unpacked/usr/share/python-wheels/pip-*.whl; do
         if [[ -e "$wheel" ]] && "$python" -m venv --without-pip "$folder" \
             && PYTHONPATH="$wheel" "$folder/bin/python" -m pip -q install --no-index "$wheel" >>"$work/log" 2>&1; then
             rm -rf "$work"

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from upriver.errors import ConfigError
+from upriver.errors import ConfigError, UpriverError
 from upriver_agent.config import AgentConfig, as_document, load_config
 
 app = typer.Typer(
@@ -42,7 +42,12 @@ def run_command(config: ConfigFile = None, ready_file: ReadyFile = None) -> None
     checked = _loaded(config, as_json=False)
     from upriver_agent.app import run  # --help and check-config answer at once and need no runtime installed
 
-    raise typer.Exit(run(checked, ready_file))
+    try:
+        code = run(checked, ready_file)
+    except UpriverError as error:
+        typer.echo(f"upriver agent: {error}", err=True)
+        raise typer.Exit(2) from error
+    raise typer.Exit(code)
 
 
 @app.command("check-config")
