@@ -66,7 +66,7 @@ envelopes = st.builds(
     Envelope,
     question=st.just("q"),
     touch_point=st.just("device-1"),
-    visited=st.lists(st.sampled_from([entry.agent for entry in LADDER]), max_size=3).map(tuple),
+    visited=st.lists(st.sampled_from(["device-1", *(f"agent-{number}" for number in range(6))]), max_size=3).map(tuple),
     hops_left=st.integers(0, 8),
     byte_budget=st.none() | st.integers(0, 1000),
 )
@@ -214,6 +214,11 @@ def test_a_way_that_is_open_takes_the_rows_that_failed() -> None:
     decision = decided([0.95, 0.5, 0.95, 0.1], envelope=replace(FRESH, byte_budget=200))
     assert decision.reasons == (Reason.CONFIDENT, None, Reason.CONFIDENT, None)
     assert decision.escalate.tolist() == [1, 3]
+
+
+def test_the_byte_budget_is_for_all_rows_that_would_go_up_together() -> None:
+    decision = decided([0.95, 0.5, 0.1], envelope=replace(FRESH, byte_budget=199))
+    assert decision.reasons == (Reason.CONFIDENT, Reason.BYTE_BUDGET, Reason.BYTE_BUDGET)
 
 
 def test_mode_top_sends_everything_as_high_as_may_be() -> None:

@@ -34,6 +34,13 @@ def test_the_first_sample_counts_whole_with_half_of_it_as_deviation() -> None:
     assert reserve.deviation_s == pytest.approx(0.02)
 
 
+def test_later_samples_count_an_eighth_and_their_deviation_a_quarter() -> None:
+    reserve = Reserve(0.04, 0.02).observe(0.12, 0.0)
+    assert reserve.mean_s == pytest.approx(0.05)
+    assert reserve.deviation_s == pytest.approx(0.035)
+    assert reserve.seconds == pytest.approx(0.19)
+
+
 @given(trips, st.floats())
 def test_a_peer_that_lies_about_how_long_it_held_is_believed_within_the_round_trip(trip: float, held: float) -> None:
     mean = Reserve().observe(trip, held).mean_s
