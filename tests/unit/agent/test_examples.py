@@ -1,0 +1,23 @@
+"""The annotated examples are configurations that an agent takes, but for the files of the machines they are for."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from upriver_agent.config import parse_config
+
+EXAMPLES = Path(__file__).resolve().parents[3] / "docs/examples"
+LADDER = ("device", "far-edge", "near-edge", "cloud")
+
+
+@pytest.mark.parametrize("tier", LADDER)
+def test_an_example_is_a_configuration_of_its_tier(tier: str) -> None:
+    config = parse_config(tomllib.loads((EXAMPLES / f"{tier}.toml").read_text()), {}, EXAMPLES)
+    assert config.agent.tier == tier
+    assert config.agent.tiers == LADDER
+    assert config.models
+
+
+def test_every_tier_has_an_example() -> None:
+    assert {path.stem for path in EXAMPLES.glob("*.toml")} == set(LADDER)
