@@ -101,6 +101,11 @@ def swelling(features: tf.Tensor) -> dict[str, tf.Tensor]:
     return {"value": tf.reduce_max(huge) + tf.reduce_sum(features, 1, keepdims=True)}
 
 
+def out_of_bounds(index: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Looks a number up in a list of eight, and fails when it is not there."""
+    return {"value": tf.gather(tf.range(8, dtype=tf.float32), tf.cast(index, tf.int32))}
+
+
 def images(rows: int | None, side: int = 14, dtype: tf.DType = tf.float32) -> tf.TensorSpec:
     """An input of gray images."""
     return tf.TensorSpec([rows, side, side, 1], dtype, name="image")
@@ -206,6 +211,7 @@ def main() -> int:
         "one_class": converted(one_class, [features]),
         "detector": converted(detector, [images(None, 16)]),
         "scalar": converted(scalar, [features]),
+        "out_of_bounds": converted(out_of_bounds, [tf.TensorSpec([None, 1], tf.float32, name="index")]),
         "endless": looping,
         "swelling": converted(swelling, [features]),
         "calling_itself": calling_itself(looping),
