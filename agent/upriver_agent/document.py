@@ -43,22 +43,26 @@ class Problems:
 
 def setting(kind: Kind[T], default: T, *, secret: bool = False) -> T:
     """A field with a default. A secret one stays out of `repr` and is masked by `as_document`."""
-    return cast(T, field(default=default, repr=not secret, metadata={"kind": kind, "secret": secret}))
+    made: T = field(default=default, repr=not secret, metadata={"kind": kind, "secret": secret})
+    return made
 
 
 def required(kind: Kind[T], placeholder: T) -> T:
     """A field that the document must give; the placeholder stands in while problems are being collected."""
-    return cast(T, field(default=placeholder, metadata={"kind": kind, "default": _REQUIRED}))
+    made: T = field(default=placeholder, metadata={"kind": kind, "default": _REQUIRED})
+    return made
 
 
 def table(cls: type[T]) -> T:
     """A field that is a table of its own."""
-    return cast(T, field(default_factory=cls, metadata={"table": cls}))
+    made: T = field(default_factory=cls, metadata={"table": cls})
+    return made
 
 
 def tables(cls: type[T]) -> tuple[T, ...]:
     """A field that is an array of tables; it has no environment override."""
-    return cast("tuple[T, ...]", field(default=(), metadata={"tables": cls}))
+    made: tuple[T, ...] = field(default=(), metadata={"tables": cls})
+    return made
 
 
 def read(
