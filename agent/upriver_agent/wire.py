@@ -9,10 +9,12 @@ from upriver.errors import InvalidInput
 from upriver.oip.v2 import inference_pb2 as pb
 from upriver.tensors import Array, Datatype, Tensor, datatype_of, decode_raw, decode_typed, encode_raw
 from upriver_agent.envelope import DEFAULT_OPTIONS, parse_options
-from upriver_agent.merge import RowFacts, least_certain
-from upriver_agent.serving.request import InferAnswer, InferRequest, WantedOutput
+from upriver_agent.merge import Answers, RowFacts, least_certain, read_row_facts
+from upriver_agent.serving.request import InferAnswer, InferRequest, UpstreamAnswer, WantedOutput
 
 ParameterValue = bool | int | float | str
+
+PROBABILITIES, LOGITS = "probabilities", "logits"
 
 ROW_TENSORS: dict[str, tuple[str, str]] = {
     names.TIER: (Datatype.BYTES, "tier"),
@@ -51,9 +53,7 @@ def read_request(message: pb.ModelInferRequest) -> InferRequest:
     )
 
 
-def _read_inputs(
-    inputs: Sequence[pb.ModelInferRequest.InferInputTensor], raw: Sequence[bytes]
-) -> dict[str, Tensor]:
+def _read_inputs(inputs: Sequence[pb.ModelInferRequest.InferInputTensor], raw: Sequence[bytes]) -> dict[str, Tensor]:
     if raw and len(raw) != len(inputs):
         raise InvalidInput(f"{len(inputs)} inputs but {len(raw)} raw_input_contents: raw is all or nothing")
     tensors: dict[str, Tensor] = {}
@@ -134,47 +134,49 @@ def write_answer(answer: InferAnswer) -> pb.ModelInferResponse:
     """Makes the reply; every output is raw, as stock clients need."""
     message = pb.ModelInferResponse(model_name=answer.model, model_version=answer.version, id=answer.id)
     _write_facts(message, answer)
-    wanted = answer.wanted
+    answers, wanted = answer.answers, answer.wanted
     if not wanted:
-        for name, array in answer.outputs.items():
-            _add_output(message, answer, name, array)
+        for name, array in answers.outputs.items():
+            _add_output(message, answers, name, array)
         return message
     plain = [want for want in wanted if want.name not in ROW_TENSORS]
     if not plain:  # facts are extra: asking only for them asks for all outputs too
-        plain = [WantedOutput(name) for name in answer.outputs]
+        plain = [WantedOutput(name) for name in answers.outputs]
     for want in plain:
         if want.classification:
-            _add_classification(message, answer, want)
+            _add_classification(message, answers, want)
         else:
-            _add_output(message, answer, want.name, _output(answer, want.name))
+            _add_output(message, answers, want.name, _output(answers, want.name))
     for want in wanted:
         if want.name in ROW_TENSORS:
-            _add_row_fact(message, answer.rows, want.name)
+            _add_row_fact(message, answers.facts, want.name)
     return message
 
 
-def _output(answer: InferAnswer, name: str) -> Array:
-    found = answer.outputs.get(name)
+def _output(answers: Answers, name: str) -> Array:
+    found = answers.outputs.get(name)
     if found is None:
-        known = ", ".join([*answer.outputs, *ROW_TENSORS])
+        known = ", ".join([*answers.outputs, *ROW_TENSORS])
         raise InvalidInput(f"unknown output {name!r}; this model has: {known}")
     return found
 
 
-def _add_output(message: pb.ModelInferResponse, answer: InferAnswer, name: str, array: Array) -> None:
+def _add_output(message: pb.ModelInferResponse, answers: Answers, name: str, array: Array) -> None:
     datatype = datatype_of(array)
     output = message.outputs.add(name=name, datatype=datatype, shape=array.shape)
     message.raw_output_contents.append(encode_raw(array, datatype))
-    if name == answer.scores_output and answer.labels:
-        output.parameters[names.LABELS].string_param = join_labels(answer.labels)
+    if name == answers.scores_output:
+        output.parameters[names.SCORES_ARE].string_param = LOGITS if answers.scores_are_logits else PROBABILITIES
+    if answers.labels and name in (answers.scores_output, answers.classes_output):
+        output.parameters[names.LABELS].string_param = join_labels(answers.labels)
 
 
-def _add_classification(message: pb.ModelInferResponse, answer: InferAnswer, want: WantedOutput) -> None:
-    scores = _output(answer, want.name)
+def _add_classification(message: pb.ModelInferResponse, answers: Answers, want: WantedOutput) -> None:
+    scores = _output(answers, want.name)
     if scores.ndim != 2:
         shape = list(scores.shape)
         raise InvalidInput(f"output {want.name!r} of shape {shape} can't be classified: expected [rows, classes]")
-    labels = answer.labels if want.name == answer.scores_output else ()
+    labels = answers.labels if want.name == answers.scores_output else ()
     top = np.argsort(-scores, axis=1, kind="stable")[:, : want.classification]
     texts = np.empty(top.shape, object)
     for row, columns in enumerate(top.tolist()):
@@ -198,7 +200,8 @@ def _add_row_fact(message: pb.ModelInferResponse, rows: Sequence[RowFacts], name
 
 
 def _write_facts(message: pb.ModelInferResponse, answer: InferAnswer) -> None:
-    facts = answer.rows[0] if len(answer.rows) == 1 else least_certain(answer.rows)
+    rows = answer.answers.facts
+    facts = rows[0] if len(rows) == 1 else least_certain(rows)
     parameters = message.parameters
     parameters[names.RESOLVED].bool_param = facts.resolved
     parameters[names.TIER].string_param = facts.tier
@@ -216,3 +219,48 @@ def _write_facts(message: pb.ModelInferResponse, answer: InferAnswer) -> None:
         parameters[names.BYTES_UP].int64_param = answer.bytes_up
     if answer.served_ns:
         parameters[names.SERVED_NS].int64_param = answer.served_ns
+
+
+def read_answer(message: pb.ModelInferResponse, rows: int) -> UpstreamAnswer:
+    """Makes an upstream's answer to `rows` rows of a reply.
+
+    Raises InvalidInput or AnswerInvalid when it is not one of an agent.
+    """
+    if len(message.outputs) != len(message.raw_output_contents):
+        raise InvalidInput(f"{len(message.outputs)} outputs but {len(message.raw_output_contents)} raw contents")
+    outputs: dict[str, Array] = {}
+    facts: dict[str, Sequence[object]] = {}
+    labels: tuple[str, ...] = ()
+    scores_output = classes_output = ""
+    are_logits = False
+    for output, raw in zip(message.outputs, message.raw_output_contents, strict=True):
+        name = output.name
+        array = decode_raw(name, output.datatype, output.shape, raw)
+        if array.ndim == 0 or array.shape[0] != rows:
+            raise InvalidInput(f"output {name!r} of shape {list(array.shape)}: expected {rows} rows")
+        if name in ROW_TENSORS:
+            facts[name] = array.reshape(-1).tolist()
+            continue
+        outputs[name] = array
+        if names.SCORES_ARE in output.parameters:
+            scores_output = name
+            are_logits = output.parameters[names.SCORES_ARE].string_param == LOGITS
+        elif names.LABELS in output.parameters:
+            classes_output = name
+        if names.LABELS in output.parameters:
+            labels = split_labels(output.parameters[names.LABELS].string_param)
+    parameters = read_parameters(message.parameters)
+    if rows == 1:  # a single row's facts are the parameters
+        facts = {name: [parameters[name]] for name in ROW_TENSORS if name in parameters} | facts
+    return UpstreamAnswer(
+        answers=Answers(outputs, read_row_facts(facts, rows), labels, scores_output, are_logits, classes_output),
+        bytes_up=_whole(parameters, names.BYTES_UP),
+        served_ns=_whole(parameters, names.SERVED_NS),
+    )
+
+
+def _whole(parameters: Mapping[str, ParameterValue], name: str) -> int:
+    value = parameters.get(name, 0)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InvalidInput(f"the reply has {name}={value!r}: expected a whole number")
+    return value

@@ -72,7 +72,11 @@ SERVED_NS = "upriver.served_ns"
 """To an agent that escalated: nanoseconds that the upstream held the request. What the caller waited beyond is the
 network's and is what its reserve is learnt from."""
 LABELS = "upriver.labels"
-"""On a scores output: its columns' label names, comma-separated with `\\` before a comma or `\\` in a name."""
+"""On a scores output: the names of its columns; on a detector's classes output: what its numbers stand for.
+
+Separated by commas, with a backslash before a comma or backslash in a name."""
+SCORES_ARE = "upriver.scores_are"
+"""On a scores output: `probabilities` or `logits`."""
 
 # Envelope metadata (set by an agent that escalates).
 META_QUESTION = "upriver-question"

@@ -74,5 +74,3 @@ def _checked(spec: InputSpec, tensor: Tensor) -> Array:
 
 def _sizes(spec: InputSpec) -> str:
     return "".join(f", {size}" for size in spec.shape)
-
-

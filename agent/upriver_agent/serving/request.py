@@ -1,12 +1,12 @@
 """What the serving core takes and gives, free of any transport."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
-from upriver.tensors import Array, Tensor
+from upriver.tensors import Tensor
 from upriver_agent.envelope import CallerOptions
-from upriver_agent.merge import RowFacts
+from upriver_agent.merge import Answers
 
 MetadataPairs = Sequence[tuple[str, str | bytes]]
 
@@ -33,24 +33,17 @@ class InferRequest:
 
 @dataclass(slots=True)
 class InferAnswer:
-    """The answer to every row of a request.
-
-    `outputs` map names to arrays [rows, ...]; `rows` has the facts of each row in order; `labels` name the columns of
-    the output called `scores_output` (both empty for tasks without labels).
-    """
+    """The answer to every row of a request, in order."""
 
     model: str
     version: str
     id: str
-    outputs: dict[str, Array]
-    rows: Sequence[RowFacts]
-    labels: tuple[str, ...] = ()
-    scores_output: str = ""
+    answers: Answers
+    wanted: tuple[WantedOutput, ...] = ()
     trace_id: str = ""
     ticket: str = ""
     bytes_up: int = 0
     served_ns: int = 0
-    wanted: tuple[WantedOutput, ...] = field(default=())
 
 
 class Call(Protocol):
@@ -71,3 +64,12 @@ class Call(Protocol):
     def on_end(self, callback: Callable[[], None]) -> bool:
         """Calls back once when the call ends, also by cancellation; False when it has ended already."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamAnswer:
+    """What an upstream replied to the rows that were escalated to it, in the order they were sent."""
+
+    answers: Answers
+    bytes_up: int
+    served_ns: int

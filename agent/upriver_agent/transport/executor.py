@@ -28,7 +28,9 @@ class ServingExecutor(Executor):
 
     def __init__(self, runnable: int, max_threads: int) -> None:
         if runnable < 1 or max_threads < runnable:
-            raise ValueError(f"runnable {runnable} and max_threads {max_threads}: expected 1 <= runnable <= max_threads")
+            raise ValueError(
+                f"runnable {runnable} and max_threads {max_threads}: expected 1 <= runnable <= max_threads"
+            )
         self._base = runnable
         self._target = runnable  # threads that may serve the queue; base + stalls seen
         self._max_threads = max_threads

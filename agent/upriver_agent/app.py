@@ -1,0 +1,229 @@
+"""The agent's composition root: what is made of what, in which order it starts, and in which it ends."""
+
+import json
+import logging
+import os
+import signal
+import tempfile
+import threading
+from pathlib import Path
+
+from upriver.channels import ChannelOptions, TlsFiles
+from upriver.discovery.port import AgentRecord, Discovery, ServedModel
+from upriver.discovery.static import StaticDiscovery
+from upriver.errors import ConfigError, ManifestError, ModelInvalid, RuntimeMissing
+from upriver.parameters import PROTOCOL
+from upriver_agent import logs
+from upriver_agent.config import AgentConfig
+from upriver_agent.otlp import ExportOptions, SpanExport
+from upriver_agent.place import Place
+from upriver_agent.serving.admission import Admission
+from upriver_agent.serving.core import CascadeRules, ServingCore
+from upriver_agent.serving.loader import Loader, LoaderOptions
+from upriver_agent.serving.slots import Slots
+from upriver_agent.telemetry import Telemetry
+from upriver_agent.transport.catalogue import CatalogueServicer
+from upriver_agent.transport.inference import InferenceServicer
+from upriver_agent.transport.server import GrpcServer, ServerTls, make_executor
+from upriver_agent.tuning import tune
+from upriver_agent.upstream.links import Links
+from upriver_agent.upstream.upstreams import Upstreams
+
+_LOG = logging.getLogger(__name__)
+
+
+def run(config: AgentConfig, ready_file: Path | None = None) -> int:
+    """Runs an agent until SIGTERM or SIGINT, then drains it. Gives the process's exit code.
+
+    Raises ConfigError when the agent can't start: a port that is taken, a state folder that can't be written.
+    """
+    logs.set_up(config.log.level, config.log.format)
+    tune()
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    agent = Agent(config)
+    agent.start()
+    if ready_file is not None:
+        _write_ready(ready_file, agent)
+    ended.wait()
+    agent.stop()
+    return 0
+
+
+class Agent:
+    """One agent, composed."""
+
+    def __init__(self, config: AgentConfig) -> None:
+        self._config = config
+        agent, serving = config.agent, config.serving
+        _make_state_dir(agent.state_dir)
+        self._place = Place(agent.id, agent.tier, agent.region, agent.tiers)
+        max_message_bytes = serving.max_message_mib << 20
+        options = LoaderOptions(
+            serving.runtime, serving.threads, serving.workers, serving.large_model_ms, agent.state_dir
+        )
+        self._slots = Slots(Loader(options))
+        self._discovery = _discovery(config)
+        self._links = Links(ChannelOptions(max_message_bytes=max_message_bytes, tls=_upstream_tls(config)))
+        self._telemetry = Telemetry(agent.id, agent.tier, agent.region, config.telemetry.sample_rate)
+        self._admission = Admission(serving.max_inflight)
+        core = ServingCore(
+            self._place,
+            _rules(config),
+            self._slots,
+            self._admission,
+            Upstreams(self._place, self._discovery, self._links),
+            self._telemetry,
+        )
+        executor = make_executor(serving.max_inflight)
+        self._server = GrpcServer(
+            InferenceServicer(core, executor),
+            CatalogueServicer(agent.id, self._slots, self._admission, serving.admin, self._announce),
+            executor,
+            serving.max_inflight,
+            max_message_bytes,
+        )
+        self._export = _span_export(config, self._telemetry)
+        self.address = ""
+
+    def start(self) -> None:
+        """Binds, loads the models, serves, and only then tells discovery."""
+        config = self._config
+        port = self._server.bind(config.agent.listen, _server_tls(config))
+        self.address = f"{config.agent.listen.rpartition(':')[0]}:{port}"
+        for entry in config.models:
+            self._load(entry.path)
+        self._server.start()
+        for slot in self._slots.all():
+            self._server.set_health(slot.model, slot.active is not None)
+        self._server.set_health("", True)
+        _LOG.info("agent %s (tier %s) serves on %s", config.agent.id, config.agent.tier, self.address)
+        self._discovery.start(self._record())
+        if self._export is not None:
+            self._export.start()
+
+    def stop(self) -> None:
+        """Stops taking, finishes what is inside, deregisters, ends."""
+        config = self._config
+        _LOG.info("draining: at most %.0f s", config.serving.drain_s)
+        self._discovery.draining()
+        self._server.set_health("", False)
+        if not self._admission.drain(config.serving.drain_s):
+            _LOG.warning("%d requests were not finished in time", self._admission.inflight)
+        self._server.stop(1.0)
+        self._discovery.close()
+        self._links.close()
+        if self._export is not None:
+            self._export.close()
+        _LOG.info("agent %s has ended", config.agent.id)
+
+    @property
+    def id(self) -> str:
+        """The agent's id."""
+        return self._config.agent.id
+
+    def _load(self, path: Path) -> None:
+        # One broken version must not keep the others from serving: it is told in the repository index and by readiness.
+        try:
+            loaded = self._slots.load(path)
+        except (ManifestError, ModelInvalid, RuntimeMissing) as error:
+            _LOG.error("%s is not served: %s", path, error)
+            self._slots.fail(path.stem, path, error)
+            return
+        manifest = loaded.version.manifest
+        _LOG.info("serving %s version %s (%s)", manifest.model, manifest.version, loaded.version.digest[:19])
+
+    def _announce(self) -> None:
+        """Tells health checks and discovery what is served now."""
+        for slot in self._slots.all():
+            self._server.set_health(slot.model, slot.active is not None)
+        self._discovery.update(self._record())
+
+    def _record(self) -> AgentRecord:
+        config = self._config
+        models = {
+            slot.model: ServedModel(slot.active.version.manifest.version, slot.active.version.digest)
+            for slot in self._slots.all()
+            if slot.active is not None
+        }
+        return AgentRecord(
+            agent=config.agent.id,
+            tier=config.agent.tier,
+            region=config.agent.region,
+            address=config.agent.advertise or self.address,
+            protocol=PROTOCOL,
+            models=models,
+            load=self._admission.inflight / self._admission.limit,
+            tls=config.tls.certificate is not None,
+        )
+
+
+def _rules(config: AgentConfig) -> CascadeRules:
+    cascade = config.cascade
+    return CascadeRules(
+        max_hops=cascade.max_hops,
+        trust_network=cascade.trust == "network",
+        byte_budget=cascade.byte_budget or None,
+        default_timeout_s=cascade.default_timeout_s,
+        hop_delay_s=cascade.hop_delay_ms / 1000,
+    )
+
+
+def _span_export(config: AgentConfig, telemetry: Telemetry) -> SpanExport | None:
+    endpoint = config.telemetry.otlp_endpoint
+    if not endpoint:
+        return None
+    return SpanExport(ExportOptions(endpoint, config.agent.id, config.telemetry.queue_spans), telemetry)
+
+
+def _discovery(config: AgentConfig) -> Discovery:
+    discovery = config.discovery
+    if discovery.kind == "consul":
+        from upriver.discovery.consul import ConsulDiscovery, ConsulOptions  # httpx is loaded only where it is used
+
+        consul = discovery.consul
+        return ConsulDiscovery(
+            ConsulOptions(
+                address=consul.address,
+                token=consul.token,
+                token_file=consul.token_file,
+                service=consul.service,
+                ttl_s=consul.ttl_s,
+                grpc_check=consul.grpc_check,
+            ),
+            config.agent.state_dir,
+        )
+    return StaticDiscovery(
+        AgentRecord(entry.id, entry.tier, entry.region, entry.address, PROTOCOL, {}, 0.0) for entry in discovery.static
+    )
+
+
+def _upstream_tls(config: AgentConfig) -> TlsFiles | None:
+    tls = config.tls
+    if tls.upstream_ca is None and tls.upstream_certificate is None:
+        return None
+    return TlsFiles(ca=tls.upstream_ca, certificate=tls.upstream_certificate, key=tls.upstream_key)
+
+
+def _server_tls(config: AgentConfig) -> ServerTls | None:
+    tls = config.tls
+    if tls.certificate is None or tls.key is None:
+        return None
+    return ServerTls(tls.certificate, tls.key, tls.client_ca)
+
+
+def _make_state_dir(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            "can't start", [f"agent.state_dir = {str(path)!r}: {error.strerror}; expected a folder to write to"]
+        ) from error
+
+
+def _write_ready(path: Path, agent: Agent) -> None:
+    facts = {"agent": agent.id, "address": agent.address, "pid": os.getpid()}
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+        json.dump(facts, file)
+    Path(file.name).replace(path)

@@ -1,0 +1,148 @@
+"""One version, loaded: its interpreters, its policy, its contract.
+
+Small models run on the thread that asks. Large ones run on a bounded pool of threads, one interpreter each, so that
+they never hold a serving thread. Interpreters are leased from a deque, whose pop and append are atomic in CPython.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from upriver.errors import InferenceFailed, UpriverError
+from upriver.scores import Floats
+from upriver.tensors import Array
+from upriver_agent.policy import Policy
+from upriver_agent.predictor import Prediction, Predictor
+from upriver_agent.serving.contract import Contract
+from upriver_agent.versions import Version
+
+_LEASE_POLL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSpec:
+    """An output as callers see it: protocol data type and one row's shape (-1 is any size)."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerForm:
+    """What a version's outputs mean, as `merge.Answers` has it."""
+
+    labels: tuple[str, ...] = ()
+    scores_output: str = ""
+    scores_are_logits: bool = False
+    classes_output: str = ""
+    whole: frozenset[str] = frozenset()
+
+
+class Lane:
+    """One interpreter with the counters that only its holder touches."""
+
+    __slots__ = ("executions", "failures", "nanoseconds", "predictor", "rows")
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor = predictor
+        self.executions = 0
+        self.rows = 0
+        self.nanoseconds = 0
+        self.failures = 0
+
+    def predict(self, arrays: Mapping[str, Array], rows: int) -> Prediction:
+        """Runs the model; raises InvalidInput for undecodable images and InferenceFailed when the runtime fails."""
+        start = time.perf_counter_ns()
+        try:
+            prediction = self.predictor.predict(arrays)
+        except UpriverError:
+            self.failures += 1
+            raise
+        except (RuntimeError, ValueError) as error:  # what the interpreters raise
+            self.failures += 1
+            raise InferenceFailed(f"the model failed on this input: {error}") from error
+        self.nanoseconds += time.perf_counter_ns() - start
+        self.executions += 1
+        self.rows += rows
+        return prediction
+
+
+class LoadedVersion:
+    """A version that answers."""
+
+    def __init__(
+        self,
+        version: Version,
+        policy: Policy,
+        contract: Contract,
+        outputs: tuple[OutputSpec, ...],
+        form: AnswerForm,
+        score: Callable[[Prediction], Floats],
+        make_predictor: Callable[[], Predictor],
+        interpreters: int,
+        large: bool,
+    ) -> None:
+        self.version = version
+        self.policy = policy
+        self.contract = contract
+        self.outputs = outputs
+        self.form = form
+        self.score = score
+        self.large = large
+        self._lanes = tuple(Lane(make_predictor()) for _ in range(interpreters))
+        self._free = deque(self._lanes)
+        self._returned = threading.Condition()
+        self._waiting = 0
+        self._workers = (
+            ThreadPoolExecutor(interpreters, thread_name_prefix=f"upriver-{version.manifest.model}") if large else None
+        )
+
+    @property
+    def lanes(self) -> tuple[Lane, ...]:
+        """All interpreters, for statistics."""
+        return self._lanes
+
+    def predict(self, arrays: Mapping[str, Array], rows: int) -> Prediction | Future[Prediction]:
+        """Runs the model now, or for a large model soon on a worker."""
+        if self._workers is not None:
+            try:
+                return self._workers.submit(self._predict, arrays, rows)
+            except RuntimeError:
+                # Closed by a swap after the caller read the slot: its interpreters are still whole.
+                return self._predict(arrays, rows)
+        return self._predict(arrays, rows)
+
+    def close(self) -> None:
+        """Takes no more work; what was submitted is still done."""
+        if self._workers is not None:
+            self._workers.shutdown(wait=False)
+
+    def _predict(self, arrays: Mapping[str, Array], rows: int) -> Prediction:
+        try:
+            lane = self._free.pop()
+        except IndexError:
+            lane = self._wait_for_lane()
+        try:
+            return lane.predict(arrays, rows)
+        finally:
+            self._free.append(lane)
+            if self._waiting:
+                with self._returned:
+                    self._returned.notify()
+
+    def _wait_for_lane(self) -> Lane:
+        # Rare: more threads run than there are interpreters, just after one came back from waiting for an upstream.
+        with self._returned:
+            self._waiting += 1
+            try:
+                while True:
+                    try:
+                        return self._free.pop()
+                    except IndexError:
+                        self._returned.wait(_LEASE_POLL_S)
+            finally:
+                self._waiting -= 1

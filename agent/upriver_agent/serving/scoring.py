@@ -1,0 +1,58 @@
+"""How sure a version is of each row: the policy's score, bound once to the outputs that it reads."""
+
+from collections.abc import Callable
+
+from upriver.errors import InferenceFailed
+from upriver.scores import BOX_KINDS, Floats, ScoreKind, box_confidences, confidences, scalar_confidences
+from upriver.tensors import Array
+from upriver_agent.policy import Policy
+from upriver_agent.predictor import Prediction
+from upriver_agent.versions.manifest import Manifest, ScoresAre
+
+Scorer = Callable[[Prediction], Floats]
+
+
+def make_scorer(manifest: Manifest, policy: Policy) -> Scorer:
+    """Gives the function from a prediction to one confidence per row, float64 [rows].
+
+    It raises InferenceFailed when an output has not the shape that the score needs.
+    """
+    outputs = manifest.outputs
+    if policy.score is ScoreKind.SCALAR:
+        value = outputs.value or ""
+        return lambda prediction: _told(scalar_confidences, prediction.outputs[value])
+    scores = outputs.scores or ""
+    if policy.score in BOX_KINDS:
+        kind, threshold, counts = policy.score, policy.box_threshold, outputs.count
+
+        def score_boxes(prediction: Prediction) -> Floats:
+            how_many = prediction.outputs[counts].reshape(-1) if counts else None
+            try:
+                return box_confidences(kind, prediction.outputs[scores], how_many, threshold)
+            except ValueError as error:
+                raise InferenceFailed(str(error)) from error
+
+        return score_boxes
+    are_logits = outputs.scores_are is ScoresAre.LOGITS
+    kind, temperature = policy.score, policy.temperature
+
+    def score_classes(prediction: Prediction) -> Floats:
+        try:
+            return confidences(kind, _scores(prediction), are_logits=are_logits, temperature=temperature)
+        except ValueError as error:
+            raise InferenceFailed(str(error)) from error
+
+    return score_classes
+
+
+def _told(score: Callable[[Array], Floats], array: Array) -> Floats:
+    try:
+        return score(array)
+    except ValueError as error:
+        raise InferenceFailed(str(error)) from error
+
+
+def _scores(prediction: Prediction) -> Array:
+    if prediction.scores is None:
+        raise InferenceFailed("the model gave no scores")
+    return prediction.scores

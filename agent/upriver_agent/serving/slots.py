@@ -1,0 +1,97 @@
+"""Which version of each model answers here. Swapping is one reference: who holds the old version finishes with it."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+
+from upriver.errors import ModelInvalid, ModelNotFound, ModelNotLoaded, UpriverError, VersionNotFound
+from upriver_agent.serving.loaded import LoadedVersion
+
+Loader = Callable[[Path], LoadedVersion]
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A model's place: what is active, where it came from, and why nothing is when nothing is."""
+
+    model: str
+    path: Path
+    active: LoadedVersion | None = None
+    problem: str = ""
+
+
+class Slots:
+    """The models of one agent. Readers take no lock: they read one immutable mapping."""
+
+    def __init__(self, load: Loader) -> None:
+        self._load = load
+        self._slots: MappingProxyType[str, Slot] = MappingProxyType({})
+        self._changing = threading.Lock()
+
+    def active(self, model: str, version: str = "") -> LoadedVersion:
+        """Gives the loaded version that answers for a model; an empty version is the agent's choice.
+
+        Raises ModelNotFound, VersionNotFound or ModelNotLoaded.
+        """
+        slot = self._slots.get(model)
+        if slot is None:
+            raise ModelNotFound(model, self._slots)
+        loaded = slot.active
+        if loaded is None:
+            raise ModelNotLoaded(f"model {model!r} is not loaded: {slot.problem or 'it was unloaded'}")
+        if version and version != loaded.version.manifest.version:
+            raise VersionNotFound(model, version, [loaded.version.manifest.version])
+        return loaded
+
+    def all(self) -> tuple[Slot, ...]:
+        """Gives every slot, by model name."""
+        return tuple(self._slots[model] for model in sorted(self._slots))
+
+    def ready(self) -> bool:
+        """Whether every configured model is loaded."""
+        return all(slot.active is not None for slot in self._slots.values())
+
+    def load(self, path: Path, expected: str = "") -> LoadedVersion:
+        """Loads and activates the version at `path`; the old one answers until the new one is warm.
+
+        Raises ManifestError or ModelInvalid (also when it is not a version of `expected`), and then nothing has
+        changed.
+        """
+        loaded = self._load(path)
+        model = loaded.version.manifest.model
+        if expected and model != expected:
+            loaded.close()
+            raise ModelInvalid(f"{path} holds a version of model {model!r}; expected one of {expected!r}")
+        with self._changing:
+            old = self._slots.get(model)
+            self._put(Slot(model, path, loaded))
+        if old is not None and old.active is not None:
+            old.active.close()
+        return loaded
+
+    def reload(self, model: str) -> LoadedVersion:
+        """Loads a configured model again from its path; raises ModelNotFound when it is not configured."""
+        slot = self._slots.get(model)
+        if slot is None:
+            raise ModelNotFound(model, self._slots)
+        return self.load(slot.path, expected=model)
+
+    def unload(self, model: str) -> None:
+        """Takes a model out of service; it stays configured."""
+        with self._changing:
+            slot = self._slots.get(model)
+            if slot is None:
+                raise ModelNotFound(model, self._slots)
+            self._put(replace(slot, active=None, problem="it was unloaded by an administrator"))
+        if slot.active is not None:
+            slot.active.close()
+
+    def fail(self, model: str, path: Path, error: UpriverError) -> None:
+        """Records that a configured model could not be loaded, so that callers are told why."""
+        with self._changing:
+            self._put(Slot(model, path, None, str(error)))
+
+    def _put(self, slot: Slot) -> None:
+        self._slots = MappingProxyType({**self._slots, slot.model: slot})

@@ -1,0 +1,210 @@
+"""Spans of questions, made late: a local confident answer that nobody samples costs two comparisons and no span.
+
+The serving core notes the times; when the answer is known, the spans are made after the fact with those times. Only a
+question that escalates gets its spans at once, because the escalate span's identity must travel with the call.
+
+Kept are: questions whose caller sampled them, the configured share of the others, and always those that were escalated,
+degraded, unresolved or failed. As spans exist only when they are to be kept, the SDK behind this samples everything.
+Times are the wall clock's (nanoseconds since the epoch), as span exporters want them.
+"""
+
+import math
+import random
+import time
+from collections.abc import Callable, Sequence
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.util.types import AttributeValue
+
+from upriver import tracing
+from upriver.errors import UpriverError
+from upriver.parameters import Reason
+from upriver.tracing import Attribute, EventName, SpanName
+from upriver_agent.merge import RowFacts, least_certain
+
+ParentContext = Context
+
+
+class Marks:
+    """When a request came in, entered the model, left it and was decided: nanoseconds since the epoch."""
+
+    __slots__ = ("decided_ns", "infer_end_ns", "infer_start_ns", "start_ns")
+
+    def __init__(self, start_ns: int) -> None:
+        self.start_ns = start_ns
+        self.infer_start_ns = 0
+        self.infer_end_ns = 0
+        self.decided_ns = 0
+
+
+class EscalateSpan:
+    """One call to one upstream."""
+
+    def __init__(self, span: Span, context: Context) -> None:
+        self._span = span
+        self._context = context
+
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """The W3C context that goes with the call; empty when nothing is traced."""
+        return tracing.inject(trace.set_span_in_context(self._span, self._context))
+
+    def done(self, rows: Sequence[RowFacts]) -> None:
+        """The upstream answered."""
+        least = least_certain(rows)
+        self._span.set_attribute(Attribute.ANSWERED_BY, least.agent)
+        self._span.set_attribute(Attribute.RESOLVED, least.resolved)
+        self._span.end()
+
+    def failed(self, reason: Reason, message: str) -> None:
+        """The call failed."""
+        self._span.set_attribute(Attribute.REASON, reason)
+        self._span.set_status(Status(StatusCode.ERROR, message))
+        self._span.end()
+
+
+class QuestionTrace:
+    """The spans of one request at this agent, begun while it is still under way."""
+
+    def __init__(self, tracer: Tracer, span: Span, parent: Context) -> None:
+        self._tracer = tracer
+        self._span = span
+        self._context = trace.set_span_in_context(span, parent)
+        self.trace_id = tracing.trace_id_of(span.get_span_context())
+
+    def escalate(self, agent: str, tier: str, rows: int, sent_bytes: int) -> EscalateSpan:
+        """A call to an upstream begins."""
+        attributes: dict[str, AttributeValue] = {
+            Attribute.UPSTREAM_AGENT: agent,
+            Attribute.UPSTREAM_TIER: tier,
+            Attribute.ROWS: rows,
+            Attribute.BYTES: sent_bytes,
+        }
+        self._span.set_attribute(Attribute.ESCALATED, True)
+        span = self._tracer.start_span(SpanName.ESCALATE, self._context, SpanKind.CLIENT, attributes)
+        return EscalateSpan(span, self._context)
+
+    def note(self, message: str) -> None:
+        """Something worth telling happened."""
+        self._span.add_event(EventName.NOTE, {Attribute.MESSAGE: message})
+
+    def finish(self, rows: Sequence[RowFacts]) -> None:
+        """The answer goes out."""
+        _tell_outcome(self._span, rows)
+        self._span.end()
+
+    def fail(self, error: UpriverError) -> None:
+        """The request fails."""
+        _tell_error(self._span, error)
+        self._span.end()
+
+
+class Telemetry:
+    """Makes the spans of one agent. `chance` gives a number in [0, 1)."""
+
+    def __init__(
+        self,
+        agent: str,
+        tier: str,
+        region: str,
+        sample_rate: float,
+        tracer: Tracer | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._own: dict[str, AttributeValue] = {
+            Attribute.AGENT: agent,
+            Attribute.TIER: tier,
+            Attribute.REGION: region,
+        }
+        self._rate = sample_rate
+        self._tracer = tracer if tracer is not None else trace.NoOpTracer()
+        self._chance = chance
+
+    def use(self, tracer: Tracer) -> None:
+        """Sends spans made from now on to this tracer."""
+        self._tracer = tracer
+
+    def extract(self, metadata: Sequence[tuple[str, str | bytes]]) -> ParentContext | None:
+        """Gives the caller's trace context, None when it sent none."""
+        return tracing.extract(metadata)
+
+    def wants_local(self, parent: ParentContext | None) -> bool:
+        """Whether a local confident answer is to be traced: the caller's choice, else the rate's."""
+        if parent is not None:
+            return tracing.span_context(parent).trace_flags.sampled
+        return self._rate > 0.0 and self._chance() < self._rate
+
+    def local(
+        self, parent: ParentContext | None, marks: Marks, model: str, rows: Sequence[RowFacts], threshold: float
+    ) -> str:
+        """Makes the spans of an answer that was given here; gives the trace's id."""
+        question = self.begin(parent, marks, model, "", rows, threshold)
+        question.finish(rows)
+        return question.trace_id
+
+    def begin(
+        self,
+        parent: ParentContext | None,
+        marks: Marks,
+        model: str,
+        question: str,
+        rows: Sequence[RowFacts],
+        threshold: float,
+    ) -> QuestionTrace:
+        """Makes the spans up to the decision; the serve span stays open until `finish` or `fail`."""
+        span, context = self._serve(parent, marks, model)
+        span.set_attribute(Attribute.ROWS, len(rows))
+        if question:
+            span.set_attribute(Attribute.QUESTION, question)
+        inside = trace.set_span_in_context(span, context)
+        infer = self._tracer.start_span(SpanName.INFER, inside, start_time=marks.infer_start_ns)
+        infer.end(marks.infer_end_ns)
+        decide = self._tracer.start_span(SpanName.DECIDE, inside, start_time=marks.infer_end_ns)
+        decide.set_attribute(Attribute.THRESHOLD, _finite(threshold))
+        for index, row in enumerate(rows[: tracing.MAX_ROW_EVENTS]):
+            decide.add_event(
+                EventName.ROW,
+                {
+                    Attribute.ROW: index,
+                    Attribute.SCORE: _finite(row.confidence),
+                    Attribute.THRESHOLD: _finite(threshold),
+                    Attribute.REASON: row.reason,
+                },
+                marks.decided_ns,
+            )
+        decide.end(marks.decided_ns)
+        return QuestionTrace(self._tracer, span, context)
+
+    def failed(self, parent: ParentContext | None, marks: Marks, model: str, error: UpriverError) -> None:
+        """Makes the span of a request that failed before anything was decided."""
+        span, _ = self._serve(parent, marks, model)
+        _tell_error(span, error)
+        span.end(time.time_ns())
+
+    def _serve(self, parent: ParentContext | None, marks: Marks, model: str) -> tuple[Span, Context]:
+        context = parent if parent is not None else Context()
+        attributes = {**self._own, Attribute.MODEL: model}
+        span = self._tracer.start_span(SpanName.SERVE, context, SpanKind.SERVER, attributes, start_time=marks.start_ns)
+        return span, context
+
+
+def _tell_outcome(span: Span, rows: Sequence[RowFacts]) -> None:
+    least = least_certain(rows)
+    span.set_attribute(Attribute.ANSWERED_BY, least.agent)
+    span.set_attribute(Attribute.PATH, list(least.path))
+    span.set_attribute(Attribute.SCORE, _finite(least.confidence))
+    span.set_attribute(Attribute.REASON, least.reason)
+    span.set_attribute(Attribute.RESOLVED, all(row.resolved for row in rows))
+    span.set_attribute(Attribute.DEGRADED, any(row.degraded for row in rows))
+    span.set_attribute(Attribute.POLICY, least.policy)
+
+
+def _tell_error(span: Span, error: UpriverError) -> None:
+    span.set_attribute(Attribute.ERROR_REASON, error.reason)
+    span.set_status(Status(StatusCode.ERROR, str(error)))
+
+
+def _finite(value: float) -> float:
+    """JSON exporters have no infinity: the largest float stands for it."""
+    return value if math.isfinite(value) else math.copysign(1.7976931348623157e308, value)

@@ -1,0 +1,85 @@
+"""ModelInfer and ModelStreamInfer: convert, call the serving core, convert back."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+
+import grpc
+
+from upriver.errors import CallerGone, UpriverError
+from upriver.oip.v2 import inference_pb2 as pb
+from upriver_agent import wire
+from upriver_agent.serving.core import ServingCore
+from upriver_agent.serving.request import InferAnswer, MetadataPairs
+from upriver_agent.transport.executor import ServingExecutor
+from upriver_agent.transport.status import refuse
+
+_NO_DEADLINE_S = 1e8
+"""grpcio shows an absent deadline as about 9.2e18 s left."""
+
+
+class GrpcCall:
+    """A call of the public grpcio server, as the serving core sees it."""
+
+    __slots__ = ("_context",)
+
+    def __init__(self, context: grpc.ServicerContext) -> None:
+        self._context = context
+
+    def metadata(self) -> MetadataPairs:
+        """The call's metadata."""
+        pairs: MetadataPairs = self._context.invocation_metadata() or ()
+        return pairs
+
+    def time_left_s(self) -> float | None:
+        """Seconds until the caller's deadline; None when there is none."""
+        left = self._context.time_remaining()
+        return None if left is None or left > _NO_DEADLINE_S else left
+
+    def authenticated(self) -> bool:
+        """Whether the caller showed a certificate that we trust."""
+        return bool(self._context.peer_identities())
+
+    def on_end(self, callback: Callable[[], None]) -> bool:
+        """Calls back once when the call ends."""
+        return bool(self._context.add_callback(callback))
+
+
+class InferenceServicer:
+    """The RPCs that answer questions."""
+
+    def __init__(self, core: ServingCore, executor: ServingExecutor) -> None:
+        self._core = core
+        self._executor = executor
+
+    def model_infer(self, message: pb.ModelInferRequest, context: grpc.ServicerContext) -> pb.ModelInferResponse:
+        """Answers one request; a local confident answer never leaves this thread."""
+        try:
+            return self._answer(message, GrpcCall(context))
+        except UpriverError as error:
+            refuse(context, error)
+
+    def model_stream_infer(
+        self, messages: Iterator[pb.ModelInferRequest], context: grpc.ServicerContext
+    ) -> Iterator[pb.ModelStreamInferResponse]:
+        """Answers the requests of a stream in order; an error is told in its place and the stream goes on."""
+        call = GrpcCall(context)
+        while True:
+            with self._executor.blocking():
+                message = next(messages, None)
+            if message is None:
+                return
+            try:
+                yield pb.ModelStreamInferResponse(infer_response=self._answer(message, call))
+            except CallerGone:
+                return
+            except UpriverError as error:
+                told = pb.ModelInferResponse(id=message.id, model_name=message.model_name)
+                yield pb.ModelStreamInferResponse(error_message=f"{error.reason}: {error}", infer_response=told)
+
+    def _answer(self, message: pb.ModelInferRequest, call: GrpcCall) -> pb.ModelInferResponse:
+        outcome = self._core.infer(wire.read_request(message), call)
+        if isinstance(outcome, Future):
+            with self._executor.blocking():
+                answer: InferAnswer = outcome.result()
+            return wire.write_answer(answer)
+        return wire.write_answer(outcome)

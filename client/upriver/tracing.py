@@ -1,0 +1,93 @@
+"""Everything that names a trace: spans, events, attributes; and W3C trace context in and out of gRPC metadata.
+
+One question makes one trace over all agents that it went through. Per agent there is one `upriver.serve` (kind SERVER)
+with children `upriver.infer`, `upriver.decide` and, for each upstream that was asked, `upriver.escalate` (kind CLIENT),
+whose child is the next agent's `upriver.serve`.
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import SpanContext
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+INSTRUMENTATION = "upriver"
+MAX_ROW_EVENTS = 16
+"""Rows of a batch that get a decision event of their own; the rest are counted."""
+
+
+class SpanName(StrEnum):
+    """Names of spans."""
+
+    SERVE = "upriver.serve"
+    INFER = "upriver.infer"
+    DECIDE = "upriver.decide"
+    ESCALATE = "upriver.escalate"
+
+
+class EventName(StrEnum):
+    """Names of events."""
+
+    ROW = "upriver.row"
+    NOTE = "upriver.note"
+
+
+class Attribute(StrEnum):
+    """Names of attributes. Values are text unless the comment says otherwise."""
+
+    AGENT = "upriver.agent"
+    TIER = "upriver.tier"
+    REGION = "upriver.region"
+    MODEL = "upriver.model"
+    QUESTION = "upriver.question"
+    ROWS = "upriver.rows"  # int
+    ROW = "upriver.row"  # int: index in the request
+    SCORE = "upriver.score"  # float: confidence, -inf is never confident
+    THRESHOLD = "upriver.threshold"  # float
+    REASON = "upriver.reason"
+    RESOLVED = "upriver.resolved"  # bool: all rows
+    DEGRADED = "upriver.degraded"  # bool: any row
+    ESCALATED = "upriver.escalated"  # bool
+    ANSWERED_BY = "upriver.answered_by"  # agent of the least certain row
+    PATH = "upriver.path"  # list of agents, touch point first
+    POLICY = "upriver.policy"
+    UPSTREAM_AGENT = "upriver.upstream.agent"
+    UPSTREAM_TIER = "upriver.upstream.tier"
+    BYTES = "upriver.bytes"  # int: request message with its envelope
+    ERROR_REASON = "upriver.error.reason"
+    MESSAGE = "upriver.message"
+
+
+_PROPAGATOR = TraceContextTextMapPropagator()
+_TRACEPARENT = "traceparent"
+
+
+def extract(metadata: Iterable[tuple[str, str | bytes]]) -> Context | None:
+    """Gives the caller's trace context, or None when it sent none (or a malformed one, which W3C says to ignore)."""
+    for key, _ in metadata:
+        if key == _TRACEPARENT:
+            break
+    else:
+        return None
+    carrier = {key: value for key, value in metadata if isinstance(value, str)}
+    context = _PROPAGATOR.extract(carrier, Context())
+    return context if span_context(context).is_valid else None
+
+
+def inject(context: Context | None = None) -> tuple[tuple[str, str], ...]:
+    """Gives the metadata that carries a context (none: the current one); empty when no trace is under way."""
+    carrier: dict[str, str] = {}
+    _PROPAGATOR.inject(carrier, context)
+    return tuple(carrier.items())
+
+
+def span_context(context: Context) -> SpanContext:
+    """Gives the identity of a context's span."""
+    return trace.get_current_span(context).get_span_context()
+
+
+def trace_id_of(context: SpanContext) -> str:
+    """Gives a trace's id as 32 hexadecimal digits, "" for none."""
+    return trace.format_trace_id(context.trace_id) if context.is_valid else ""
