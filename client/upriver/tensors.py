@@ -137,9 +137,7 @@ def _decode_bytes(name: str, count: int, raw: bytes) -> Array:
         (length,) = _LENGTH.unpack_from(raw, at)
         at += 4
         if at + length > len(raw):
-            raise InvalidInput(
-                f"input {name!r}: BYTES element {index} claims {length} bytes, {len(raw) - at} are left"
-            )
+            raise InvalidInput(f"input {name!r}: BYTES element {index} claims {length} bytes, {len(raw) - at} are left")
         items[index] = raw[at : at + length]
         at += length
     if at != len(raw):
