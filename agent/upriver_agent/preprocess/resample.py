@@ -5,7 +5,7 @@ Every interpolation is separable: output row i is a weighted sum of input rows, 
 pixel i lies at (i + 0.5)·s. Weights of one output pixel add up to 1; at the edges, the part of a filter that hangs over
 is dropped and the rest is scaled up.
 
-- nearest: the one input pixel that holds the centre, floor((i + 0.5)·s).
+- nearest: the one input pixel that holds the centre, floor((i + 0.5)·s); the later one if it lies between two.
 - bilinear: a triangle of half-width max(1, s), so shrinking averages over everything that is covered (anti-aliased).
 - bicubic: Keys' cubic with a = -0.5 and half-width 2·max(1, s), anti-aliased too; may overshoot the input's range.
 - area: the mean over the exact area [i·s, (i+1)·s) that an output pixel covers.
@@ -53,7 +53,7 @@ def weights(size: int, out: int, interpolation: Interpolation) -> Weights:
     for i in range(out):
         match interpolation:
             case Interpolation.NEAREST:
-                matrix[i, min(size - 1, math.floor((i + 0.5) * step))] = 1.0
+                matrix[i, (2 * i + 1) * size // (2 * out)] = 1.0
             case Interpolation.AREA:
                 _area(matrix[i], i * step, (i + 1) * step)
             case Interpolation.BILINEAR:
@@ -120,12 +120,13 @@ class Resampling:
         narrow = np.empty((len(matrix), width * channels), np.float32)
         for i, (start, stop) in enumerate(zip(self.vertical.starts, self.vertical.stops, strict=True)):
             np.matmul(matrix[i, start:stop], flat[start:stop].astype(np.float32), out=narrow[i])
-        return self._across(narrow.reshape(1, -1, width, channels))[0]
+        made: Float32 = self._across(narrow.reshape(1, -1, width, channels))[0]
+        return made
 
     def _across(self, images: Float32) -> Float32:
         if images.shape[3] == 1:
-            narrow: Float32 = np.matmul(images[..., 0], self.horizontal.matrix.T)
-            return narrow[..., np.newaxis]
+            gray: Float32 = np.matmul(images[..., 0], self.horizontal.matrix.T)
+            return gray[..., np.newaxis]
         product: Float32 = np.tensordot(images, self.horizontal.matrix, axes=([2], [1]))
         return np.moveaxis(product, 3, 2)
 
