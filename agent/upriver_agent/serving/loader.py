@@ -106,5 +106,10 @@ def _answer_form(version: Version) -> AnswerForm:
 def _warm(predictor: Predictor, contract: Contract) -> Predictor:
     # The first call allocates; encoded images have no blank, and verification has tried them.
     if not any(spec.encoded for spec in contract.inputs):
-        predictor.predict({spec.name: np.zeros((1, *spec.shape), DTYPES[spec.datatype]) for spec in contract.inputs})
+        predictor.predict(
+            {
+                spec.name: np.zeros((1, *spec.shape), DTYPES.get(spec.datatype, np.dtype(np.float32)))
+                for spec in contract.inputs
+            }
+        )
     return predictor

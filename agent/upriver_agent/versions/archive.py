@@ -25,13 +25,13 @@ MAX_TOTAL_BYTES: Final = 1 << 32
 _CHUNK: Final = 1 << 20
 
 
-def take(path: Path, into: Path) -> dict[str, str]:
-    """Copies the files of the version at `path` into the folder `into`, flushed to disk.
+def take(path: Path, into: Path | None) -> dict[str, str]:
+    """Copies the files of the version at `path` into the folder `into`, flushed to disk; None only reads them.
 
     Gives the sha256 of each, in hexadecimal. Raises ModelInvalid when there is no version there.
     """
     if path.is_dir():
-        return {name: _copied(path / name, into / name) for name in LIMITS}
+        return {name: _copied(path / name, into) for name in LIMITS}
     if not path.exists():
         raise ModelInvalid(f"{path}: no such folder or archive; expected {MODEL} and {MANIFEST} inside one")
     try:
@@ -59,31 +59,41 @@ def digest_of(found: dict[str, str]) -> str:
     return "sha256:" + hashlib.sha256(listing.encode()).hexdigest()
 
 
-def _copied(source: Path, target: Path) -> str:
+def _copied(source: Path, into: Path | None) -> str:
     try:
         with source.open("rb") as file:
-            return _stream(file, target, source.name)
+            return _stream(file, into, source.name)
     except FileNotFoundError as error:
         raise ModelInvalid(f"{source.parent}: has no {source.name}; expected {MODEL} and {MANIFEST}") from error
     except OSError as error:
         raise ModelInvalid(f"can't read {source}: {error.strerror or error}") from error
 
 
-def _stream(file: IO[bytes], target: Path, name: str) -> str:
+def _stream(file: IO[bytes], into: Path | None, name: str) -> str:
     limit, seen, digest = LIMITS[name], 0, hashlib.sha256()
-    with target.open("xb") as out:
+    with _target(into, name) as out:
         while chunk := file.read(_CHUNK):
             seen += len(chunk)
             if seen > limit:
                 raise ModelInvalid(f"{name}: more than {limit} bytes")
             digest.update(chunk)
-            out.write(chunk)
-        out.flush()
-        os.fsync(out.fileno())
+            if out is not None:
+                out.write(chunk)
     return digest.hexdigest()
 
 
-def _from_zip(path: Path, into: Path) -> dict[str, str]:
+@contextmanager
+def _target(into: Path | None, name: str) -> Iterator[IO[bytes] | None]:
+    if into is None:
+        yield None
+        return
+    with (into / name).open("xb") as out:
+        yield out
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def _from_zip(path: Path, into: Path | None) -> dict[str, str]:
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         if len(members) > MAX_MEMBERS:
@@ -93,11 +103,11 @@ def _from_zip(path: Path, into: Path) -> dict[str, str]:
             name = wanted.claim(member.filename)
             if name is not None:
                 with archive.open(member) as file:
-                    wanted.sums[name] = _stream(file, into / name, name)
+                    wanted.sums[name] = _stream(file, into, name)
     return wanted.complete()
 
 
-def _from_tar(path: Path, into: Path) -> dict[str, str]:
+def _from_tar(path: Path, into: Path | None) -> dict[str, str]:
     wanted = _Wanted(path)
     total = 0
     with _tar_stream(path) as archive:
@@ -111,7 +121,7 @@ def _from_tar(path: Path, into: Path) -> dict[str, str]:
             file = archive.extractfile(member) if member.isreg() else None
             if file is None:
                 raise ModelInvalid(f"{path}: {member.name!r} is not a plain file")
-            wanted.sums[name] = _stream(file, into / name, name)
+            wanted.sums[name] = _stream(file, into, name)
     return wanted.complete()
 
 

@@ -4,9 +4,11 @@ What is served can then neither change nor vanish under the agent, whatever happ
 from. A copy appears whole or not at all (written aside, flushed, renamed) and its digest is checked at every opening.
 """
 
+import fcntl
 import os
 import shutil
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,23 +39,52 @@ class Version:
 def open_version(path: Path, state_dir: Path) -> Version:
     """Opens the version in a folder or a .zip or .tar.gz archive; no interpreter is started.
 
-    Raises ManifestError for a wrong manifest and ModelInvalid for everything else that is wrong with the artifact:
-    files missing, archive or flatbuffer broken, manifest and flatbuffer at odds.
+    Writes nothing when `state_dir` has the version already. Raises ManifestError for a wrong manifest and ModelInvalid
+    for everything else that is wrong with the artifact: files missing, archive or flatbuffer broken, manifest and
+    flatbuffer at odds.
     """
     versions = state_dir / "versions"
     try:
-        versions.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".incoming-", dir=versions, ignore_cleanup_errors=True) as aside:
-            incoming = Path(aside) / "version"
-            incoming.mkdir()
-            digest = digest_of(take(path, incoming))
-            load_folder(incoming, digest, str(path))
-            final = versions / digest.removeprefix("sha256:")
-            if not _is_whole(final, digest):
-                _replace(incoming, final)
+        digest = digest_of(take(path, None))
+        if not _is_whole(_place(versions, digest), digest):
+            digest = _store(path, versions)
     except OSError as error:
         raise ModelInvalid(f"can't keep {path} in {versions}: {error.strerror or error}") from error
-    return load_folder(final, digest, str(path))
+    return load_folder(_place(versions, digest), digest, str(path))
+
+
+def _place(versions: Path, digest: str) -> Path:
+    return versions / digest.removeprefix("sha256:")
+
+
+def _store(path: Path, versions: Path) -> str:
+    """Copies a version aside, checks it, and moves it to its place; gives the digest of what was copied."""
+    versions.mkdir(parents=True, exist_ok=True)
+    with _alone(versions):
+        incoming = versions / ".incoming"
+        if incoming.exists():  # left by a process that was killed
+            shutil.rmtree(incoming)
+        incoming.mkdir()
+        try:
+            digest = digest_of(take(path, incoming))
+            load_folder(incoming, digest, str(path))
+            final = _place(versions, digest)
+            if not _is_whole(final, digest):
+                if final.exists():
+                    shutil.rmtree(final)
+                incoming.rename(final)
+                _flush(versions)
+        finally:
+            shutil.rmtree(incoming, ignore_errors=True)
+    return digest
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Holds the folder's lock, against other threads and processes; the kernel frees it when its holder dies."""
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def load_folder(folder: Path, digest: str, source: str) -> Version:
@@ -71,20 +102,13 @@ def load_folder(folder: Path, digest: str, source: str) -> Version:
 def _is_whole(folder: Path, digest: str) -> bool:
     try:
         return digest_of(sums(folder)) == digest
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 
-def _replace(incoming: Path, final: Path) -> None:
-    """Moves a complete folder to its place; a damaged one that is there already goes."""
-    if final.exists():
-        shutil.rmtree(final)
-    try:
-        incoming.rename(final)
-    except OSError:
-        if not final.exists():  # else another opening of the same version was faster
-            raise
-    directory = os.open(final.parent, os.O_RDONLY)
+def _flush(folder: Path) -> None:
+    """Makes a rename inside the folder last."""
+    directory = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(directory)
     finally:

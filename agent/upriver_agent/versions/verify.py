@@ -6,6 +6,7 @@ becomes an error.
 
 import hashlib
 import json
+import logging
 import math
 import os
 import platform
@@ -24,6 +25,7 @@ from upriver_agent.versions.store import Version
 CHILD: Final = "upriver_agent.self_test"
 DEFAULT_TIMEOUT_S: Final = 60.0
 DEFAULT_MEMORY_MIB: Final = 4096
+_LOG: Final = logging.getLogger(__name__)
 _SHOWN: Final = 2000
 _RUNTIME_PACKAGES: Final = ("ai-edge-litert", "tflite-runtime", "numpy")
 
@@ -160,4 +162,6 @@ def _remembered(note: Path, report: VerifyReport) -> None:
             os.fsync(file.fileno())
         Path(file.name).replace(note)
     except OSError as error:
-        raise ModelInvalid(f"can't write {note}: {error.strerror or error}") from error
+        _LOG.warning(
+            "can't note in %s that a version has passed (%s): it is tried again at the next start", note, error
+        )

@@ -3,6 +3,7 @@ import io
 import shutil
 import tarfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def tar_of(at: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
 def refused(path: Path, state: Path) -> str:
     with pytest.raises(ModelInvalid) as caught:
         open_version(path, state)
-    left = list((state / "versions").iterdir()) if (state / "versions").exists() else []
+    left = [file for file in (state / "versions").iterdir() if file.name != ".lock"] if state.exists() else []
     assert left == [], "a refused version leaves nothing behind"
     return str(caught.value)
 
@@ -65,7 +66,10 @@ def test_a_folder_and_its_archives_are_the_same_version(folder: Path, state: Pat
         )
     ]
     assert len({(version.digest, version.folder) for version in opened}) == 1
-    assert [path.name for path in (state / "versions").iterdir()] == [opened[0].digest.removeprefix("sha256:")]
+    assert sorted(path.name for path in (state / "versions").iterdir()) == [
+        ".lock",
+        opened[0].digest.removeprefix("sha256:"),
+    ]
 
 
 def test_the_digest_can_be_made_with_sha256sum(folder: Path, state: Path) -> None:
@@ -89,6 +93,28 @@ def test_a_damaged_copy_is_replaced(folder: Path, state: Path) -> None:
     whole = version.model_path.read_bytes()
     version.model_path.write_bytes(whole[:-1] + b"!")
     assert open_version(folder, state).model_path.read_bytes() == whole
+
+
+def test_a_version_that_is_kept_already_needs_no_writing(folder: Path, state: Path) -> None:
+    version = open_version(folder, state)
+    (state / "versions" / ".lock").unlink()
+    assert open_version(folder, state) == version
+    assert [path.name for path in (state / "versions").iterdir()] == [version.folder.name]
+
+
+def test_what_a_killed_process_left_is_cleared_away(folder: Path, state: Path) -> None:
+    left = state / "versions" / ".incoming"
+    left.mkdir(parents=True)
+    (left / "model.tflite").write_bytes(b"half of a mod")
+    assert open_version(folder, state).labels
+    assert not left.exists()
+
+
+def test_many_openings_at_once_give_one_version(folder: Path, state: Path) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        opened = list(threads.map(lambda _: open_version(folder, state), range(16)))
+    assert len({version.folder for version in opened}) == 1
+    assert opened[0].model_path.exists()
 
 
 def test_another_manifest_is_another_version(folder: Path, state: Path) -> None:
