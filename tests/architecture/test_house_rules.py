@@ -76,6 +76,13 @@ def test_documents_name_only_files_that_exist(path: Path) -> None:
     assert sorted(link for link in links if not (path.parent / link).exists()) == []
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=_name)
+def test_documents_name_only_modules_that_exist(path: Path) -> None:
+    named = {name.replace(".", "/") for name in re.findall(r"`(upriver_agent(?:\.\w+)+)`", path.read_text())}
+    agent = ROOT / "agent"
+    assert sorted(name for name in named if not list(agent.glob(f"{name}.py")) and not (agent / name).is_dir()) == []
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "scripts").iterdir()), ids=_name)
 def test_a_script_can_be_run_and_says_what_it_is_for(path: Path) -> None:
     if path.is_dir() or path.suffix == ".pyc":
