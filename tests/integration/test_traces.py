@@ -1,5 +1,6 @@
 """One trace per question over four processes, with the right parents; a dead collector costs nothing."""
 
+import itertools
 import secrets
 import time
 
@@ -65,7 +66,7 @@ def test_an_escalated_question_is_one_trace_with_the_right_parents(traced):
     assert set(by_agent) == {f"{tier}-1" for tier in TIERS}
     assert {service["service.instance.id"] for service, _ in serves} == set(by_agent)
     assert by_agent["device-1"].parent_span_id.hex() == client_span
-    for lower, upper in zip(TIERS, TIERS[1:], strict=False):
+    for lower, upper in itertools.pairwise(TIERS):
         (hop,) = [span for _, span in escalates if attributes(span)["upriver.upstream.agent"] == f"{upper}-1"]
         assert hop.kind == CLIENT
         assert by_agent[f"{upper}-1"].kind == SERVER
