@@ -41,6 +41,12 @@ def test_tests_use_ports_and_real_parts_instead_of_patches() -> None:
     assert offenders == []
 
 
+def test_an_exception_from_a_checker_carries_its_reason() -> None:
+    silent = re.compile(r"# (noqa(?!: [A-Z0-9, ]+ - \w)|type: ignore(?!\[[\w, -]+\]  # \w))")
+    lines = [(path, line) for path in OURS if path != Path(__file__) for line in path.read_text().splitlines()]
+    assert [f"{_name(path)}: {line.strip()}" for path, line in lines if silent.search(line)] == []
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_package_tells_type_checkers_that_it_is_typed(package: str) -> None:
     assert (PACKAGES[package] / package / "py.typed").is_file()

@@ -27,12 +27,12 @@ class Interpreter(Protocol):
     """The part of the runtimes' own Interpreter class that is used here."""
 
     def allocate_tensors(self) -> None: ...  # noqa: D102 - the packages' own methods, documented there
-    def get_input_details(self) -> list[dict[str, Any]]: ...  # noqa: D102
-    def get_output_details(self) -> list[dict[str, Any]]: ...  # noqa: D102
-    def resize_tensor_input(self, input_index: int, tensor_size: Sequence[int], strict: bool = False) -> None: ...  # noqa: D102
-    def set_tensor(self, tensor_index: int, value: Array) -> None: ...  # noqa: D102
-    def get_tensor(self, tensor_index: int) -> Array: ...  # noqa: D102
-    def invoke(self) -> None: ...  # noqa: D102
+    def get_input_details(self) -> list[dict[str, Any]]: ...  # noqa: D102 - likewise
+    def get_output_details(self) -> list[dict[str, Any]]: ...  # noqa: D102 - likewise
+    def resize_tensor_input(self, input_index: int, tensor_size: Sequence[int], strict: bool = False) -> None: ...  # noqa: D102 - likewise
+    def set_tensor(self, tensor_index: int, value: Array) -> None: ...  # noqa: D102 - likewise
+    def get_tensor(self, tensor_index: int) -> Array: ...  # noqa: D102 - likewise
+    def invoke(self) -> None: ...  # noqa: D102 - likewise
 
 
 class InterpreterRuntime:
