@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import pairwise
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ from upriver_agent.versions.manifest import TaskKind
 from upriver_agent.versions.model_file import ModelTensor
 
 Array = NDArray[Any]
+
+ROWS_BYTES: Final = 128 << 20
+"""What the tensors of the rows that go through a model together may take, about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class Prediction:
 class Predictor:
     """Preprocess, infer, dequantise. Not thread-safe: one for each worker."""
 
-    __slots__ = ("_dequantise", "_embedding", "_names", "_plans", "_runtime", "_scores", "version")
+    __slots__ = ("_dequantise", "_embedding", "_most", "_names", "_plans", "_runtime", "_scores", "_sources", "version")
 
     def __init__(self, version: Version, runtime: Runtime) -> None:
         """Joins a version and a runtime that has opened its model; raises ModelInvalid when they do not agree."""
@@ -47,7 +51,9 @@ class Predictor:
         _check(runtime.inputs, {index: bound.tensor for index, bound in inputs.items()}, "input")
         _check(runtime.outputs, {index: bound.tensor for index, bound in outputs.items()}, "output")
         ordered = [inputs[tensor.index] for tensor in runtime.inputs]
-        self._plans = tuple((bound.recipe.source, make_plan(bound)) for bound in ordered)
+        self._sources = tuple(bound.recipe.source for bound in ordered)
+        self._plans = tuple(make_plan(bound) for bound in ordered)
+        self._most = max(1, ROWS_BYTES // max(1, version.model.activation_bytes))
         self._names = tuple(outputs[tensor.index].name for tensor in runtime.outputs)
         self._dequantise = tuple(
             (position, convert)
@@ -70,18 +76,29 @@ class Predictor:
         that can't be decoded, InferenceFailed when the runtime refuses to run.
         """
         try:
-            tensors = [plan(canonical[source]) for source, plan in self._plans]
+            given = [canonical[source] for source in self._sources]
         except KeyError as error:
             raise InvalidInput(f"input {error.args[0]!r} is missing") from error
-        results = self._runtime.infer(tensors)
+        rows = len(given[0])
+        results = self._infer(given) if rows <= self._most else self._in_groups(given, rows)
         for position, convert in self._dequantise:
             results[position] = convert(results[position])
         outputs = dict(zip(self._names, results, strict=True))
         scores = outputs[self._scores] if self._scores is not None else None
         if scores is not None and scores.ndim != 2:
-            scores = scores.reshape(len(tensors[0]), -1)
+            scores = scores.reshape(rows, -1)
         embedding = outputs[self._embedding] if self._embedding is not None else None
         return Prediction(scores, embedding, outputs)
+
+    def _infer(self, given: list[Array]) -> list[Array]:
+        return self._runtime.infer([plan(array) for plan, array in zip(self._plans, given, strict=True)])
+
+    def _in_groups(self, given: list[Array], rows: int) -> list[Array]:
+        """Large batches go in groups of nearly the same size, so that memory stays bounded."""
+        count = -(-rows // self._most)
+        edges = [rows * group // count for group in range(count + 1)]
+        parts = [self._infer([array[start:stop] for array in given]) for start, stop in pairwise(edges)]
+        return [np.concatenate(results) for results in zip(*parts, strict=True)]
 
 
 def open_predictor(version: Version, runtime: RuntimeKind = "auto", threads: int = 1) -> Predictor:

@@ -149,13 +149,13 @@ def _arithmetic(
     plain = bool(np.all(factor == 1.0) and np.all(offset == 0.0))
     if plain and source == target:
         return None
+    if target.kind == "f":
+        return _scaling(target, factor, offset, plain=plain)
     if source == np.uint8 and factor.ndim == 0 and offset.ndim == 0:
         table = _converted(np.arange(256, dtype=np.float64) * factor + offset, target)
         if target == np.uint8 and np.array_equal(table, np.arange(256)):
             return None
         return table.take
-    if target.kind == "f":
-        return _scaling(target, factor, offset, plain=plain)
     if plain:
         return lambda array: _converted(array, target)
     return lambda array: _converted(np.multiply(array, factor) + offset, target)

@@ -25,15 +25,33 @@ SCALARS: Final = {
     "uint32": _U32,
     "uint64": struct.Struct("<Q"),
 }
-_MAX_TABLES: Final = 5_000_000
+_MAX_ELEMENTS: Final = 1_000_000
+"""List elements that are followed in one buffer: lists may share what they point to, so its size bounds nothing."""
+_MAX_TEXT: Final = 65_536
+
+
+class _Budget:
+    """How many more list elements may be followed."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = _MAX_ELEMENTS
+
+    def spend(self, count: int) -> None:
+        """Takes `count` elements off; raises ModelInvalid when there are not that many left."""
+        self.left -= count
+        if self.left < 0:
+            raise ModelInvalid(f"broken flatbuffer: its lists have more than {_MAX_ELEMENTS} elements")
 
 
 class Cursor:
     """A table inside a buffer. Fields are numbered as in the schema; an absent field gives its default."""
 
-    __slots__ = ("_at", "_data", "_fields", "_vtable")
+    __slots__ = ("_at", "_budget", "_data", "_fields", "_vtable")
 
-    def __init__(self, data: memoryview, at: int) -> None:
+    def __init__(self, data: memoryview, at: int, budget: "_Budget") -> None:
+        self._budget = budget
         self._data = data
         self._at = at
         self._vtable = at - _read(data, _I32, at)
@@ -66,15 +84,17 @@ class Cursor:
     def table(self, number: int) -> "Cursor | None":
         """Follows a field that refers to one table."""
         at = self._target(number)
-        return None if at is None else Cursor(self._data, at)
+        return None if at is None else Cursor(self._data, at, self._budget)
 
-    def numbers(self, number: int, dtype: str) -> NDArray[np.generic] | None:
-        """Reads a vector of numbers; None when the field is absent."""
+    def numbers(self, number: int, dtype: str, most: int) -> NDArray[np.generic] | None:
+        """Reads a vector of at most `most` numbers; None when the field is absent."""
         at = self._target(number)
         if at is None:
             return None
         item = np.dtype(dtype)
         count = _read(self._data, _U32, at)
+        if count > most:
+            raise ModelInvalid(f"broken flatbuffer: {count} numbers where there may be {most}")
         _bounds(self._data, at + 4, count * item.itemsize)
         return np.frombuffer(self._data, item, count, at + 4)
 
@@ -92,8 +112,7 @@ class Cursor:
         if at is None:
             return
         count = _read(self._data, _U32, at)
-        if count > _MAX_TABLES:
-            raise ModelInvalid(f"broken flatbuffer: a list claims {count} elements; at most {_MAX_TABLES}")
+        self._budget.spend(count)
         _bounds(self._data, at + 4, 4 * count)
         for index in range(count):
             where = at + 4 + 4 * index
@@ -101,7 +120,7 @@ class Cursor:
 
     def tables(self, number: int) -> "list[Cursor]":
         """Reads a list of tables."""
-        return [Cursor(self._data, at) for at in self._elements(number)]
+        return [Cursor(self._data, at, self._budget) for at in self._elements(number)]
 
     def texts(self, number: int) -> list[str]:
         """Reads a list of strings."""
@@ -116,7 +135,7 @@ def root(data: memoryview, identifier: bytes) -> Cursor:
         raise ModelInvalid(
             f"not a {identifier.decode()} flatbuffer: bytes 4 to 8 are {bytes(data[4:8])!r}, expected {identifier!r}"
         )
-    return Cursor(data, _read(data, _U32, 0))
+    return Cursor(data, _read(data, _U32, 0), _Budget())
 
 
 def _bounds(data: memoryview, at: int, length: int) -> None:
@@ -134,5 +153,7 @@ def _read(data: memoryview, kind: struct.Struct, at: int) -> int:
 
 def _text(data: memoryview, at: int) -> str:
     length = _read(data, _U32, at)
+    if length > _MAX_TEXT:
+        raise ModelInvalid(f"broken flatbuffer: a text of {length} bytes where there may be {_MAX_TEXT}")
     _bounds(data, at + 4, length)
     return bytes(data[at + 4 : at + 4 + length]).decode("utf-8", "replace")

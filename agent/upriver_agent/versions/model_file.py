@@ -22,6 +22,9 @@ from upriver_agent.versions.operators import BUILTIN_OPERATORS
 
 MAX_MODEL_BYTES: Final = 1 << 31
 MAX_LABEL_FILE_BYTES: Final = 16 << 20
+MAX_ENDS: Final = 1024
+MAX_RANK: Final = 64
+MAX_CHANNELS: Final = 1 << 20
 _TENSOR_TYPES: Final = {
     0: "float32",
     1: "float16",
@@ -163,7 +166,7 @@ def _signature_names(signatures: list[Cursor]) -> tuple[dict[int, str], dict[int
 def _ends(
     graph: Cursor, number: int, tensors: list[Cursor], names: Mapping[int, str], what: str
 ) -> tuple[ModelTensor, ...]:
-    indices = graph.numbers(number, "<i4")
+    indices = graph.numbers(number, "<i4", MAX_ENDS)
     if indices is None or indices.size == 0:
         raise ModelInvalid(f"the flatbuffer's first subgraph has no {what}")
     ends = []
@@ -175,7 +178,7 @@ def _ends(
 
 
 def _ints(cursor: Cursor, number: int) -> tuple[int, ...] | None:
-    values = cursor.numbers(number, "<i4")
+    values = cursor.numbers(number, "<i4", MAX_RANK)
     return None if values is None else tuple(values.tolist())
 
 
@@ -186,8 +189,8 @@ def _tensor(cursor: Cursor, index: int, name: str) -> ModelTensor:
     scale, zero_point = 0.0, 0
     quantisation = cursor.table(4)
     if quantisation is not None:
-        scales = quantisation.numbers(2, "<f4")
-        points = quantisation.numbers(3, "<i8")
+        scales = quantisation.numbers(2, "<f4", MAX_CHANNELS)
+        points = quantisation.numbers(3, "<i8", MAX_CHANNELS)
         if scales is not None and scales.size == 1:
             scale = float(scales.tolist()[0])
             zero_point = int(points.tolist()[0]) if points is not None and points.size else 0
@@ -238,7 +241,7 @@ def _activation_bytes(model: Cursor, tensors: list[Cursor]) -> int:
             continue
         kind = _TENSOR_TYPES.get(tensor.scalar(1, "int8"), "")
         width = np.dtype(kind).itemsize if kind in np.sctypeDict else 1
-        total += math.prod(_ints(tensor, 0) or ()) * width
+        total += math.prod(max(1, size) for size in _ints(tensor, 0) or ()) * width
     return total
 
 
@@ -277,7 +280,7 @@ def _normalisation(tensor: Cursor) -> Normalisation | None:
         options = unit.table(1) if unit.scalar(0, "uint8") == _NORMALIZATION else None
         if options is None:
             continue
-        mean, std = options.numbers(0, "<f4"), options.numbers(1, "<f4")
+        mean, std = (options.numbers(slot, "<f4", MAX_CHANNELS) for slot in (0, 1))
         if mean is not None and std is not None and mean.size and std.size:
             return Normalisation(tuple(map(float, mean.tolist())), tuple(map(float, std.tolist())))
     return None

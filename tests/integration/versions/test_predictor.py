@@ -1,6 +1,7 @@
 """Versions answering on the real LiteRT."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 
 from tests.models.folders import CLASSIFIER, DETECTOR, ENCODED, SCALAR, version_folder, without
 from upriver.errors import InvalidInput, ModelInvalid
-from upriver_agent.predictor import Predictor, open_predictor
+from upriver_agent.predictor import ROWS_BYTES, Predictor, open_predictor
 from upriver_agent.preprocess.resample import Array
 from upriver_agent.runtime import open_runtime
 from upriver_agent.versions import open_version
@@ -110,6 +111,19 @@ def test_two_inputs_can_be_made_of_two_canonical_ones(tmp_path: Path) -> None:
     prediction = predictor(tmp_path, "two_by_two", manifest).predict({"a": np.ones((2, 4), np.int32), "b": b})
     np.testing.assert_allclose(prediction.outputs["product"], b.prod(axis=2), rtol=1e-6)
     assert prediction.outputs["sum"].shape == (2, 3)
+
+
+def test_large_batches_of_large_models_go_in_groups(tmp_path: Path) -> None:
+    answering = predictor(tmp_path, "float_dynamic")
+    whole = answering.predict({"image": np.repeat(PIXELS, 20, axis=0)})
+    greedy = replace(answering.version, model=replace(answering.version.model, activation_bytes=ROWS_BYTES // 7))
+    parts = Predictor(greedy, open_runtime("litert", greedy.model_path)).predict(
+        {"image": np.repeat(PIXELS, 20, axis=0)}
+    )
+    assert whole.scores is not None
+    assert parts.scores is not None
+    assert whole.scores.shape == (120, 10)
+    np.testing.assert_allclose(parts.scores, whole.scores, atol=1e-6)
 
 
 def test_a_missing_canonical_input_is_named(tmp_path: Path) -> None:

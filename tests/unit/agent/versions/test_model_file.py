@@ -1,6 +1,8 @@
 import contextlib
 from pathlib import Path
 
+import flatbuffers
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -86,6 +88,44 @@ def test_a_label_file_that_is_not_there_is_named() -> None:
     content = (HERE / "with_metadata.tflite").read_bytes()
     with pytest.raises(ModelInvalid, match=r"labels\.txt"):
         parse_model(content[: content.rindex(b"PK\x03\x04")])
+
+
+def repeated(builder: flatbuffers.Builder, table: int, count: int) -> int:
+    builder.StartVector(4, count, 4)
+    for _ in range(count):
+        builder.PrependUOffsetTRelative(table)
+    return int(builder.EndVector())
+
+
+def table_of(builder: flatbuffers.Builder, **offsets: int) -> int:
+    """A table whose fields `f<number>` are offsets."""
+    builder.StartObject(9)
+    for name, offset in offsets.items():
+        builder.PrependUOffsetTRelativeSlot(int(name[1:]), offset, 0)
+    return int(builder.EndObject())
+
+
+def test_lists_that_share_what_they_point_to_do_not_take_for_ever() -> None:
+    """40 kB: 5,000 subgraphs are one and the same, whose 5,000 operators are one too: 25 million to look at."""
+    builder = flatbuffers.Builder(100_000)
+    empty = table_of(builder)
+    ends = builder.CreateNumpyVector(np.zeros(1, np.int32))
+    one, many = repeated(builder, empty, 1), repeated(builder, empty, 5000)
+    graph = table_of(builder, f0=one, f1=ends, f2=ends, f3=many)
+    builder.Finish(table_of(builder, f1=one, f2=repeated(builder, graph, 5000), f4=one), file_identifier=b"TFL3")
+    content = bytes(builder.Output())
+    assert len(content) < 50_000
+    with pytest.raises(ModelInvalid, match="more than 1000000 elements"):
+        parse_model(content)
+
+
+def test_a_list_of_more_than_a_million_is_refused() -> None:
+    builder = flatbuffers.Builder(100_000)
+    builder.StartObject(9)
+    tensor = builder.EndObject()
+    builder.Finish(table_of(builder, f2=repeated(builder, tensor, 1_000_001)), file_identifier=b"TFL3")
+    with pytest.raises(ModelInvalid, match="more than 1000000 elements"):
+        parse_model(bytes(builder.Output()))
 
 
 def parsed_or_refused(content: bytes) -> None:
