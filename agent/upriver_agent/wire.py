@@ -6,13 +6,13 @@ import numpy as np
 
 from upriver import parameters as names
 from upriver.errors import InvalidInput
+from upriver.labels import join_labels, split_labels
 from upriver.oip.v2 import inference_pb2 as pb
 from upriver.tensors import Array, Datatype, Tensor, datatype_of, decode_raw, decode_typed, encode_raw
+from upriver.values import ParameterValue, read_parameters, set_parameter
 from upriver_agent.envelope import DEFAULT_OPTIONS, parse_options
 from upriver_agent.merge import Answers, RowFacts, least_certain, read_row_facts
 from upriver_agent.serving.request import InferAnswer, InferRequest, UpstreamAnswer, WantedOutput
-
-ParameterValue = bool | int | float | str
 
 PROBABILITIES, LOGITS = "probabilities", "logits"
 
@@ -27,17 +27,6 @@ ROW_TENSORS: dict[str, tuple[str, str]] = {
     names.POLICY: (Datatype.BYTES, "policy"),
 }
 """Row-wise facts that can be asked for by name as extra outputs: data type and the field of RowFacts."""
-
-
-def read_parameters(parameters: Mapping[str, pb.InferParameter]) -> dict[str, ParameterValue]:
-    """Gives parameters as plain values; an unset one raises InvalidInput."""
-    values: dict[str, ParameterValue] = {}
-    for key, parameter in parameters.items():
-        which = parameter.WhichOneof("parameter_choice")
-        if which is None:
-            raise InvalidInput(f"parameter {key!r} has no value")
-        values[key] = getattr(parameter, which)
-    return values
 
 
 def read_request(message: pb.ModelInferRequest) -> InferRequest:
@@ -94,40 +83,6 @@ def write_request(
         for name in ROW_TENSORS:
             message.outputs.add(name=name)
     return message
-
-
-def set_parameter(parameter: pb.InferParameter, value: ParameterValue) -> None:
-    """Sets a parameter to a plain value."""
-    if isinstance(value, bool):
-        parameter.bool_param = value
-    elif isinstance(value, int):
-        parameter.int64_param = value
-    elif isinstance(value, float):
-        parameter.double_param = value
-    else:
-        parameter.string_param = value
-
-
-def join_labels(labels: Sequence[str]) -> str:
-    """Joins label names with commas; a comma or backslash in a name gets a backslash before it."""
-    return ",".join(label.replace("\\", "\\\\").replace(",", "\\,") for label in labels)
-
-
-def split_labels(joined: str) -> tuple[str, ...]:
-    """Undoes join_labels."""
-    labels: list[str] = []
-    current: list[str] = []
-    characters = iter(joined)
-    for character in characters:
-        if character == "\\":
-            current.append(next(characters, ""))
-        elif character == ",":
-            labels.append("".join(current))
-            current = []
-        else:
-            current.append(character)
-    labels.append("".join(current))
-    return tuple(labels) if joined else ()
 
 
 def write_answer(answer: InferAnswer) -> pb.ModelInferResponse:

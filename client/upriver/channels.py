@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+import grpc.aio
 
 from upriver.errors import ConfigError
 
@@ -25,9 +26,14 @@ class TlsFiles:
 
 @dataclass(frozen=True, slots=True)
 class ChannelOptions:
-    """How channels are opened; `tls` None is plain text."""
+    """How channels are opened; `tls` None is plain text.
+
+    `connect_timeout_ms` bounds one attempt to connect, handshakes included: an address behind which nobody answers
+    fails after it instead of using up the caller's deadline.
+    """
 
     max_message_bytes: int = DEFAULT_MESSAGE_BYTES
+    connect_timeout_ms: int = 1_000
     max_reconnect_backoff_ms: int = 5_000
     keepalive_ms: int = 30_000
     tls: TlsFiles | None = None
@@ -39,7 +45,7 @@ def channel_arguments(options: ChannelOptions) -> list[tuple[str, int | str]]:
         ("grpc.max_receive_message_length", options.max_message_bytes),
         ("grpc.max_send_message_length", options.max_message_bytes),
         ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.min_reconnect_backoff_ms", 100),
+        ("grpc.min_reconnect_backoff_ms", options.connect_timeout_ms),  # in spite of its name
         ("grpc.max_reconnect_backoff_ms", options.max_reconnect_backoff_ms),
         ("grpc.keepalive_time_ms", options.keepalive_ms),
         ("grpc.keepalive_timeout_ms", 10_000),
@@ -72,3 +78,11 @@ def open_channel(address: str, options: ChannelOptions) -> grpc.Channel:
     if options.tls is None:
         return grpc.insecure_channel(address, arguments)
     return grpc.secure_channel(address, credentials(options.tls), arguments)
+
+
+def open_aio_channel(address: str, options: ChannelOptions) -> grpc.aio.Channel:
+    """Does what open_channel does, for asyncio; must be called where an event loop runs."""
+    arguments = channel_arguments(options)
+    if options.tls is None:
+        return grpc.aio.insecure_channel(address, arguments)
+    return grpc.aio.secure_channel(address, credentials(options.tls), arguments)

@@ -12,7 +12,7 @@ from upriver.channels import ChannelOptions, open_channel
 from upriver.discovery.port import AgentRecord
 from upriver.oip.v2 import inference_pb2 as pb
 from upriver.tensors import Tensor
-from upriver_agent import wire
+from upriver.values import ParameterValue
 from upriver_agent.reserve import Reserve
 
 _MAX_LINKS = 64
@@ -27,7 +27,7 @@ class Escalation:
     id: str
     inputs: Sequence[Tensor]
     rows: int
-    parameters: Mapping[str, wire.ParameterValue]
+    parameters: Mapping[str, ParameterValue]
 
 
 class PendingCall(Protocol):

@@ -1,0 +1,25 @@
+"""Label names in one text: separated by commas, with a backslash before a comma or backslash in a name."""
+
+from collections.abc import Sequence
+
+
+def join_labels(labels: Sequence[str]) -> str:
+    """Joins label names with commas; a comma or backslash in a name gets a backslash before it."""
+    return ",".join(label.replace("\\", "\\\\").replace(",", "\\,") for label in labels)
+
+
+def split_labels(joined: str) -> tuple[str, ...]:
+    """Undoes join_labels; an empty text is no labels."""
+    labels: list[str] = []
+    current: list[str] = []
+    characters = iter(joined)
+    for character in characters:
+        if character == "\\":
+            current.append(next(characters, ""))
+        elif character == ",":
+            labels.append("".join(current))
+            current = []
+        else:
+            current.append(character)
+    labels.append("".join(current))
+    return tuple(labels) if joined else ()
