@@ -47,10 +47,7 @@ class ImageDecoder:
             ) from error
 
     def _decoded(self, content: bytes) -> NDArray[np.uint8]:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", self._image.DecompressionBombWarning)  # the bound below is the stricter one
-            opened = self._image.open(io.BytesIO(content), formats=FORMATS)
-        with opened as image:
+        with self._image.open(io.BytesIO(content), formats=FORMATS) as image:
             width, height = image.size
             if width * height > self._max_pixels or max(width, height) > MAX_SIDE:
                 raise _Refused(f"{width} x {height} pixels; at most {self._max_pixels} pixels are allowed")
@@ -73,5 +70,8 @@ def _pillow() -> tuple[Any, Any]:
         from PIL import Image, ImageOps
     except ImportError as error:
         raise RuntimeMissing("this model takes encoded images, which needs Pillow: install upriver[images]") from error
+    # Pillow warns of what it finds odd in a file, and what callers send must not fill the agent's log. One filter for
+    # the process: suppressing warnings around each call is not safe with threads.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     modules: tuple[ModuleType, ModuleType] = (Image, ImageOps)
     return modules

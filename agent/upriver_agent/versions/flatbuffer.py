@@ -25,7 +25,7 @@ SCALARS: Final = {
     "uint32": _U32,
     "uint64": struct.Struct("<Q"),
 }
-_MAX_ELEMENTS: Final = 1_000_000
+_MAX_ELEMENTS: Final = 250_000
 """List elements that are followed in one buffer: lists may share what they point to, so its size bounds nothing."""
 _MAX_TEXT: Final = 65_536
 

@@ -16,6 +16,8 @@ from upriver_agent.versions.toml_table import Table, choices
 
 FORMAT: Final = 1
 DEFAULT_MAX_PIXELS: Final = 16_777_216
+MOST_PIXELS: Final = 178_956_970
+"""Where Pillow refuses to decode, whatever a manifest says."""
 MAX_DIMENSION: Final = 1 << 24
 MAX_RANK: Final = 8
 MAX_LABELS: Final = 1_000_000
@@ -219,7 +221,7 @@ def _canonical(table: Table) -> Canonical:
     shape = table.integers("shape", 1, MAX_DIMENSION, most=MAX_RANK) or ()
     encoding = table.text("encoding", "")
     encoded = encoding == "image"
-    max_pixels = table.integer("max_pixels", 1, 1 << 32, DEFAULT_MAX_PIXELS)
+    max_pixels = table.integer("max_pixels", 1, MOST_PIXELS, DEFAULT_MAX_PIXELS)
     if encoding and not encoded:
         table.problem("encoding", encoding, '"image", or no such key')
     if encoded and (datatype is not Datatype.BYTES or shape):
