@@ -110,6 +110,7 @@ ensure_venv() {
     (
         # Two scripts started at once must not install into each other's half-made venv.
         if command -v flock >/dev/null; then
+            flock --nonblock 9 || _say "waiting for another script that is making .venv"
             flock --wait 900 9 || { _say "another script has held .cache/venv.lock for 15 minutes"; exit 1; }
         fi
         _install_level "$1"
