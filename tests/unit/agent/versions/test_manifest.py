@@ -3,6 +3,7 @@ import copy
 import json
 import math
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -182,3 +183,9 @@ def test_any_change_of_a_valid_manifest_gives_a_manifest_or_a_manifest_error(dat
 def test_any_text_gives_a_manifest_error(text: str) -> None:
     with pytest.raises(ManifestError):
         parse_manifest(text)
+
+
+def test_the_manifest_in_the_documentation_is_valid() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "manifest.md").read_text()
+    manifest = parse_manifest(page.split("```toml")[1].split("```")[0])
+    assert manifest.outputs.embedding == "embedding"
