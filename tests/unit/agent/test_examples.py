@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from upriver_agent.config import parse_config
+from upriver_agent.config import AgentConfig, parse_config
+from upriver_agent.document import override_keys
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "docs/examples"
 LADDER = ("device", "far-edge", "near-edge", "cloud")
@@ -21,3 +22,15 @@ def test_an_example_is_a_configuration_of_its_tier(tier: str) -> None:
 
 def test_every_tier_has_an_example() -> None:
     assert {path.stem for path in EXAMPLES.glob("*.toml")} == set(LADDER)
+
+
+def test_the_examples_together_show_every_setting() -> None:
+    shown: set[str] = set()
+    for path in EXAMPLES.glob("*.toml"):
+        pending = list(tomllib.loads(path.read_text()).items())
+        while pending:
+            key, value = pending.pop()
+            shown.add(key)
+            if isinstance(value, dict):
+                pending += [(f"{key}.{name}", inner) for name, inner in value.items()]
+    assert set(override_keys(AgentConfig, "UPRIVER").values()) - shown == set()
