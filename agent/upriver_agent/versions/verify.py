@@ -128,7 +128,8 @@ def _signal_name(number: int) -> str:
 
 
 def _last_line(complaint: str) -> str:
-    return f": {complaint.splitlines()[-1]}" if complaint else ""
+    lines = [line for line in complaint.splitlines() if not line.startswith("INFO:")]
+    return f": {lines[-1]}" if lines else ""
 
 
 def _key(digest: str, runtime: str, threads: int) -> str:
