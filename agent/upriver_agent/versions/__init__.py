@@ -1,6 +1,7 @@
 """Versions: a model's immutable artifact (`model.tflite` and `manifest.toml`), opened, checked and verified."""
 
-from upriver_agent.versions.manifest import Manifest, parse_manifest
+from upriver_agent.versions.manifest import Manifest
+from upriver_agent.versions.parsing import parse_manifest
 from upriver_agent.versions.store import Version, open_version
 from upriver_agent.versions.verify import VerifyReport, verify_version
 

@@ -1,13 +1,10 @@
 """What a .tflite file says of itself: inputs, outputs, signature names, operators, labels and normalisation.
 
 Read straight from the flatbuffer, with no interpreter: a version can be judged before any native code touches it.
-Field numbers are those of TFLite's public `schema.fbs` and `metadata_schema.fbs`.
+Field numbers are those of TFLite's public `schema.fbs`.
 """
 
-import io
 import math
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,13 +15,12 @@ import numpy as np
 
 from upriver.errors import ModelInvalid
 from upriver_agent.versions.flatbuffer import Cursor, root
+from upriver_agent.versions.metadata import MAX_CHANNELS, Normalisation, read_metadata
 from upriver_agent.versions.operators import BUILTIN_OPERATORS
 
 MAX_MODEL_BYTES: Final = 1 << 31
-MAX_LABEL_FILE_BYTES: Final = 16 << 20
 MAX_ENDS: Final = 1024
 MAX_RANK: Final = 64
-MAX_CHANNELS: Final = 1 << 20
 _TENSOR_TYPES: Final = {
     0: "float32",
     1: "float16",
@@ -47,8 +43,6 @@ _TENSOR_TYPES: Final = {
     18: "bfloat16",
 }
 _CUSTOM_OPERATOR: Final = 32
-_AXIS_LABELS, _VALUE_LABELS = 2, 3
-_NORMALIZATION: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +61,6 @@ class ModelTensor:
     signature: tuple[int, ...]
     scale: float = 0.0
     zero_point: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Normalisation:
-    """(x - mean)/std as the metadata gives it for one input, on raw 0 to 255 values; one number or one a channel."""
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +122,7 @@ def parse_model(content: bytes) -> ModelFile:
     inputs = _ends(graph, 1, tensors, input_names, "input")
     outputs = _ends(graph, 2, tensors, output_names, "output")
     operators, custom = _operators(model, subgraphs)
-    normalisation, labels, min_runtime = _metadata(model, content, inputs, outputs)
+    metadata = read_metadata(model, content)
     return ModelFile(
         size_bytes=len(content),
         description=model.text(3),
@@ -146,9 +132,9 @@ def parse_model(content: bytes) -> ModelFile:
         custom_operators=custom,
         signatures=tuple(signature.text(2) for signature in signatures),
         activation_bytes=_activation_bytes(model, tensors),
-        min_runtime=min_runtime,
-        normalisation=normalisation,
-        labels=labels,
+        min_runtime=metadata.min_runtime,
+        normalisation={inputs[at].index: units for at, units in metadata.normalisation.items() if at < len(inputs)},
+        labels={outputs[at].index: labels for at, labels in metadata.labels.items() if at < len(outputs)},
     )
 
 
@@ -243,70 +229,3 @@ def _activation_bytes(model: Cursor, tensors: list[Cursor]) -> int:
         width = np.dtype(kind).itemsize if kind in np.sctypeDict else 1
         total += math.prod(max(1, size) for size in _ints(tensor, 0) or ()) * width
     return total
-
-
-def _metadata(
-    model: Cursor, content: bytes, inputs: tuple[ModelTensor, ...], outputs: tuple[ModelTensor, ...]
-) -> tuple[dict[int, Normalisation], dict[int, tuple[str, ...]], str]:
-    """Normalisation of the inputs, labels of the outputs (both by tensor index), oldest runtime that will do."""
-    buffers = model.tables(4)
-    found: dict[str, memoryview] = {}
-    for entry in model.tables(6):
-        index = entry.scalar(1, "uint32")
-        if index >= len(buffers):
-            raise ModelInvalid(f"broken flatbuffer: metadata refers to buffer {index} of {len(buffers)}")
-        found[entry.text(0)] = buffers[index].octets(0)
-    runtime = bytes(found.get("min_runtime_version", b"")).split(b"\0")[0].decode("ascii", "replace")
-    block = found.get("TFLITE_METADATA")
-    normalisation: dict[int, Normalisation] = {}
-    labels: dict[int, tuple[str, ...]] = {}
-    if not block:
-        return normalisation, labels, runtime
-    graphs = root(block, b"M001").tables(3)
-    if graphs:
-        for tensor, entry in zip(inputs, graphs[0].tables(2), strict=False):
-            units = _normalisation(entry)
-            if units is not None:
-                normalisation[tensor.index] = units
-        for tensor, entry in zip(outputs, graphs[0].tables(3), strict=False):
-            name = _label_file(entry)
-            if name is not None:
-                labels[tensor.index] = _read_labels(content, name)
-    return normalisation, labels, runtime
-
-
-def _normalisation(tensor: Cursor) -> Normalisation | None:
-    for unit in tensor.tables(4):
-        options = unit.table(1) if unit.scalar(0, "uint8") == _NORMALIZATION else None
-        if options is None:
-            continue
-        mean, std = (options.numbers(slot, "<f4", MAX_CHANNELS) for slot in (0, 1))
-        if mean is not None and std is not None and mean.size and std.size:
-            return Normalisation(tuple(map(float, mean.tolist())), tuple(map(float, std.tolist())))
-    return None
-
-
-def _label_file(tensor: Cursor) -> str | None:
-    for file in tensor.tables(6):
-        if file.scalar(2, "int8") in (_AXIS_LABELS, _VALUE_LABELS):
-            return file.text(0)
-    return None
-
-
-def _read_labels(content: bytes, name: str) -> tuple[str, ...]:
-    """Reads one label file, a label a line, from the zip archive that is appended to a model with metadata."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            info = archive.getinfo(name)
-            if info.file_size > MAX_LABEL_FILE_BYTES:
-                raise ModelInvalid(f"label file {name!r}: {info.file_size} bytes; at most {MAX_LABEL_FILE_BYTES}")
-            with archive.open(info) as file:
-                raw = file.read(MAX_LABEL_FILE_BYTES + 1)
-    except (zipfile.BadZipFile, KeyError, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
-        raise ModelInvalid(f"the metadata names the label file {name!r}, which can't be read: {error}") from error
-    if len(raw) > MAX_LABEL_FILE_BYTES:
-        raise ModelInvalid(f"label file {name!r}: more than {MAX_LABEL_FILE_BYTES} bytes")
-    try:
-        return tuple(raw.decode("utf-8").splitlines())
-    except UnicodeDecodeError as error:
-        raise ModelInvalid(f"label file {name!r}: not UTF-8: {error}") from error

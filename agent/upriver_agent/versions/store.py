@@ -15,8 +15,9 @@ from pathlib import Path
 from upriver.errors import ManifestError, ModelInvalid
 from upriver_agent.versions.archive import MANIFEST, MODEL, digest_of, sums, take
 from upriver_agent.versions.binding import Binding, bind
-from upriver_agent.versions.manifest import Manifest, parse_manifest
+from upriver_agent.versions.manifest import Manifest
 from upriver_agent.versions.model_file import ModelFile, read_model_file
+from upriver_agent.versions.parsing import parse_manifest
 
 
 @dataclass(frozen=True)

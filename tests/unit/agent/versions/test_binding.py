@@ -3,8 +3,8 @@ import pytest
 from tests.models.folders import CLASSIFIER, DETECTOR, ENCODED, HERE, SCALAR, TEN, without
 from upriver.errors import ModelInvalid
 from upriver_agent.versions.binding import Binding, bind
-from upriver_agent.versions.manifest import parse_manifest
 from upriver_agent.versions.model_file import read_model_file
+from upriver_agent.versions.parsing import parse_manifest
 
 
 def bound(model: str, manifest: str = CLASSIFIER) -> Binding:

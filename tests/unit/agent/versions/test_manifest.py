@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tests.models.folders import CLASSIFIER, DETECTOR, ENCODED, SCALAR, without
 from upriver.errors import ManifestError
 from upriver.scores import ScoreKind
-from upriver_agent.versions.manifest import Colour, Interpolation, Manifest, ScoresAre, TaskKind, parse_manifest
+from upriver_agent.versions.manifest import Colour, Interpolation, Manifest, ScoresAre, TaskKind
+from upriver_agent.versions.parsing import parse_manifest
 
 VALID = [CLASSIFIER, ENCODED, DETECTOR, SCALAR]
 
