@@ -193,6 +193,7 @@ def _discovery(config: AgentConfig) -> Discovery:
                 grpc_check=consul.grpc_check,
             ),
             config.agent.state_dir,
+            config.agent.tiers[config.agent.tiers.index(config.agent.tier) + 1 :] or (config.agent.tier,),
         )
     return StaticDiscovery(
         AgentRecord(entry.id, entry.tier, entry.region, entry.address, PROTOCOL, {}, 0.0) for entry in discovery.static

@@ -19,10 +19,10 @@ def make_image_version(folder, name, threshold):
     made = make_version(folder, name, threshold)
     manifest = made / "manifest.toml"
     text = manifest.read_text()
-    text = text.replace(
-        'datatype = "FP32"\nshape = [14, 14, 1]', f'datatype = "BYTES"\nencoding = "image"\nmax_pixels = {MAX_PIXELS}'
-    )
-    text = text.replace('from = "image"', 'from = "image"\ncolour = "gray"\nscale = 0.00392156862745098\nresize = { height = 14, width = 14, interpolation = "area" }')  # fmt: skip
+    encoded = f'datatype = "BYTES"\nencoding = "image"\nmax_pixels = {MAX_PIXELS}'
+    recipe = 'colour = "gray"\nscale = 0.004\nresize = { height = 14, width = 14, interpolation = "area" }'
+    text = text.replace('datatype = "FP32"\nshape = [14, 14, 1]', encoded)
+    text = text.replace('from = "image"', f'from = "image"\n{recipe}')
     manifest.write_text(text)
     return made
 

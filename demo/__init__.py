@@ -1,0 +1,1 @@
+"""The demo: real digits, four models of growing size, four agents on one machine."""
