@@ -14,6 +14,7 @@ from tests.consul_process import real_consul
 from tests.integration.test_cascade import ask, facts, request
 from tests.versions import make_version
 from upriver.discovery.consul import ConsulDiscovery, ConsulOptions, list_agents
+from upriver.discovery.consul_http import ConsulHttp
 from upriver.discovery.port import AgentRecord
 from upriver.errors import NotAllowed, Unreachable
 
@@ -141,12 +142,10 @@ def test_a_draining_agent_warns_and_is_not_critical(tmp_path, consul):
 def test_a_wrong_token_is_told_and_the_agent_serves(tmp_path):
     rules = 'acl { enabled = true\n default_policy = "deny" }\n'
     with real_consul(tmp_path, rules) as consul:
+        http = ConsulHttp(ConsulOptions(address=consul.address, token="wrong"))  # noqa: S106 - meant to be wrong
         with pytest.raises(NotAllowed, match="token"):
-            discovery = ConsulDiscovery(ConsulOptions(address=consul.address, token="wrong"), tmp_path)
-            try:
-                discovery._http.register({"Name": "x", "ID": "x"})
-            finally:
-                discovery.close()
+            http.register({"Name": "x", "ID": "x"})
+        http.close()
         more = through(consul.address) + 'token = "wrong"\n'
         version = make_version(tmp_path, "1", 0.0)
         with running(write_config(tmp_path, "barred", "device", TIERS, [version], more), "barred") as agent:

@@ -1,0 +1,119 @@
+"""Asks the device agent one digit at a time, a few at once, and measures each."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+import grpc
+import numpy as np
+
+from demo.digits import Digits
+from demo.tally import Tally, Told
+from upriver import parameters as names
+from upriver.channels import ChannelOptions, open_channel
+from upriver.oip.v2 import inference_pb2 as pb
+from upriver.tensors import Array, encode_raw
+
+IN_FLIGHT = 6
+TIMEOUT_S = 10.0
+MODEL = "digits"
+_METHOD = f"/{names.SERVICE}/ModelInfer"
+
+
+def make_request(images: Array, **parameters: str) -> pb.ModelInferRequest:
+    """A request with uint8 images [rows, 28, 28, 1]."""
+    message = pb.ModelInferRequest(model_name=MODEL, raw_input_contents=[encode_raw(images, "UINT8")])
+    message.inputs.add(name="image", datatype="UINT8", shape=images.shape)
+    for key, value in parameters.items():
+        message.parameters[f"upriver.{key}"].string_param = value
+    return message
+
+
+class Asker:
+    """Asks one agent."""
+
+    def __init__(self, address: str) -> None:
+        self._channel = open_channel(address, ChannelOptions())
+        self._call = self._channel.unary_unary(
+            _METHOD,
+            request_serializer=pb.ModelInferRequest.SerializeToString,
+            response_deserializer=pb.ModelInferResponse.FromString,
+        )
+
+    def ask(self, message: pb.ModelInferRequest) -> pb.ModelInferResponse:
+        """One call; raises grpc.RpcError."""
+        response: pb.ModelInferResponse = self._call(message, timeout=TIMEOUT_S)
+        return response
+
+    def close(self) -> None:
+        """Closes the channel."""
+        self._channel.close()
+
+
+def read(response: pb.ModelInferResponse, latency_ms: float) -> Told:
+    """What an answer to one digit said."""
+    facts = response.parameters
+    outputs = [output.name for output in response.outputs]
+    scores = np.frombuffer(response.raw_output_contents[outputs.index("probabilities")], np.float32)
+    return Told(
+        label=str(int(scores.argmax())),
+        tier=facts[names.TIER].string_param,
+        path=tuple(facts[names.PATH].string_param.split(",")),
+        resolved=facts[names.RESOLVED].bool_param,
+        degraded=facts[names.DEGRADED].bool_param,
+        reason=facts[names.REASON].string_param,
+        trace_id=facts[names.TRACE_ID].string_param,
+        bytes_up=facts[names.BYTES_UP].int64_param,
+        latency_ms=latency_ms,
+    )
+
+
+def ask_all(address: str, digits: Digits, tally: Tally, stop: threading.Event, tick: Callable[[], None]) -> None:
+    """Asks about every digit, IN_FLIGHT at once, until `stop`; `tick` is called ten times a second from this thread."""
+    jobs: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for index in range(len(digits)):
+        jobs.put(index)
+    lock = threading.Lock()
+
+    def work() -> None:
+        asker = Asker(address)
+        while not stop.is_set():
+            try:
+                index = jobs.get_nowait()
+            except queue.Empty:
+                break
+            message = make_request(digits.images[index : index + 1])
+            started = time.perf_counter()
+            try:
+                response = asker.ask(message)
+            except grpc.RpcError as error:
+                with lock:
+                    tally.fail(error.code().name)
+                continue
+            told = read(response, (time.perf_counter() - started) * 1000)
+            with lock:
+                tally.add(told, str(int(digits.labels[index])))
+        asker.close()
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(IN_FLIGHT)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        while thread.is_alive():
+            tick()
+            thread.join(0.1)
+
+
+def alone(address: str, digits: Digits) -> float:
+    """An agent's accuracy with nobody above it, asked in batches with mode=local."""
+    asker = Asker(address)
+    right = 0
+    for at in range(0, len(digits), 500):
+        part = digits.part(at, at + 500)
+        response = asker.ask(make_request(part.images, mode="local"))
+        outputs = [output.name for output in response.outputs]
+        scores = np.frombuffer(response.raw_output_contents[outputs.index("probabilities")], np.float32)
+        right += int((scores.reshape(len(part), -1).argmax(axis=1) == part.labels).sum())
+    asker.close()
+    return right / len(digits)

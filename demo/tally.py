@@ -1,0 +1,95 @@
+"""What the demo counts while it asks, and the summary that it makes of it."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Told:
+    """What one answer said."""
+
+    label: str
+    tier: str
+    path: tuple[str, ...]
+    resolved: bool
+    degraded: bool
+    reason: str
+    trace_id: str
+    bytes_up: int
+    latency_ms: float
+
+
+@dataclass
+class Tally:
+    """Counts over the answers so far. `request_bytes` is the size of one request message."""
+
+    request_bytes: int
+    answers: int = 0
+    right: int = 0
+    failed: int = 0
+    unresolved: int = 0
+    degraded: int = 0
+    bytes_up: int = 0
+    by_tier: Counter[str] = field(default_factory=Counter)
+    right_by_tier: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    latencies_ms: list[float] = field(default_factory=list)
+    latencies_by_tier: dict[str, list[float]] = field(default_factory=dict)
+    traces: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    failures: Counter[str] = field(default_factory=Counter)
+
+    def add(self, told: Told, truth: str) -> None:
+        """Counts an answer."""
+        self.answers += 1
+        self.right += told.label == truth
+        self.right_by_tier[told.tier] += told.label == truth
+        self.unresolved += not told.resolved
+        self.degraded += told.degraded
+        self.bytes_up += told.bytes_up
+        self.by_tier[told.tier] += 1
+        self.reasons[told.reason] += 1
+        self.latencies_ms.append(told.latency_ms)
+        self.latencies_by_tier.setdefault(told.tier, []).append(told.latency_ms)
+        if told.trace_id:
+            self.traces[told.trace_id] = told.path
+
+    def fail(self, why: str) -> None:
+        """Counts a question that got an error."""
+        self.failed += 1
+        self.failures[why] += 1
+
+    @property
+    def asked(self) -> int:
+        """Questions that came back, one way or the other."""
+        return self.answers + self.failed
+
+    def accuracy(self) -> float:
+        """The share of right answers, failures counting as wrong."""
+        return self.right / self.asked if self.asked else 0.0
+
+    def percentile_ms(self, percent: float, tier: str | None = None) -> float:
+        """A percentile of the latency, of one tier's answers or of all; 0 before the first."""
+        values = self.latencies_ms if tier is None else self.latencies_by_tier.get(tier, [])
+        return float(np.percentile(values, percent)) if values else 0.0
+
+    def summary(self, alone: Mapping[str, float], hops: int, complete: int) -> dict[str, object]:
+        """The record that `--json` writes. `alone` are the tiers' own accuracies, `hops` the way to the top.
+
+        `bytes_send_all` is what sending each question up to the top would take per question: its request over each hop.
+        """
+        answers = max(1, self.answers)
+        return {
+            "questions": self.asked,
+            "accuracy": {"cascade": round(self.accuracy(), 4), **{t: round(a, 4) for t, a in alone.items()}},
+            "answered_by": {tier: round(count / answers, 4) for tier, count in sorted(self.by_tier.items())},
+            "unresolved": self.unresolved,
+            "degraded": self.degraded,
+            "failed": self.failed,
+            "bytes_up_per_question": round(self.bytes_up / answers, 1),
+            "bytes_send_all": self.request_bytes * hops,
+            "latency_ms": {"p50": round(self.percentile_ms(50), 3), "p99": round(self.percentile_ms(99), 3)},
+            "traces": {"sampled": len(self.traces), "complete": complete},
+        }

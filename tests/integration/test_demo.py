@@ -1,0 +1,95 @@
+"""The demo as a newcomer runs it, only shorter."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from demo.digits import DigitsMissing, load_test
+from tests.agent_process import REPOSITORY, until
+
+KEYS = {
+    "questions", "accuracy", "answered_by", "unresolved", "degraded", "failed",
+    "bytes_up_per_question", "bytes_send_all", "latency_ms", "traces",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def digits():
+    try:
+        return load_test()
+    except DigitsMissing as missing:
+        if os.environ.get("UPRIVER_REQUIRE_REAL") == "1":
+            raise
+        pytest.skip(str(missing))
+
+
+def demo(*arguments):
+    command = [sys.executable, "-m", "demo.run", "--once", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=REPOSITORY, check=False)
+
+
+def test_it_answers_digits_with_every_trace_complete(tmp_path):
+    done = demo("--questions", "1000", "--json", str(tmp_path / "demo.json"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = json.loads((tmp_path / "demo.json").read_text())
+    assert set(summary) == KEYS
+    assert (summary["questions"], summary["failed"], summary["degraded"]) == (1000, 0, 0)
+    assert summary["accuracy"]["cascade"] >= summary["accuracy"]["cloud"] - 0.004
+    assert summary["answered_by"]["device"] + summary["answered_by"]["far-edge"] >= 0.85
+    assert summary["traces"]["complete"] == summary["traces"]["sampled"] > 100
+    assert 0 < summary["bytes_up_per_question"] < summary["bytes_send_all"] / 5
+    assert "as a mesh" in done.stdout
+
+
+def test_an_agent_killed_in_the_middle_fails_nothing(tmp_path):
+    done = demo("--questions", "3000", "--kill", "near-edge@0.5s", "--json", str(tmp_path / "demo.json"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = json.loads((tmp_path / "demo.json").read_text())
+    assert summary["failed"] == 0
+    assert "near-edge-1 was killed" in done.stdout
+
+
+@pytest.mark.real_consul
+def test_through_a_real_consul(tmp_path):
+    done = demo("--questions", "300", "--consul", "--json", str(tmp_path / "demo.json"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = json.loads((tmp_path / "demo.json").read_text())
+    assert summary["failed"] == summary["degraded"] == 0
+    assert "found through Consul" in done.stdout
+
+
+def test_it_stays_up_for_playing_and_ctrl_c_ends_every_process(tmp_path):
+    out = tmp_path / "out"
+    with out.open("wb") as stdout:
+        command = [sys.executable, "-u", "-m", "demo.run", "--questions", "50"]
+        process = subprocess.Popen(command, stdout=stdout, stderr=subprocess.STDOUT, cwd=REPOSITORY)
+    try:
+        until(lambda: "Ctrl-C ends them" in out.read_text(), 60, "the demo to stay up")
+        folder = next(line.split(" log ")[1] for line in out.read_text().splitlines() if " log " in line)
+        folder = folder.rpartition("/")[0]
+
+        def children():
+            found = subprocess.run(["pgrep", "-f", folder], capture_output=True, text=True, check=False)
+            return found.stdout.split()
+
+        assert len(children()) == 4
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+        assert children() == []
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait(10)
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--questions", "0"], ["--kill", "moon@3s"], ["--hop-delay", "1"], ["--once", "--kill", "device@1s"]]
+)
+def test_wrong_options_say_what_is_expected(wrong):
+    done = demo(*wrong)
+    assert done.returncode == 2
+    assert "expected" in done.stderr

@@ -1,0 +1,77 @@
+"""The demo's pure parts: what makes a trace complete, what the summary says, what the options accept."""
+
+import argparse
+
+import pytest
+
+from demo.collector import SeenSpan, is_complete
+from demo.run import Kill, parse_delays, parse_kill
+from demo.tally import Tally, Told
+
+PATH = ("device-1", "far-edge-1", "cloud-1")
+SPANS = (
+    SeenSpan("upriver.serve", "a", "", "device-1"),
+    SeenSpan("upriver.escalate", "b", "a", "far-edge-1"),
+    SeenSpan("upriver.serve", "c", "b", "far-edge-1"),
+    SeenSpan("upriver.escalate", "x", "c", "near-edge-1"),  # tried and failed
+    SeenSpan("upriver.escalate", "d", "c", "cloud-1"),
+    SeenSpan("upriver.serve", "e", "d", "cloud-1"),
+)
+
+
+def told(label="7", tier="device"):
+    facts = {"path": ("device-1",), "resolved": True, "degraded": False, "reason": "confident", "trace_id": ""}
+    return Told(label=label, tier=tier, bytes_up=0, latency_ms=1.0, **facts)
+
+
+def test_a_trace_with_every_hop_under_its_parent_is_complete():
+    assert is_complete(SPANS, PATH)
+    assert is_complete(SPANS[:1], PATH[:1])
+
+
+@pytest.mark.parametrize("missing", [0, 1, 2, 4, 5])
+def test_a_trace_that_lacks_a_hop_is_not(missing):
+    assert not is_complete(SPANS[:missing] + SPANS[missing + 1 :], PATH)
+
+
+def test_a_hop_under_the_wrong_parent_is_not_complete():
+    wrong = SeenSpan("upriver.serve", "e", "b", "cloud-1")
+    assert not is_complete((*SPANS[:-1], wrong), PATH)
+    assert not is_complete((), ())
+
+
+def test_the_summary_counts_what_was_told():
+    tally = Tally(request_bytes=800)
+    tally.add(told("7"), "7")
+    tally.add(
+        Told(
+            "1", "cloud", PATH, resolved=False, degraded=True, reason="top", trace_id="t", bytes_up=2400, latency_ms=9.0
+        ),
+        "2",
+    )
+    tally.fail("UNAVAILABLE")
+    summary = tally.summary({"device": 0.9}, 3, 1)
+    assert summary["questions"] == 3
+    assert summary["accuracy"] == {"cascade": round(1 / 3, 4), "device": 0.9}
+    assert summary["answered_by"] == {"cloud": 0.5, "device": 0.5}
+    assert (summary["unresolved"], summary["degraded"], summary["failed"]) == (1, 1, 1)
+    assert (summary["bytes_up_per_question"], summary["bytes_send_all"]) == (1200.0, 2400)
+    assert summary["traces"] == {"sampled": 1, "complete": 1}
+
+
+def test_kill_and_delays_are_read():
+    assert parse_kill("near-edge@3s") == Kill("near-edge", 3.0)
+    assert parse_kill("cloud@0.5") == Kill("cloud", 0.5)
+    assert parse_delays("5,15,40") == (5.0, 15.0, 40.0)
+
+
+@pytest.mark.parametrize("text", ["near-edge", "device@1s", "moon@1s", "cloud@x", "cloud@-1", "cloud@nan"])
+def test_a_wrong_kill_is_refused_with_what_is_expected(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="TIER@SECONDS"):
+        parse_kill(text)
+
+
+@pytest.mark.parametrize("text", ["5", "1,2,x", "1,2,3,4", "-1,2,3", "1,2,1e9"])
+def test_wrong_delays_are_refused_with_what_is_expected(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="three delays"):
+        parse_delays(text)
