@@ -89,6 +89,22 @@ def test_documents_name_only_modules_that_exist(path: Path) -> None:
     assert sorted(name for name in named if not list(agent.glob(f"{name}.py")) and not (agent / name).is_dir()) == []
 
 
+DECISIONS = sorted((ROOT / "docs/adr").glob("*.md"))
+
+
+def test_decisions_have_numbers_of_their_own() -> None:
+    numbers = [path.name[:4] for path in DECISIONS]
+    assert len(set(numbers)) == len(numbers)
+
+
+@pytest.mark.parametrize("path", DECISIONS, ids=_name)
+def test_a_decision_tells_what_it_costs(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    assert lines[0].startswith(f"# {path.name[:4]}. ")
+    headings = {line.removeprefix("## ") for line in lines if line.startswith("## ")}
+    assert {"Context", "Negative consequences"} <= headings
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "scripts").iterdir()), ids=_name)
 def test_a_script_can_be_run_and_says_what_it_is_for(path: Path) -> None:
     if path.is_dir() or path.suffix == ".pyc":
