@@ -12,7 +12,7 @@ KIND = "litert"
 def open_litert(path: Path, threads: int) -> InterpreterRuntime:
     """Opens a model with XNNPACK on; raises RuntimeMissing without the package, ModelInvalid for a bad model."""
     try:
-        from ai_edge_litert.interpreter import Interpreter as LiteRt  # type: ignore[import-untyped]  # it ships no types
+        from ai_edge_litert.interpreter import Interpreter as LiteRt
     except ImportError as error:
         raise RuntimeMissing(
             f"runtime 'litert' needs the package ai-edge-litert ({error}): install upriver[agent];"

@@ -12,7 +12,7 @@ KIND = "tflite-runtime"
 def open_tflite_runtime(path: Path, threads: int) -> InterpreterRuntime:
     """Opens a model; raises RuntimeMissing without the package, ModelInvalid for a bad model."""
     try:
-        from tflite_runtime.interpreter import Interpreter as TfLite  # type: ignore[import-not-found]  # lives in a venv of its own
+        from tflite_runtime.interpreter import Interpreter as TfLite
     except ImportError as error:
         raise RuntimeMissing(
             f"runtime 'tflite-runtime' needs the package tflite-runtime and numpy<2 ({error}): upriver[agent] brings"
