@@ -72,6 +72,17 @@ CONTENTS_FIELDS: dict[str, str] = {
 }
 """The field of InferTensorContents that carries a data type; FP16 and BF16 travel raw only."""
 
+_FIELD_DTYPES: dict[str, np.dtype[Any]] = {
+    "bool_contents": np.dtype(np.bool_),
+    "int_contents": np.dtype("i4"),
+    "int64_contents": np.dtype("i8"),
+    "uint_contents": np.dtype("u4"),
+    "uint64_contents": np.dtype("u8"),
+    "fp32_contents": np.dtype("f4"),
+    "fp64_contents": np.dtype("f8"),
+}
+"""What the fields hold. Without being told, NumPy would take large and small uint64 together for floats."""
+
 _BY_DTYPE = {dtype: name for name, dtype in DTYPES.items()}
 
 
@@ -162,7 +173,7 @@ def decode_typed(name: str, datatype: str, shape: Sequence[int], contents: Any) 
         items = np.empty(count, object)
         items[:] = list(values)
         return items.reshape(shape)
-    wide = np.array(values)
+    wide = np.array(values, _FIELD_DTYPES[field])
     dtype = DTYPES[datatype]
     if wide.dtype != dtype:
         if dtype.kind in "iu" and count:
