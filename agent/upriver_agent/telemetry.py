@@ -26,6 +26,9 @@ from upriver_agent.merge import RowFacts, least_certain
 
 ParentContext = Context
 
+_MAX_MESSAGE = 1000
+"""Characters of a status: an error may quote what a caller sent, and a status is not bounded by the SDK's limits."""
+
 
 class Marks:
     """When a request came in, entered the model, left it and was decided: nanoseconds since the epoch."""
@@ -60,7 +63,7 @@ class EscalateSpan:
     def failed(self, reason: Reason, message: str) -> None:
         """The call failed."""
         self._span.set_attribute(Attribute.REASON, reason)
-        self._span.set_status(Status(StatusCode.ERROR, message))
+        self._span.set_status(Status(StatusCode.ERROR, message[:_MAX_MESSAGE]))
         self._span.end()
 
 
@@ -202,7 +205,7 @@ def _tell_outcome(span: Span, rows: Sequence[RowFacts]) -> None:
 
 def _tell_error(span: Span, error: UpriverError) -> None:
     span.set_attribute(Attribute.ERROR_REASON, error.reason)
-    span.set_status(Status(StatusCode.ERROR, str(error)))
+    span.set_status(Status(StatusCode.ERROR, str(error)[:_MAX_MESSAGE]))
 
 
 def _finite(value: float) -> float:

@@ -5,7 +5,7 @@ with children `upriver.infer`, `upriver.decide` and, for each upstream that was 
 whose child is the next agent's `upriver.serve`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from enum import StrEnum
 
 from opentelemetry import trace
@@ -62,16 +62,25 @@ class Attribute(StrEnum):
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 _TRACEPARENT = "traceparent"
+_TRACESTATE = "tracestate"
 
 
-def extract(metadata: Iterable[tuple[str, str | bytes]]) -> Context | None:
-    """Gives the caller's trace context, or None when it sent none (or a malformed one, which W3C says to ignore)."""
+def extract(metadata: Sequence[tuple[str, str | bytes]]) -> Context | None:
+    """Gives the caller's trace context, or None when it sent none.
+
+    Malformed or several traceparents count as none and several tracestates as one list, as W3C Trace Context has it.
+    """
     for key, _ in metadata:
         if key == _TRACEPARENT:
             break
     else:
         return None
-    carrier = {key: value for key, value in metadata if isinstance(value, str)}
+    carrier: dict[str, list[str]] = {_TRACEPARENT: [], _TRACESTATE: []}
+    for key, value in metadata:
+        if key in carrier and isinstance(value, str):
+            carrier[key].append(value)
+    if len(carrier[_TRACEPARENT]) != 1:
+        return None
     context = _PROPAGATOR.extract(carrier, Context())
     return context if span_context(context).is_valid else None
 

@@ -1,0 +1,97 @@
+"""Export: bounded, quiet when the collector is gone, and gone itself within a second."""
+
+import logging
+import time
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from tests.agent_process import until
+from tests.otlp_receiver import attributes, receiving
+from upriver.errors import InvalidInput
+from upriver_agent.otlp import ExportOptions, Reported, SpanExport
+from upriver_agent.telemetry import Marks, Telemetry
+
+
+class Moody(SpanExporter):
+    """Takes spans or not, as it is told."""
+
+    def __init__(self) -> None:
+        self.takes = True
+
+    def export(self, spans: object) -> SpanExportResult:
+        del spans
+        return SpanExportResult.SUCCESS if self.takes else SpanExportResult.FAILURE
+
+
+def test_a_collector_that_goes_and_comes_back_is_told_once_each(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "upriver_agent.otlp")
+    moody = Moody()
+    exporter = Reported(moody, "http://collector:4317")
+    batch = [ReadableSpan("a"), ReadableSpan("b")]
+    exporter.export(batch)
+    moody.takes = False
+    for _ in range(100):
+        exporter.export(batch)
+    moody.takes = True
+    exporter.export(batch)
+    exporter.export(batch)
+    gone, back = [record.getMessage() for record in caplog.records]
+    assert "http://collector:4317 takes no spans" in gone
+    assert back.endswith("200 were lost")
+
+
+def started(endpoint: str, queue_spans: int, caplog: pytest.LogCaptureFixture) -> tuple[SpanExport, Telemetry]:
+    caplog.set_level(logging.INFO)
+    telemetry = Telemetry("device-1", "device", "home", 1.0)
+    export = SpanExport(ExportOptions(endpoint, "device-1", queue_spans), telemetry)
+    export.start()
+    until(lambda: "spans go to" in caplog.text, what="the exporter")
+    return export, telemetry
+
+
+def fail_one(telemetry: Telemetry, model: str = "digits") -> None:
+    telemetry.failed(None, Marks(time.time_ns()), model, InvalidInput("wrong " + "x" * 5_000))
+
+
+def test_what_waits_at_the_end_is_sent(caplog: pytest.LogCaptureFixture) -> None:
+    with receiving() as receiver:
+        export, telemetry = started(receiver.endpoint, 16, caplog)
+        fail_one(telemetry)
+        export.close()
+        (trace_id,) = receiver.traces()
+        ((service, span),) = receiver.spans(trace_id)
+    assert service["service.name"] == "upriver-agent"
+    assert service["service.instance.id"] == "device-1"
+    assert attributes(span)["upriver.agent"] == "device-1"
+
+
+def test_a_span_is_small_whatever_the_caller_sent(caplog: pytest.LogCaptureFixture) -> None:
+    with receiving() as receiver:
+        export, telemetry = started(receiver.endpoint, 16, caplog)
+        fail_one(telemetry, model="m" * 1_000_000)
+        export.close()
+        (trace_id,) = receiver.traces()
+        ((_, span),) = receiver.spans(trace_id)
+    assert len(attributes(span)["upriver.model"]) == 1_000
+    assert span.ByteSize() < 4_000
+
+
+def test_a_dead_collector_holds_the_end_for_a_second_at_most_however_much_waits(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with receiving() as receiver:
+        gone = receiver.endpoint
+    export, telemetry = started(gone, 4_096, caplog)
+    for _ in range(5_000):
+        fail_one(telemetry)
+    began = time.monotonic()
+    export.close()
+    assert time.monotonic() - began < 2.0
+    loggers = {record.name for record in caplog.records if record.levelno >= logging.WARNING}
+    assert loggers <= {"upriver_agent.otlp"}
+
+
+def test_an_export_that_never_started_can_be_closed() -> None:
+    SpanExport(ExportOptions("http://127.0.0.1:4317", "device-1", 16), Telemetry("a", "t", "r", 0.0)).close()
