@@ -1,0 +1,1 @@
+"""Benchmarks. Ratios within one run count; absolute figures depend on the machine and its mood."""
