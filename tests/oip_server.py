@@ -1,4 +1,4 @@
-"""An Open Inference Protocol server in this process that answers as a test says: for what no agent can be made to do."""
+"""A server of the Open Inference Protocol that answers as a test says, for what no agent can be made to do."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -6,6 +6,7 @@ whole area of each pixel. For a contract of encoded images a file goes as it is,
 """
 
 import io
+import struct
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 1 << 26
 """Larger images are refused before they are decoded."""
+_BROKEN = (OSError, ValueError, SyntaxError, EOFError, struct.error)  # what Pillow raises for broken content
 _MODES = {0: "L", 1: "L", 3: "RGB"}
 
 
@@ -42,7 +44,7 @@ def open_image(content: bytes, what: str) -> "Image":
         image: Image = pillow.open(io.BytesIO(content))
     except pillow.DecompressionBombError as error:
         raise InvalidInput(f"{what}: {error}") from error
-    except (OSError, ValueError) as error:  # UnidentifiedImageError is an OSError
+    except _BROKEN as error:
         raise InvalidInput(f"{what} is no image that Pillow can read ({len(content)} bytes)") from error
     if image.width * image.height > MAX_PIXELS:
         raise InvalidInput(f"{what} has {image.width}x{image.height} pixels; at most {MAX_PIXELS} are allowed")
@@ -60,7 +62,7 @@ def to_pixels(image: "Image", shape: Sequence[int], what: str) -> Array:
         converted = upright.convert(_MODES[shape[2] if len(shape) == 3 else 0])
         if converted.size != (width, height):
             converted = converted.resize((width, height), pillow.Resampling.BILINEAR)
-    except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises for broken content
+    except _BROKEN as error:
         raise InvalidInput(f"{what} is a broken image: {error}") from error
     return np.asarray(converted, np.uint8).reshape(tuple(shape))
 
@@ -70,7 +72,7 @@ def to_png(image: "Image", what: str) -> bytes:
     encoded = io.BytesIO()
     try:
         image.save(encoded, format="PNG")
-    except (OSError, ValueError, SyntaxError) as error:
+    except _BROKEN as error:
         raise InvalidInput(f"{what}: an image of mode {image.mode} can't be sent as PNG: {error}") from error
     return encoded.getvalue()
 

@@ -78,12 +78,9 @@ def _column(spec: TensorSpec, value: object) -> tuple[Array, bool]:
 def _stack(spec: TensorSpec, rows: Sequence[Array]) -> tuple[Array, bool]:
     if len({row.shape for row in rows}) > 1:
         raise InvalidInput(f"input {spec.name!r}: rows differ in shape: {sorted({row.shape for row in rows})}")
-    if spec.datatype == Datatype.BYTES:
-        column = np.empty((len(rows), *(rows[0].shape if rows else spec.shape)), object)
-        for index, row in enumerate(rows):
-            column[index] = row
-        return column, False
-    return np.stack(rows) if rows else np.empty((0, *(max(size, 0) for size in spec.shape)), DTYPES[_kind(spec)]), False
+    if rows:
+        return np.stack(rows), False
+    return np.empty((0, *(max(size, 0) for size in spec.shape)), object), False
 
 
 def _from_array(spec: TensorSpec, array: Array) -> tuple[Array, bool]:

@@ -67,6 +67,10 @@ def to_error(code: grpc.StatusCode | None, message: str, trailers: Trailers, add
         kind = _BY_CODE.get(code, errors.UpriverError) if code is not None else errors.UpriverError
         if kind is errors.QueueFull and _TOO_LARGE in message:
             kind = errors.InvalidInput
+        if kind is errors.Unreachable:
+            message = f"the agent can't be reached: {message}"
+        if kind is errors.DeadlineExpired:
+            message = "no answer before the deadline"
         if kind is errors.UpriverError:
             message = f"{code.name if code else 'no status'}: {message}"
     return remade(kind, f"{message} (agent {address})")
