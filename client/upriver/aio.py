@@ -19,7 +19,7 @@ from upriver.answer import Answer, ModelMetadata, ModelState
 from upriver.asking import Asking, AskOptions
 from upriver.channels import DEFAULT_MESSAGE_BYTES, TlsFiles, open_aio_channel
 from upriver.contracts import Contracts
-from upriver.errors import DeadlineExpired, InvalidInput, UpriverError
+from upriver.errors import CallerGone, DeadlineExpired, InvalidInput, UpriverError
 from upriver.inputs import Batch, Inputs, to_batch
 from upriver.oip.v2 import inference_pb2 as pb
 from upriver.refusals import REPEATABLE, error_of
@@ -143,7 +143,8 @@ class AsyncClient:
     ) -> AsyncGenerator[Answer | list[Answer] | UpriverError, None]:
         timeout_s = asking.timeout or self._settings.timeout_s
         contract = await self._fetch_contract(model, asking.version, time.monotonic() + timeout_s)
-        address = self._settings.addresses[self._preferred]
+        at = self._preferred
+        address = self._settings.addresses[at]
         open_stream: Any = self._channel(address).stream_stream(  # the stubs know no call without an iterator
             MODEL_STREAM_INFER.path,
             request_serializer=MODEL_STREAM_INFER.write,
@@ -155,11 +156,15 @@ class AsyncClient:
         async def batch_of(item: Inputs) -> Batch:
             return await _to_batch(item, contract)
 
-        async with aclosing(stream.run(items, batch_of, model, asking)) as outcomes:
-            async for outcome in outcomes:
-                if isinstance(outcome, UpriverError) and not return_errors:
-                    raise outcome
-                yield outcome
+        try:
+            async with aclosing(stream.run(items, batch_of, model, asking)) as outcomes:
+                async for outcome in outcomes:
+                    if isinstance(outcome, UpriverError) and not return_errors:
+                        raise outcome
+                    yield outcome
+        except DeadlineExpired:
+            self._pass_over(at)
+            raise
 
     async def ready(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - agents are told the deadline
         """Whether any of the agents can be reached, has all its models loaded and is not draining."""
@@ -220,10 +225,14 @@ class AsyncClient:
         try:
             reply = await self._follow(way, rpc, message)
         except DeadlineExpired:
-            self._preferred = (way.at + 1) % len(self._settings.addresses)  # it may hang: next time another first
+            self._pass_over(way.at)
             raise
         self._preferred = way.at
         return reply
+
+    def _pass_over(self, at: int) -> None:
+        """Asks another agent first from now on: this one let a deadline pass and may hang."""
+        self._preferred = (at + 1) % len(self._settings.addresses)
 
     async def _follow(self, way: Way, rpc: Rpc[Q, R], message: Q) -> R:
         metadata = tracing.inject()
@@ -234,6 +243,8 @@ class AsyncClient:
             try:
                 reply: R = await call(message, timeout=way.time_left_s(time.monotonic()), metadata=metadata)
             except grpc.aio.AioRpcError as failed:
+                if self._closed:
+                    raise CallerGone("the client was closed before the answer came") from failed
                 error = error_of(failed, way.address)
                 error.__cause__ = failed
                 chance = random.random()  # noqa: S311 - spreads retries, keeps no secret

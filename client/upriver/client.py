@@ -4,7 +4,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
@@ -15,7 +15,7 @@ from upriver.answer import Answer, ModelMetadata, ModelState
 from upriver.asking import Asking, AskOptions
 from upriver.channels import DEFAULT_MESSAGE_BYTES, TlsFiles, open_channel
 from upriver.contracts import Contracts
-from upriver.errors import DeadlineExpired, InvalidInput, UpriverError
+from upriver.errors import CallerGone, DeadlineExpired, InvalidInput, UpriverError
 from upriver.inputs import Inputs, to_batch
 from upriver.oip.v2 import inference_pb2 as pb
 from upriver.refusals import REPEATABLE, error_of
@@ -108,7 +108,7 @@ class Client:
         in_flight: int = ...,
         return_errors: Literal[False] = ...,
         **options: Unpack[AskOptions],
-    ) -> Iterator[Answer | list[Answer]]: ...
+    ) -> Generator[Answer | list[Answer], None, None]: ...
 
     @overload
     def stream(
@@ -119,7 +119,7 @@ class Client:
         in_flight: int = ...,
         return_errors: Literal[True],
         **options: Unpack[AskOptions],
-    ) -> Iterator[Answer | list[Answer] | UpriverError]: ...
+    ) -> Generator[Answer | list[Answer] | UpriverError, None, None]: ...
 
     def stream(
         self,
@@ -129,7 +129,7 @@ class Client:
         in_flight: int = DEFAULT_IN_FLIGHT,
         return_errors: bool = False,
         **options: Unpack[AskOptions],
-    ) -> Iterator[Answer | list[Answer] | UpriverError]:
+    ) -> Generator[Answer | list[Answer] | UpriverError, None, None]:
         """Asks every item over one stream; yields the answers in order, each as `infer` would give it.
 
         At most `in_flight` items wait for an answer. `items` is iterated in a thread of its own, so a slow source
@@ -142,10 +142,11 @@ class Client:
 
     def _stream(
         self, model: str, items: Iterable[Inputs], in_flight: int, return_errors: bool, asking: Asking
-    ) -> Iterator[Answer | list[Answer] | UpriverError]:
+    ) -> Generator[Answer | list[Answer] | UpriverError, None, None]:
         timeout_s = asking.timeout or self._settings.timeout_s
         contract = self._fetch_contract(model, asking.version, time.monotonic() + timeout_s)  # finds a healthy agent
-        address = self._settings.addresses[self._preferred]
+        at = self._preferred
+        address = self._settings.addresses[at]
         open_stream = self._channel(address).stream_stream(
             MODEL_STREAM_INFER.path,
             request_serializer=MODEL_STREAM_INFER.write,
@@ -154,10 +155,14 @@ class Client:
         stream = Stream(items, lambda item, id_: prepare(model, item, contract, asking, id_), in_flight, timeout_s)
         with stream:
             stream.open(lambda requests: open_stream(requests, metadata=tracing.inject()), address)
-            for outcome in stream:
-                if isinstance(outcome, UpriverError) and not return_errors:
-                    raise outcome
-                yield outcome
+            try:
+                for outcome in stream:
+                    if isinstance(outcome, UpriverError) and not return_errors:
+                        raise outcome
+                    yield outcome
+            except DeadlineExpired:
+                self._pass_over(at)
+                raise
 
     def ready(self, timeout: float | None = None) -> bool:
         """Whether any of the agents can be reached, has all its models loaded and is not draining."""
@@ -213,10 +218,14 @@ class Client:
         try:
             reply = self._follow(way, rpc, message)
         except DeadlineExpired:
-            self._preferred = (way.at + 1) % len(self._settings.addresses)  # it may hang: next time another first
+            self._pass_over(way.at)
             raise
         self._preferred = way.at
         return reply
+
+    def _pass_over(self, at: int) -> None:
+        """Asks another agent first from now on: this one let a deadline pass and may hang."""
+        self._preferred = (at + 1) % len(self._settings.addresses)
 
     def _follow(self, way: Way, rpc: Rpc[Q, R], message: Q) -> R:
         metadata = tracing.inject()
@@ -227,6 +236,8 @@ class Client:
             try:
                 reply: R = call(message, timeout=way.time_left_s(time.monotonic()), metadata=metadata)
             except grpc.RpcError as failed:
+                if self._closed.is_set():
+                    raise CallerGone("the client was closed before the answer came") from failed
                 error = error_of(failed, way.address)
                 error.__cause__ = failed
                 chance = random.random()  # noqa: S311 - spreads retries, keeps no secret

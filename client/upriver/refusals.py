@@ -39,7 +39,8 @@ _BY_CODE: dict[grpc.StatusCode, type[errors.UpriverError]] = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: errors.QueueFull,
     grpc.StatusCode.UNAVAILABLE: errors.Unreachable,
     grpc.StatusCode.DEADLINE_EXCEEDED: errors.DeadlineExpired,
-    grpc.StatusCode.CANCELLED: errors.CallerGone,
+    # Nobody cancelled it here: so end calls that a server, shutting down, never took up.
+    grpc.StatusCode.CANCELLED: errors.Unreachable,
     grpc.StatusCode.PERMISSION_DENIED: errors.NotAllowed,
     grpc.StatusCode.UNAUTHENTICATED: errors.NotAllowed,
     grpc.StatusCode.UNIMPLEMENTED: errors.NotSupported,
@@ -68,7 +69,8 @@ def to_error(code: grpc.StatusCode | None, message: str, trailers: Trailers, add
         if kind is errors.QueueFull and _TOO_LARGE in message:
             kind = errors.InvalidInput
         if kind is errors.Unreachable:
-            message = f"the agent can't be reached: {message}"
+            what = "the agent ended the call" if code is grpc.StatusCode.CANCELLED else "the agent can't be reached"
+            message = f"{what}: {message}"
         if kind is errors.DeadlineExpired:
             message = "no answer before the deadline"
         if kind is errors.UpriverError:

@@ -43,7 +43,7 @@ def test_every_kind_comes_back_over_a_stream(kind: type[errors.UpriverError]) ->
         (grpc.StatusCode.UNAVAILABLE, errors.Unreachable),
         (grpc.StatusCode.DEADLINE_EXCEEDED, errors.DeadlineExpired),
         (grpc.StatusCode.RESOURCE_EXHAUSTED, errors.QueueFull),
-        (grpc.StatusCode.CANCELLED, errors.CallerGone),
+        (grpc.StatusCode.CANCELLED, errors.Unreachable),
         (grpc.StatusCode.UNIMPLEMENTED, errors.NotSupported),
     ],
 )
