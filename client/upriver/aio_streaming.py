@@ -9,11 +9,14 @@ import grpc
 import grpc.aio
 
 from upriver.asking import Asking
-from upriver.errors import DeadlineExpired, InferenceFailed, UpriverError
+from upriver.errors import DeadlineExpired, InferenceFailed, Unreachable, UpriverError
 from upriver.inputs import Batch, Inputs
 from upriver.refusals import error_of
 from upriver.request import build_request
 from upriver.streaming import END, Outcome, Pending, Sent, SourceFailed
+
+_BROKE_OFF = "Internal error from Core"
+"""What grpc.aio says when the stream ends during a write: the status that it ended with is lost then."""
 
 
 class AioStream:
@@ -100,6 +103,9 @@ class AioStream:
             told = f"no answer within {self._timeout_s:g} s (agent {self._address})"
             raise DeadlineExpired(told) from late
         except grpc.aio.AioRpcError as failed:
+            if failed.details() == _BROKE_OFF:
+                told = f"the stream broke off while a question was written (agent {self._address})"
+                raise Unreachable(told) from failed
             raise error_of(failed, self._address) from failed
         return None if message is grpc.aio.EOF else message  # type: ignore[attr-defined]  # missing in the stubs
 
