@@ -1,6 +1,7 @@
 """The programs in docs/client.md, each run as it is against real agents."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,11 @@ from PIL import Image
 from tests.agent_process import REPOSITORY, running, write_config
 from tests.certificates import make_certificates
 
-PROGRAMS = re.findall(r"^```python\n(.*?)^```$", (REPOSITORY / "docs/client.md").read_text(), re.DOTALL | re.MULTILINE)
+BLOCKS = re.findall(
+    r"^```(python|sh)\n(.*?)^```$", (REPOSITORY / "docs/client.md").read_text(), re.DOTALL | re.MULTILINE
+)
+PROGRAMS = [block for language, block in BLOCKS if language == "python"]
+COMMANDS = [line for language, block in BLOCKS if language == "sh" for line in block.splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +45,7 @@ def addresses(folder):
 
 def test_there_are_programs():
     assert len(PROGRAMS) >= 8
+    assert len(COMMANDS) >= 3
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=[str(number) for number in range(len(PROGRAMS))])
@@ -55,3 +61,16 @@ def test_a_program_runs_as_it_is(program: str, folder: Path, addresses: dict[str
         assert done.stdout.strip()
     assert "nobody answered" not in done.stdout
     assert "wrong question" not in done.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_runs_as_it_is(command: str, folder: Path, addresses: dict[str, str]):
+    for told, real in addresses.items():
+        command = command.replace(told, real)
+    name, *arguments = shlex.split(command)
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / name), *arguments],
+        cwd=folder, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip()
