@@ -22,6 +22,7 @@ class Server:
         self.name = name
         self.log = log
         self.cold_s = 0.0
+        self.first_cold_s = 0.0
         self._started = time.perf_counter()
         with log.open("ab") as out:
             self._process = subprocess.Popen(  # noqa: S603 - our own benchmark servers
