@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from tests.agent_process import TRUSTING, running, write_config
+from tests.agent_process import TRUSTING, running, until, write_config
+from tests.consul_process import real_consul
 from tests.versions import LABELS, make_version
 
 RNG = np.random.default_rng(31)
@@ -175,3 +176,25 @@ def test_help_works_when_a_group_is_not_available():
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0
     assert "upriver[agent]" in done.stdout
+
+
+@pytest.mark.real_consul
+def test_agents_are_listed_from_a_real_consul(tmp_path):
+    with real_consul(tmp_path) as consul:
+        nobody = upriver("agents", "--consul", consul.address)
+        assert (nobody.returncode, nobody.stderr) == (0, "")
+        assert "no healthy agents" in nobody.stdout
+        more = f'{TRUSTING}[discovery]\nkind = "consul"\n[discovery.consul]\naddress = "{consul.address}"\n'
+        model = make_version(tmp_path, "1", 0.0)
+        config = write_config(tmp_path, "near-1", "near-edge", ["near-edge"], [model], more)
+        with running(config, "near-1") as near:
+
+            def listed():
+                return json.loads(upriver("agents", "--consul", consul.address, "--json").stdout)
+
+            (found,) = until(listed, what="the agent to be registered")
+            assert (found["agent"], found["tier"], found["address"]) == ("near-1", "near-edge", near.address)
+            assert found["models"]["pattern"]["version"] == "1"
+            table = upriver("agents", "--consul", consul.address).stdout
+            assert table.split("\n")[0].split() == ["agent", "tier", "region", "address", "load", "models"]
+            assert table.split("\n")[1].split()[:2] == ["near-1", "near-edge"]

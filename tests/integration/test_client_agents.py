@@ -8,12 +8,13 @@ import tritonclient.grpc as triton
 from PIL import Image
 
 import upriver
-from tests.agent_process import TRUSTING, mesh, running, write_config
+from tests.agent_process import REPOSITORY, TRUSTING, mesh, running, write_config
 from tests.versions import LABELS, make_version
 from upriver.answer import Answer
 from upriver.parameters import Reason
 
 RNG = np.random.default_rng(23)
+DEMO = REPOSITORY / "demo/models"
 NEVER, ALWAYS = 2.0, 0.0  # thresholds no probability reaches, and every one does
 
 
@@ -188,3 +189,24 @@ def test_images_and_paths_fit_a_model_that_takes_pixels(tmp_path):
             np.testing.assert_allclose(answer.probabilities, expected, rtol=1e-5)
         with pytest.raises(upriver.InvalidInput, match="no image"):
             client.infer("pattern", b"not an image")
+
+
+def drawn_one():
+    """A handwritten-looking one, as the demo's digits are: white on black, 28x28, in the middle."""
+    pixels = np.zeros((28, 28), np.uint8)
+    pixels[5:23, 13:16] = 255
+    return Image.fromarray(pixels)
+
+
+def test_the_demos_models_read_a_digit_on_every_tier(tmp_path):
+    tiers = [(tier, tier, DEMO / tier) for tier in ("device", "far-edge", "near-edge", "cloud")]
+    picture = drawn_one().resize((280, 280))
+    picture.save(tmp_path / "one.png")
+    with mesh(tmp_path, tiers) as agents, upriver.Client(agents["device"].address, timeout=30) as client:
+        for tier, _, _ in tiers:
+            answer = client.infer("digits", tmp_path / "one.png", mode="top", max_tier=tier)
+            assert (answer.label, answer.tier) == ("1", tier)
+        noise = RNG.integers(0, 256, (28, 28, 1), np.uint8)
+        unsure = client.infer("digits", noise, min_confidence=1.1)
+        assert unsure.path == ("device", "far-edge", "near-edge", "cloud")
+        assert (unsure.resolved, unsure.reason, unsure.degraded) == (False, Reason.TOP, False)
