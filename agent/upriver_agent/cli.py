@@ -37,7 +37,9 @@ def run_command(config: ConfigFile = None, ready_file: ReadyFile = None) -> None
 
     Every setting can be overridden by a variable, for scripts and containers:
 
-        UPRIVER_AGENT_LISTEN=0.0.0.0:8470 upriver agent run --config agent.toml
+    ```console
+    UPRIVER_AGENT_LISTEN=0.0.0.0:8470 upriver agent run --config agent.toml
+    ```
     """
     checked = _loaded(config, as_json=False)
     from upriver_agent.app import run  # --help and check-config answer at once and need no runtime installed

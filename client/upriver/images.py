@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 1 << 26
 """Larger images are refused before they are decoded."""
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+"""What is decoded here. Formats whose decoders start other programs or are rarely seen are left out."""
 _BROKEN = (OSError, ValueError, SyntaxError, EOFError, struct.error)  # what Pillow raises for broken content
 _MODES = {0: "L", 1: "L", 3: "RGB"}
 
@@ -41,11 +43,13 @@ def open_image(content: bytes, what: str) -> "Image":
     """Opens an encoded image; raises InvalidInput, calling it `what`, when it is none or too large."""
     pillow = _pillow()
     try:
-        image: Image = pillow.open(io.BytesIO(content))
+        image: Image = pillow.open(io.BytesIO(content), formats=FORMATS)
     except pillow.DecompressionBombError as error:
         raise InvalidInput(f"{what}: {error}") from error
     except _BROKEN as error:
-        raise InvalidInput(f"{what} is no image that Pillow can read ({len(content)} bytes)") from error
+        raise InvalidInput(
+            f"{what} is no image ({len(content)} bytes); expected one of {', '.join(FORMATS)}"
+        ) from error
     if image.width * image.height > MAX_PIXELS:
         raise InvalidInput(f"{what} has {image.width}x{image.height} pixels; at most {MAX_PIXELS} are allowed")
     return image

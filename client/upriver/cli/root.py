@@ -90,12 +90,14 @@ def _found() -> dict[str, EntryPoint]:
 
 
 def _load(entry: EntryPoint) -> Any:
-    holder = typer.Typer(add_completion=False)  # the root's completion serves all groups
     try:
-        holder.add_typer(entry.load(), name=entry.name)
+        group: typer.Typer = entry.load()
     except ModuleNotFoundError as error:
         package = entry.module.partition(".")[0]
         return _stand_in(entry.name, f"{error.name} is not installed", f"upriver[{_EXTRAS.get(package, package)}]")
+    # The root's completion serves all groups.
+    holder = typer.Typer(add_completion=False, rich_markup_mode=group.rich_markup_mode)
+    holder.add_typer(group, name=entry.name)
     groups: Any = typer.main.get_command(holder)
     return groups.commands[entry.name]
 

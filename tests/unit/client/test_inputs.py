@@ -193,3 +193,10 @@ def test_an_image_bomb_is_refused_before_it_is_decoded():
     bomb = png(Image.new("1", (side, side)))
     with pytest.raises(InvalidInput, match="pixels"):
         to_batch(bomb, GRAY)
+
+
+def test_a_format_whose_decoder_starts_another_program_is_refused():
+    content = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"
+    assert Image.open(io.BytesIO(content)).format == "EPS"
+    with pytest.raises(InvalidInput, match="expected one of JPEG, PNG"):
+        to_batch(content, GRAY)
