@@ -25,11 +25,12 @@ from upriver_agent.telemetry import Telemetry
 from upriver_agent.transport.catalogue import CatalogueServicer
 from upriver_agent.transport.inference import InferenceServicer
 from upriver_agent.transport.server import GrpcServer, ServerTls, make_executor
-from upriver_agent.tuning import tune
+from upriver_agent.tuning import settle, tune
 from upriver_agent.upstream.links import Links
 from upriver_agent.upstream.upstreams import Upstreams
 
 _LOG = logging.getLogger(__name__)
+_LAST_CALLS_S = 0.2
 
 
 def run(config: AgentConfig, ready_file: Path | None = None) -> int:
@@ -44,6 +45,7 @@ def run(config: AgentConfig, ready_file: Path | None = None) -> int:
         signal.signal(number, lambda *_: ended.set())
     agent = Agent(config)
     agent.start()
+    settle()
     if ready_file is not None:
         _write_ready(ready_file, agent)
     ended.wait()
@@ -85,6 +87,7 @@ class Agent:
             max_message_bytes,
         )
         self._export = _span_export(config, self._telemetry)
+        self._ended = threading.Event()
         self.address = ""
 
     def start(self) -> None:
@@ -111,6 +114,8 @@ class Agent:
         self._server.set_health("", False)
         if not self._admission.drain(config.serving.drain_s):
             _LOG.warning("%d requests were not finished in time", self._admission.inflight)
+        # Calls that are on their way here now are still told that we drain; the server's end would only cut them off.
+        self._ended.wait(_LAST_CALLS_S)
         self._server.stop(1.0)
         self._discovery.close()
         self._links.close()

@@ -8,7 +8,7 @@ the upstream says it held the question: the network both ways and the work at th
 import math
 from dataclasses import dataclass
 
-MIN_S = 0.001
+MIN_S = 0.005
 MAX_S = 1.0
 UNKNOWN_S = 0.02
 """Reserve for an upstream that has not been asked yet."""

@@ -15,6 +15,7 @@ from upriver_agent.merge import Answers, RowFacts, least_certain, read_row_facts
 from upriver_agent.serving.request import InferAnswer, InferRequest, UpstreamAnswer, WantedOutput
 
 PROBABILITIES, LOGITS = "probabilities", "logits"
+_HEAD = "oip"
 
 ROW_TENSORS: dict[str, tuple[str, str]] = {
     names.TIER: (Datatype.BYTES, "tier"),
@@ -48,15 +49,16 @@ def _read_inputs(inputs: Sequence[pb.ModelInferRequest.InferInputTensor], raw: S
     tensors: dict[str, Tensor] = {}
     for index, tensor in enumerate(inputs):
         name = tensor.name
+        datatype = tensor.datatype
         if name in tensors:
             raise InvalidInput(f"input {name!r} appears twice")
         if raw:
             if tensor.HasField("contents"):
                 raise InvalidInput(f"input {name!r} has typed contents beside raw_input_contents: use one of them")
-            array = decode_raw(name, tensor.datatype, tensor.shape, raw[index])
+            array = decode_raw(name, datatype, tuple(tensor.shape), raw[index])
         else:
-            array = decode_typed(name, tensor.datatype, tensor.shape, tensor.contents)
-        tensors[name] = Tensor(name, tensor.datatype, array)
+            array = decode_typed(name, datatype, tensor.shape, tensor.contents)
+        tensors[name] = Tensor(name, datatype, array)
     return tensors
 
 
@@ -106,6 +108,37 @@ def write_answer(answer: InferAnswer) -> pb.ModelInferResponse:
         if want.name in ROW_TENSORS:
             _add_row_fact(message, answers.facts, want.name)
     return message
+
+
+def write_reply(answer: InferAnswer) -> bytes:
+    """Makes the reply's bytes; those of a plain confident answer to one row from a part that is kept ready.
+
+    Protobuf messages that are put one after the other are merged into one by whoever reads them: the kept part has
+    all that is the same every time, the part made here the id, the confidence and the outputs' contents.
+    """
+    if answer.replies is None or answer.wanted:
+        return write_answer(answer).SerializeToString()
+    head = answer.replies.get(_HEAD)
+    if head is None:
+        head = answer.replies[_HEAD] = _reply_head(answer)
+    answers = answer.answers
+    contents = [encode_raw(array, datatype_of(array)) for array in answers.outputs.values()]
+    tail = pb.ModelInferResponse(id=answer.id, raw_output_contents=contents)
+    tail.parameters[names.CONFIDENCE].double_param = answers.facts[0].confidence
+    if answer.trace_id:
+        tail.parameters[names.TRACE_ID].string_param = answer.trace_id
+    if answer.served_ns:
+        tail.parameters[names.SERVED_NS].int64_param = answer.served_ns
+    return head + tail.SerializeToString()
+
+
+def _reply_head(answer: InferAnswer) -> bytes:
+    message = write_answer(answer)
+    message.ClearField("id")
+    message.ClearField("raw_output_contents")
+    for name in (names.CONFIDENCE, names.TRACE_ID, names.SERVED_NS):
+        message.parameters.pop(name, None)
+    return message.SerializeToString()
 
 
 def _output(answers: Answers, name: str) -> Array:

@@ -1,9 +1,10 @@
 """Label names in one text: separated by commas, with a backslash before a comma or backslash in a name."""
 
-from collections.abc import Sequence
+import functools
 
 
-def join_labels(labels: Sequence[str]) -> str:
+@functools.lru_cache(maxsize=256)
+def join_labels(labels: tuple[str, ...]) -> str:
     """Joins label names with commas; a comma or backslash in a name gets a backslash before it."""
     return ",".join(label.replace("\\", "\\\\").replace(",", "\\,") for label in labels)
 

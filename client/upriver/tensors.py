@@ -7,9 +7,8 @@ Numeric arrays made from raw bytes are views of them (no copy, not writable).
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,8 +85,7 @@ _FIELD_DTYPES: dict[str, np.dtype[Any]] = {
 _BY_DTYPE = {dtype: name for name, dtype in DTYPES.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(NamedTuple):
     """A named array with its protocol data type. BYTES and strings are object arrays of `bytes`."""
 
     name: str
@@ -119,8 +117,13 @@ def element_count(name: str, shape: Sequence[int]) -> int:
 
 def decode_raw(name: str, datatype: str, shape: Sequence[int], raw: bytes) -> Array:
     """Makes an array of `shape` from raw contents; raises InvalidInput when the bytes do not fit."""
-    count = element_count(name, shape)
     dtype = DTYPES.get(datatype)
+    if dtype is not None and len(raw) == math.prod(shape) * dtype.itemsize and raw:
+        try:
+            return np.frombuffer(raw, dtype).reshape(shape)
+        except ValueError:  # two negative sizes: told below
+            pass
+    count = element_count(name, shape)
     if dtype is not None:
         if len(raw) != count * dtype.itemsize:
             raise InvalidInput(

@@ -248,7 +248,6 @@ def test_draining_finishes_what_is_inside_and_refuses_newcomers(tmp_path):
         config = write_config(tmp_path, "below", "device", tiers, [low], slow, [above])
         with running(config, "below") as below, triton.InferenceServerClient(below.address) as client:
             client.infer("pattern", [triton_input(images())])  # connected, warm
-            inside = client.async_infer("pattern", [triton_input(images())], callback=lambda *_: None)
             done = []
             answered = threading.Event()
 
@@ -257,13 +256,26 @@ def test_draining_finishes_what_is_inside_and_refuses_newcomers(tmp_path):
                 answered.set()
 
             client.async_infer("pattern", [triton_input(images())], callback=callback)
-            with grpc.insecure_channel(below.address) as channel:
-                # Served in order with the escalation: when this is answered, the agent has the question.
-                health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+            with triton.InferenceServerClient(below.address) as other:
+                until(
+                    lambda: other.get_inference_statistics("pattern").model_stats[0].inference_count == 2,
+                    what="the question inside",
+                )
             assert below.terminate() == 0
             assert answered.wait(20)
             assert done[0][1] is None, done[0][1]
-            assert done[0][0] is not None
-            assert inside is not None
+            assert done[0][0].get_response().parameters["upriver.path"].string_param == "below,above"
             with pytest.raises(triton.InferenceServerException):
                 client.infer("pattern", [triton_input(images())])
+
+
+def test_kept_replies_differ_where_answers_differ(client):
+    first = client.infer("pattern", [triton_input(images())], request_id="first")
+    other = images() * 9
+    second = client.infer("pattern", [triton_input(other)], request_id="second")
+    batch = client.infer("pattern", [triton_input(other)], outputs=[triton.InferRequestedOutput("probabilities")])
+    assert (first.get_response().id, second.get_response().id) == ("first", "second")
+    np.testing.assert_array_equal(second.as_numpy("probabilities"), batch.as_numpy("probabilities"))
+    told, made = parameters(second.get_response()), parameters(batch.get_response())
+    assert told == made
+    assert told["upriver.confidence"] == pytest.approx(float(second.as_numpy("probabilities").max()))

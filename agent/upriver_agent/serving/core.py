@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upriver.errors import CallerGone, UpriverError
-from upriver.parameters import Reason
+from upriver.parameters import DEGRADED_REASONS, Reason
 from upriver.scores import Floats
 from upriver.tensors import Array, Tensor
-from upriver_agent.cascade import Decision, decide, decide_alone, stay
+from upriver_agent.cascade import LOCAL_ONE, Decision, decide, decide_alone, stay
 from upriver_agent.envelope import Envelope, first_envelope, next_envelope, options_to_parameters, parse_envelope
 from upriver_agent.merge import AnswerInvalid, Answers, RowFacts, merge
 from upriver_agent.place import Place
@@ -160,14 +160,18 @@ class ServingCore:
         confidence = loaded.score(prediction)
         options = request.options
         threshold = effective_threshold(loaded.policy, options.min_confidence)
-        inquiry = Inquiry(request, call, loaded, arrays, rows, envelope, parent, marks, prediction, confidence)
         decision = decide_alone(confidence, threshold, options)
         if decision is not None:
             marks.decided_ns = time.time_ns()
-            answer = self._local(inquiry, decision)
+            answer = self._local(request, loaded, prediction, confidence, decision)
+            if rows == 1 and loaded.fixed_outputs:
+                answer.replies = loaded.replies
+            if envelope is not None:
+                answer.served_ns = marks.decided_ns - marks.start_ns
             if self._telemetry.wants_local(parent):
                 answer.trace_id = self._telemetry.local(parent, marks, request.model, answer.answers.facts, threshold)
             return answer
+        inquiry = Inquiry(request, call, loaded, arrays, rows, envelope, parent, marks, prediction, confidence)
         if envelope is None:
             question = f"q-{secrets.token_hex(8)}"
             envelope = first_envelope(question, self._place.agent, self._rules.max_hops, self._rules.byte_budget)
@@ -176,51 +180,57 @@ class ServingCore:
         upward = self._upstreams.look(time_left_s, row_bytes)
         decision = decide(confidence, threshold, options, envelope, self._place, request.model, upward)
         marks.decided_ns = time.time_ns()
-        answer = self._local(inquiry, decision)
+        answer = self._local(request, loaded, prediction, confidence, decision)
         trace = self._telemetry.begin(parent, marks, request.model, envelope.question, answer.answers.facts, threshold)
         if not len(decision.escalate):
             return self._finish(inquiry, envelope, answer, trace)
         return self._escalate(inquiry, envelope, decision, answer, trace, time_left_s)
 
-    def _local(self, inquiry: Inquiry, decision: Decision) -> InferAnswer:
-        loaded, prediction = inquiry.loaded, inquiry.prediction
+    def _local(
+        self,
+        request: InferRequest,
+        loaded: LoadedVersion,
+        prediction: Prediction,
+        confidence: Floats,
+        decision: Decision,
+    ) -> InferAnswer:
         form = loaded.form
         outputs = prediction.outputs
         if prediction.scores is not None and outputs[form.scores_output] is not prediction.scores:
             outputs = {**outputs, form.scores_output: prediction.scores}
-        manifest = loaded.version.manifest
         return InferAnswer(
-            model=manifest.model,
-            version=manifest.version,
-            id=inquiry.request.id,
-            answers=Answers(
+            loaded.model,
+            loaded.name,
+            request.id,
+            Answers(
                 outputs,
-                self._facts(inquiry, decision),
+                self._facts(loaded.policy.digest, confidence, decision),
                 form.labels,
                 form.scores_output,
                 form.scores_are_logits,
                 form.classes_output,
                 form.whole,
             ),
-            wanted=inquiry.request.outputs,
-            served_ns=time.time_ns() - inquiry.marks.start_ns if inquiry.envelope is not None else 0,
+            request.outputs,
         )
 
-    def _facts(self, inquiry: Inquiry, decision: Decision) -> tuple[RowFacts, ...]:
-        place, policy = self._place, inquiry.loaded.policy.digest
+    def _facts(self, policy: str, confidence: Floats, decision: Decision) -> tuple[RowFacts, ...]:
+        place, path = self._place, self._path
+        if decision is LOCAL_ONE:
+            return (RowFacts(place.agent, place.tier, confidence.item(), True, Reason.CONFIDENT, False, path, policy),)
         return tuple(
             RowFacts(
                 place.agent,
                 place.tier,
-                confidence,
+                value,
                 resolved,
                 reason if reason is not None else Reason.UPSTREAM_DOWN,  # replaced when the escalation ends
-                decision.degraded(row),
-                self._path,
+                reason in DEGRADED_REASONS,
+                path,
                 policy,
             )
-            for row, (confidence, resolved, reason) in enumerate(
-                zip(inquiry.confidence.tolist(), decision.resolved.tolist(), decision.reasons, strict=True)
+            for value, resolved, reason in zip(
+                confidence.tolist(), decision.resolved.tolist(), decision.reasons, strict=True
             )
         )
 
@@ -284,7 +294,9 @@ class ServingCore:
                 trace.note(f"the upstream's answer can't be used: {error}")
                 reason = Reason.UPSTREAM_DOWN
         if merged is None:
-            merged = self._local(inquiry, stay(decision, reason)).answers
+            merged = self._local(
+                inquiry.request, inquiry.loaded, inquiry.prediction, inquiry.confidence, stay(decision, reason)
+            ).answers
         answer.answers = merged
         answer.bytes_up = outcome.bytes_up + (outcome.answer.bytes_up if outcome.answer is not None else 0)
         return self._finish(inquiry, envelope, answer, trace)

@@ -91,6 +91,11 @@ class LoadedVersion:
         self.contract = contract
         self.outputs = outputs
         self.form = form
+        self.model = version.manifest.model
+        self.name = version.manifest.version
+        self.fixed_outputs = all(size >= 0 for output in outputs for size in output.shape)
+        self.replies: dict[str, bytes] = {}
+        """For transports: what is the same in all confident answers to one row, kept ready."""
         self.score = score
         self.large = large
         self._lanes = tuple(Lane(make_predictor()) for _ in range(interpreters))

@@ -33,7 +33,10 @@ class InferRequest:
 
 @dataclass(slots=True)
 class InferAnswer:
-    """The answer to every row of a request, in order."""
+    """The answer to every row of a request, in order.
+
+    `replies` is set on a confident answer to one row: a place where a transport keeps what all of those share.
+    """
 
     model: str
     version: str
@@ -44,6 +47,7 @@ class InferAnswer:
     ticket: str = ""
     bytes_up: int = 0
     served_ns: int = 0
+    replies: dict[str, bytes] | None = None
 
 
 class Call(Protocol):

@@ -51,10 +51,10 @@ class InferenceServicer:
         self._core = core
         self._executor = executor
 
-    def model_infer(self, message: pb.ModelInferRequest, context: grpc.ServicerContext) -> pb.ModelInferResponse:
-        """Answers one request; a local confident answer never leaves this thread."""
+    def model_infer(self, message: pb.ModelInferRequest, context: grpc.ServicerContext) -> bytes:
+        """Answers one request with the reply's bytes; a local confident answer never leaves this thread."""
         try:
-            return self._answer(message, GrpcCall(context))
+            return wire.write_reply(self._answer(message, GrpcCall(context)))
         except UpriverError as error:
             refuse(context, error)
 
@@ -69,17 +69,17 @@ class InferenceServicer:
             if message is None:
                 return
             try:
-                yield pb.ModelStreamInferResponse(infer_response=self._answer(message, call))
+                yield pb.ModelStreamInferResponse(infer_response=wire.write_answer(self._answer(message, call)))
             except CallerGone:
                 return
             except UpriverError as error:
                 told = pb.ModelInferResponse(id=message.id, model_name=message.model_name)
                 yield pb.ModelStreamInferResponse(error_message=f"{error.reason}: {error}", infer_response=told)
 
-    def _answer(self, message: pb.ModelInferRequest, call: GrpcCall) -> pb.ModelInferResponse:
+    def _answer(self, message: pb.ModelInferRequest, call: GrpcCall) -> InferAnswer:
         outcome = self._core.infer(wire.read_request(message), call)
-        if isinstance(outcome, Future):
-            with self._executor.blocking():
-                answer: InferAnswer = outcome.result()
-            return wire.write_answer(answer)
-        return wire.write_answer(outcome)
+        if not isinstance(outcome, Future):
+            return outcome
+        with self._executor.blocking():
+            answer: InferAnswer = outcome.result()
+        return answer

@@ -135,6 +135,9 @@ def _handlers(inference: InferenceServicer, catalogue: CatalogueServicer) -> dic
         name: _unary(told(method), getattr(pb, f"{name}Request"), getattr(pb, f"{name}Response"))
         for name, method in catalogue_methods.items()
     }
-    handlers["ModelInfer"] = _unary(inference.model_infer, pb.ModelInferRequest, pb.ModelInferResponse)
+    # The servicer gives the reply's bytes: no serialiser.
+    handlers["ModelInfer"] = grpc.unary_unary_rpc_method_handler(
+        inference.model_infer, pb.ModelInferRequest.FromString, None
+    )
     handlers["ModelStreamInfer"] = stream
     return handlers

@@ -1,6 +1,7 @@
 """Export: bounded, quiet when the collector is gone, and gone itself within a second."""
 
 import logging
+import sys
 import time
 
 import pytest
@@ -91,6 +92,16 @@ def test_a_dead_collector_holds_the_end_for_a_second_at_most_however_much_waits(
     assert time.monotonic() - began < 2.0
     loggers = {record.name for record in caplog.records if record.levelno >= logging.WARNING}
     assert loggers <= {"upriver_agent.otlp"}
+
+
+def test_a_missing_exporter_is_told_with_what_to_install(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.grpc.trace_exporter", None)
+    export = SpanExport(ExportOptions("http://127.0.0.1:4317", "device-1", 16), Telemetry("a", "t", "r", 1.0))
+    export.start()
+    until(lambda: "pip install 'upriver[otel]'" in caplog.text, what="the log line")
+    export.close()
 
 
 def test_an_export_that_never_started_can_be_closed() -> None:

@@ -93,7 +93,7 @@ def test_a_client_reads_what_an_agent_writes(data):
     message = pb.ModelInferResponse.FromString(wire.write_answer(written).SerializeToString())
     answers = parse_response(message, rows, 0.5)
     for row, (answer, fact) in enumerate(zip(answers, facts, strict=True)):
-        told = {name: getattr(answer, name) for name in RowFacts.__slots__}
+        told = {name: getattr(answer, name) for name in RowFacts._fields}
         assert RowFacts(**told) == fact
         assert answer.labels == labels
         assert answer.index == scores[row].argmax()
