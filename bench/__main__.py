@@ -3,9 +3,9 @@
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import serving
+from bench import serving, tracing
 
-SUITES: dict[str, Callable[[Sequence[str]], int]] = {"serving": serving.main}
+SUITES: dict[str, Callable[[Sequence[str]], int]] = {"serving": serving.main, "tracing": tracing.main}
 
 
 def main() -> int:

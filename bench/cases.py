@@ -15,6 +15,7 @@ import numpy as np
 
 from bench.load import FRAME_BYTES, METHOD, STREAM_METHOD, Load, LoadFailed, framed, load
 from bench.servers import Server, ServerFailed
+from upriver import parameters as names
 from upriver.oip.v2 import inference_pb2 as pb
 
 HERE = Path(__file__).parent
@@ -149,6 +150,15 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
+def _listens(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), 1).close()
+    except OSError:
+        return False
+    return True
+
+
 class Bench:
     """Starts the servers and makes the cases."""
 
@@ -181,6 +191,23 @@ class Bench:
         above = f'[[discovery.static]]\nid = "top"\naddress = "{top_address}"\ntier = "cloud"\n'
         low, low_address = self._agent("low", "device", ["device", "cloud"], above, threshold=2.0)
         yield self._unary("hop", (low, top), low_address)
+
+    def traced(self, name: str, collector: str | None) -> Case:
+        """An agent that answers locally and sends every question's spans to the collector (None: no spans)."""
+        telemetry = f'otlp_endpoint = "http://{collector}"\nsample_rate = 1.0' if collector else "sample_rate = 0.0"
+        agent, address = self._agent(name, "device", ["device"], "", telemetry=telemetry)
+        if collector:  # the exporter comes a moment after the first answer
+            agent.wait(lambda: names.TRACE_ID.encode() in (answer(address, request()) or b""))
+        return self._unary(name, (agent,), address)
+
+    def collector(self) -> str:
+        """Starts a collector that forgets every span; gives its address."""
+        address = f"127.0.0.1:{free_port()}"
+        command = [sys.executable, "-m", "bench.collector", address]
+        server = Server("collector", command, self._folder / "collector.log")
+        self._stack.callback(server.stop)
+        server.wait(lambda: _listens(address))
+        return address
 
     def peers(self) -> Mapping[str, Callable[[], Case]]:
         """Other servers with the same model; what makes the case raises ServerFailed or LoadFailed."""
@@ -219,7 +246,13 @@ class Bench:
         return server
 
     def _agent(
-        self, name: str, tier: str, tiers: Sequence[str], discovery: str, threshold: float = 0.0
+        self,
+        name: str,
+        tier: str,
+        tiers: Sequence[str],
+        discovery: str,
+        threshold: float = 0.0,
+        telemetry: str = "sample_rate = 0.0",
     ) -> tuple[Server, str]:
         version = self._folder / f"version-{name}"
         version.mkdir()
@@ -231,7 +264,7 @@ class Bench:
         config.write_text(
             f'[agent]\nid = "{name}"\ntier = "{tier}"\ntiers = {json.dumps(list(tiers))}\nlisten = "{address}"\n'
             f'state_dir = "{self._folder / name}"\n[cascade]\ntrust = "network"\n[discovery]\nkind = "static"\n'
-            f'{discovery}[telemetry]\nsample_rate = 0.0\n[[models]]\npath = "{version}"\n'
+            f'{discovery}[telemetry]\n{telemetry}\n[[models]]\npath = "{version}"\n'
         )
         command = [sys.executable, "-m", "upriver_agent", "--config", str(config)]
         # Verified once, as a device's second start finds it; the start that counts is the one after.
