@@ -24,9 +24,9 @@ class Answer:
     """The most probable label; None when the model has no labels or does not classify."""
     index: int | None
     """The column of the most probable label; None when the model does not classify or gave no probabilities (NaN)."""
-    labels: tuple[str, ...]
+    labels: tuple[str, ...] = field(repr=False)
     """Names of the columns of a classifier; for a detector, what its class numbers stand for."""
-    probabilities: NDArray[np.float64] | None
+    probabilities: NDArray[np.float64] | None = field(repr=False)
     """One per column, shape [classes]. Logits are put through a softmax at temperature 1."""
     confidence: float | None
     """How sure the model that answered was, by its policy's score; -inf is never sure."""

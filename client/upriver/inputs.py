@@ -36,7 +36,7 @@ def to_batch(inputs: object, model: ModelMetadata) -> Batch:
 
     An array with exactly one row's shape is one question, with one more dimension in front a batch; a list is a batch
     of rows. Numbers are converted when no value changes but by rounding to a shorter float. A path is read: `.npy`
-    holds an array, anything else an encoded image, as bytes do. What becomes of images `upriver.images` says.
+    holds one row's array, anything else an encoded image, as bytes do. What becomes of images `upriver.images` says.
 
     Raises InvalidInput naming the input, what was expected and what came; RuntimeMissing when Pillow is needed.
     """
@@ -66,8 +66,6 @@ def _check_names(inputs: Mapping[Any, object], model: ModelMetadata) -> None:
 
 def _column(spec: TensorSpec, value: object) -> tuple[Array, bool]:
     """The rows of one input, [rows, *shape], and whether it was passed as one question."""
-    if isinstance(value, str | os.PathLike) and Path(value).suffix == ".npy":
-        value = _load(Path(value))
     if isinstance(value, np.ndarray):
         return _from_array(spec, value)
     if isinstance(value, list | tuple):
@@ -105,7 +103,7 @@ def _row(spec: TensorSpec, value: object, what: str) -> Array:
     if isinstance(value, str | os.PathLike):
         path = Path(value)
         what = str(path)
-        value = _load(path) if path.suffix == ".npy" else _read(path)
+        value = load_array(path) if path.suffix == ".npy" else _read(path)
     if isinstance(value, np.ndarray | np.generic):
         array = np.asarray(value)
         if spec.datatype == Datatype.BYTES and array.dtype.kind not in "OSU":
@@ -198,7 +196,8 @@ def _read(path: Path) -> bytes:
         raise InvalidInput(f"{path}: can't be read: {error.strerror}") from error
 
 
-def _load(path: Path) -> Array:
+def load_array(path: Path) -> Array:
+    """Reads a `.npy` file; raises InvalidInput naming it when it can't be read or holds no plain array."""
     try:
         array: Array = np.load(path, allow_pickle=False)
     except OSError as error:

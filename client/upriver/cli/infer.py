@@ -20,6 +20,7 @@ from upriver.cli.documents import answer_document, error_document
 from upriver.cli.tables import print_table
 from upriver.client import Client
 from upriver.errors import UpriverError
+from upriver.inputs import load_array
 
 Outcome = Answer | list[Answer] | UpriverError
 
@@ -93,7 +94,7 @@ def infer_command(
 def _ask_all(client: Client, model: str, files: Sequence[Path], asking: AskOptions) -> Iterator[tuple[Path, Outcome]]:
     def ask(file: Path) -> Outcome:
         try:
-            return client.infer(model, file, **asking)
+            return client.infer(model, load_array(file) if file.suffix == ".npy" else file, **asking)
         except UpriverError as error:
             return error
 

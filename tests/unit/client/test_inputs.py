@@ -1,6 +1,8 @@
 """What callers pass becomes what the model's contract asks for, or an error that says why not."""
 
 import io
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from PIL import Image
 from upriver.answer import ModelMetadata, TensorSpec
 from upriver.errors import InvalidInput
 from upriver.images import MAX_PIXELS
-from upriver.inputs import to_batch
+from upriver.inputs import load_array, to_batch
 from upriver.tensors import DTYPES
 
 RNG = np.random.default_rng(5)
@@ -159,7 +161,10 @@ def test_array_files_are_arrays(tmp_path):
     np.save(tmp_path / "one.npy", np.ones((2, 3), np.float32))
     np.save(tmp_path / "many.npy", np.ones((4, 2, 3), np.float32))
     assert to_batch(tmp_path / "one.npy", FLOATS).single
-    assert to_batch(str(tmp_path / "many.npy"), FLOATS).rows == 4
+    assert to_batch([tmp_path / "one.npy", str(tmp_path / "one.npy")], FLOATS).rows == 2
+    assert load_array(tmp_path / "many.npy").shape == (4, 2, 3)
+    with pytest.raises(InvalidInput, match=r"many\.npy: expected shape \[2, 3\], got \[4, 2, 3\]"):
+        to_batch(str(tmp_path / "many.npy"), FLOATS)  # a path is one question, whatever it holds
     (tmp_path / "bad.npy").write_bytes(b"nothing")
     with pytest.raises(InvalidInput, match=r"bad\.npy: not a NumPy array file"):
         to_batch(tmp_path / "bad.npy", FLOATS)
@@ -200,3 +205,24 @@ def test_a_format_whose_decoder_starts_another_program_is_refused():
     assert Image.open(io.BytesIO(content)).format == "EPS"
     with pytest.raises(InvalidInput, match="expected one of JPEG, PNG"):
         to_batch(content, GRAY)
+
+
+def test_without_pillow_arrays_and_encoded_images_still_go_and_the_rest_names_the_extra():
+    program = """
+import sys
+sys.modules["PIL"] = None  # as if it were not installed
+import numpy as np
+from upriver.answer import ModelMetadata, TensorSpec
+from upriver.errors import RuntimeMissing
+from upriver.inputs import to_batch
+pixels = ModelMetadata("m", (), "", (TensorSpec("x", "UINT8", (2, 2)),), ())
+encoded = ModelMetadata("m", (), "", (TensorSpec("x", "BYTES", ()),), ())
+assert to_batch(np.zeros((2, 2), np.uint8), pixels).single
+assert to_batch(b"encoded", encoded).single
+try:
+    to_batch(b"encoded", pixels)
+except RuntimeMissing as error:
+    print(error)
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert "upriver[images]" in run.stdout
