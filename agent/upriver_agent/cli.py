@@ -42,7 +42,15 @@ def run_command(config: ConfigFile = None, ready_file: ReadyFile = None) -> None
     ```
     """
     checked = _loaded(config, as_json=False)
-    from upriver_agent.app import run  # --help and check-config answer at once and need no runtime installed
+    try:
+        from upriver_agent.app import (
+            run,
+        )  # --help and check-config answer at once and need none of the agent's packages
+    except ModuleNotFoundError as error:
+        typer.echo(
+            f"upriver agent run: {error.name} is not installed; it needs: pip install 'upriver[agent]'", err=True
+        )
+        raise typer.Exit(1) from error
 
     try:
         code = run(checked, ready_file)

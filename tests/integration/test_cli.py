@@ -159,13 +159,15 @@ def without(*packages):
         ("typer", ["--help"], "pip install 'upriver[cli]'"),
         ("rich", ["--help"], "pip install 'upriver[cli]'"),
         ("upriver_agent", ["model", "inspect", "x.tflite"], "pip install 'upriver[agent]'"),
+        ("grpc_health", ["agent", "run"], "pip install 'upriver[agent]'"),
         ("httpx", ["agents"], "pip install 'upriver[cli]'"),
     ],
 )
 def test_a_missing_package_is_told_with_the_extra_that_brings_it(absent, arguments, told):
     done = subprocess.run(
-        [sys.executable, "-c", without(absent), *arguments], capture_output=True, text=True, timeout=60, check=False
-    )
+        [sys.executable, "-c", without(absent), *arguments],
+        capture_output=True, text=True, timeout=60, check=False, env=os.environ | {"UPRIVER_AGENT_TIER": "device"},
+    )  # fmt: skip
     assert (done.returncode, done.stdout) == (1, "")
     assert one_line(done.stderr)
     assert told in done.stderr
