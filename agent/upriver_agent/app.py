@@ -6,6 +6,7 @@ import os
 import signal
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 from upriver.channels import ChannelOptions, TlsFiles
@@ -87,7 +88,6 @@ class Agent:
             max_message_bytes,
         )
         self._export = _span_export(config, self._telemetry)
-        self._ended = threading.Event()
         self.address = ""
 
     def start(self) -> None:
@@ -115,7 +115,7 @@ class Agent:
         if not self._admission.drain(config.serving.drain_s):
             _LOG.warning("%d requests were not finished in time", self._admission.inflight)
         # Calls that are on their way here now are still told that we drain; the server's end would only cut them off.
-        self._ended.wait(_LAST_CALLS_S)
+        time.sleep(_LAST_CALLS_S)
         self._server.stop(1.0)
         self._discovery.close()
         self._links.close()
