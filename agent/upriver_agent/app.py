@@ -4,8 +4,8 @@ import json
 import logging
 import os
 import signal
+import socket
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -41,17 +41,29 @@ def run(config: AgentConfig, ready_file: Path | None = None) -> int:
     """
     logs.set_up(config.log.level, config.log.format)
     tune()
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+    told = _signals()
     agent = Agent(config)
     agent.start()
     settle()
     if ready_file is not None:
         _write_ready(ready_file, agent)
-    ended.wait()
+    told.recv(1)
     agent.stop()
     return 0
+
+
+def _signals() -> socket.socket:
+    """Gives a socket that has a byte to read once SIGTERM or SIGINT came.
+
+    Python runs handlers on the main thread only, and a signal that the kernel gives to another thread does not wake a
+    main thread that waits for a lock. The byte is written by whichever thread gets the signal.
+    """
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    signal.set_wakeup_fd(writer.detach(), warn_on_full_buffer=False)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    return reader
 
 
 class Agent:
