@@ -180,13 +180,17 @@ class Bench:
         echo = self._server("echo", command, f"127.0.0.1:{echo_port}")
         yield self._unary("echo", (echo,), f"127.0.0.1:{echo_port}")
         yield self._unary("agent", (agent,), address)
+        # Servers of their own, since memory that a batch took stays with the process.
+        batching, address = self._agent("batching", "device", ["device"], "")
         batch = check(answer(address, request(BATCH)), BATCH)
         body = framed(request(BATCH).SerializeToString())
-        yield Case("agent_batch32", (agent,), address, body, len(batch) + FRAME_BYTES, requests=BATCH)
+        yield Case("agent_batch32", (batching,), address, body, len(batch) + FRAME_BYTES, requests=BATCH)
+        streaming, address = self._agent("streaming", "device", ["device"], "")
+        one = check(answer(address, request()))
         told = pb.ModelStreamInferResponse(infer_response=pb.ModelInferResponse.FromString(one))
         bodies = framed(request().SerializeToString()) * STREAM
         sizes = (told.ByteSize() + FRAME_BYTES) * STREAM
-        yield Case("agent_stream", (agent,), address, bodies, sizes, STREAM_METHOD, STREAM)
+        yield Case("agent_stream", (streaming,), address, bodies, sizes, STREAM_METHOD, STREAM)
         top, top_address = self._agent("top", "cloud", ["device", "cloud"], "")
         above = f'[[discovery.static]]\nid = "top"\naddress = "{top_address}"\ntier = "cloud"\n'
         low, low_address = self._agent("low", "device", ["device", "cloud"], above, threshold=2.0)

@@ -7,7 +7,7 @@ import grpc
 from upriver import parameters as names
 from upriver.oip.v2 import inference_pb2 as pb
 from upriver_agent.transport.server import make_executor
-from upriver_agent.tuning import tune
+from upriver_agent.tuning import settle, tune
 
 
 def main() -> None:
@@ -28,6 +28,7 @@ def main() -> None:
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(names.SERVICE, {"ModelInfer": handler}),))
     server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
+    settle()
     server.wait_for_termination()
 
 
