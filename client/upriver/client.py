@@ -15,7 +15,7 @@ from upriver.answer import Answer, ModelMetadata, ModelState
 from upriver.asking import Asking, AskOptions
 from upriver.channels import DEFAULT_MESSAGE_BYTES, TlsFiles, open_channel
 from upriver.contracts import Contracts
-from upriver.errors import CallerGone, DeadlineExpired, InvalidInput, UpriverError
+from upriver.errors import CallerGone, DeadlineExpired, Draining, InvalidInput, Unreachable, UpriverError
 from upriver.inputs import Inputs, to_batch
 from upriver.oip.v2 import inference_pb2 as pb
 from upriver.refusals import REPEATABLE, error_of
@@ -160,7 +160,7 @@ class Client:
                     if isinstance(outcome, UpriverError) and not return_errors:
                         raise outcome
                     yield outcome
-            except DeadlineExpired:
+            except (DeadlineExpired, Draining, Unreachable):
                 self._pass_over(at)
                 raise
 
@@ -224,7 +224,7 @@ class Client:
         return reply
 
     def _pass_over(self, at: int) -> None:
-        """Asks another agent first from now on: this one let a deadline pass and may hang."""
+        """Asks another agent first from now on: this one let a deadline pass, drains or is gone."""
         self._preferred = (at + 1) % len(self._settings.addresses)
 
     def _follow(self, way: Way, rpc: Rpc[Q, R], message: Q) -> R:
