@@ -122,6 +122,8 @@ class ServingCore:
 
         def predicted(done: "Future[Prediction]") -> None:
             try:
+                if done.cancelled():
+                    raise CallerGone("the caller cancelled or disconnected before the model was free")
                 outcome = self._judge(request, call, loaded, arrays, rows, envelope, parent, marks, done.result())
             except BaseException as error:  # noqa: BLE001 - the future carries it to the caller
                 if isinstance(error, UpriverError):
@@ -134,6 +136,8 @@ class ServingCore:
                 later.set_result(outcome)
 
         found.add_done_callback(predicted)
+        if not call.on_end(found.cancel):
+            found.cancel()
         return later
 
     def _envelope(self, metadata: MetadataPairs, call: Call) -> Envelope | None:

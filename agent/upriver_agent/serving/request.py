@@ -65,8 +65,11 @@ class Call(Protocol):
         """Whether the caller proved who it is (mutual TLS)."""
         ...
 
-    def on_end(self, callback: Callable[[], None]) -> bool:
-        """Calls back once when the call ends, also by cancellation; False when it has ended already."""
+    def on_end(self, callback: Callable[[], object]) -> bool:
+        """Calls back once when the call ends, also by cancellation; False when it has ended already.
+
+        Of several callbacks for one request only the last need be called.
+        """
         ...
 
 

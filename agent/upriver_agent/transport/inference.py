@@ -39,9 +39,30 @@ class GrpcCall:
         """Whether the caller showed a certificate that we trust."""
         return bool(self._context.peer_identities())
 
-    def on_end(self, callback: Callable[[], None]) -> bool:
+    def on_end(self, callback: Callable[[], object]) -> bool:
         """Calls back once when the call ends."""
-        return bool(self._context.add_callback(callback))
+        return bool(self._context.add_callback(callback))  # type: ignore[arg-type]  # what it gives is not looked at
+
+
+class StreamCall(GrpcCall):
+    """A stream, whose requests come one after the other: only the one under way is told of the stream's end."""
+
+    __slots__ = ("_callback", "_over")
+
+    def __init__(self, context: grpc.ServicerContext) -> None:
+        super().__init__(context)
+        self._callback: Callable[[], object] | None = None
+        self._over = not context.add_callback(self._end)
+
+    def on_end(self, callback: Callable[[], object]) -> bool:
+        """Calls back when the stream ends during this request; replaces what the one before asked for."""
+        self._callback = callback
+        return not self._over
+
+    def _end(self) -> None:
+        self._over = True
+        if self._callback is not None:
+            self._callback()
 
 
 class InferenceServicer:
@@ -62,7 +83,7 @@ class InferenceServicer:
         self, messages: Iterator[pb.ModelInferRequest], context: grpc.ServicerContext
     ) -> Iterator[pb.ModelStreamInferResponse]:
         """Answers the requests of a stream in order; an error is told in its place and the stream goes on."""
-        call = GrpcCall(context)
+        call = StreamCall(context)
         while True:
             with self._executor.blocking():
                 message = next(messages, None)

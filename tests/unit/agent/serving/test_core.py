@@ -1,0 +1,139 @@
+"""The serving core on its own: large models answer later, and nobody works for a caller who is gone."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from tests.versions import make_version
+from upriver.channels import ChannelOptions
+from upriver.discovery.static import StaticDiscovery
+from upriver.errors import CallerGone, QueueFull
+from upriver.scores import ScoreKind
+from upriver.tensors import Tensor
+from upriver_agent.envelope import DEFAULT_OPTIONS
+from upriver_agent.place import Place
+from upriver_agent.predictor import Prediction
+from upriver_agent.serving.admission import Admission
+from upriver_agent.serving.contract import Contract, InputSpec
+from upriver_agent.serving.core import CascadeRules, ServingCore
+from upriver_agent.serving.loaded import AnswerForm, LoadedVersion, OutputSpec
+from upriver_agent.serving.loader import make_policy
+from upriver_agent.serving.request import InferAnswer, InferRequest
+from upriver_agent.serving.slots import Slots
+from upriver_agent.telemetry import Telemetry
+from upriver_agent.upstream.links import Links
+from upriver_agent.upstream.upstreams import Upstreams
+from upriver_agent.versions import open_version
+
+WAIT_S = 20
+ROW = np.full((1, 10), 0.1, np.float32)
+
+
+class Held:
+    """A predictor that answers when it is let go."""
+
+    def __init__(self):
+        self.go, self.entered, self.ran = threading.Event(), threading.Event(), 0
+
+    def predict(self, canonical):
+        self.entered.set()
+        assert self.go.wait(WAIT_S)
+        self.ran += 1
+        rows = np.repeat(ROW, len(canonical["image"]), 0)
+        return Prediction(rows, None, {"probabilities": rows})
+
+
+class Caller:
+    """A call whose end the test decides."""
+
+    def __init__(self):
+        self.callbacks, self.over = [], False
+
+    def metadata(self):
+        return ()
+
+    def time_left_s(self):
+        return None
+
+    def authenticated(self):
+        return False
+
+    def on_end(self, callback):
+        self.callbacks.append(callback)
+        return not self.over
+
+    def leave(self):
+        self.over = True
+        for callback in self.callbacks:
+            callback()
+
+
+@pytest.fixture
+def held():
+    return Held()
+
+
+def make_core(tmp_path, predictor, large, limit=4):
+    version = open_version(make_version(tmp_path, "1", 0.0), tmp_path / "state")
+
+    def load(_):
+        return LoadedVersion(
+            version=version,
+            policy=make_policy(version.digest, ScoreKind.MAX_PROBABILITY, 0.0),
+            contract=Contract([InputSpec("image", "FP32", (2,))]),
+            outputs=(OutputSpec("probabilities", "FP32", (10,)),),
+            form=AnswerForm(scores_output="probabilities"),
+            score=lambda prediction: prediction.scores.max(axis=1).astype(np.float64),
+            make_predictor=lambda: predictor,
+            interpreters=1,
+            large=large,
+        )
+
+    slots = Slots(load)
+    slots.load(tmp_path)
+    place = Place("me", "device", "here", ("device",))
+    rules = CascadeRules(4, trust_network=False, byte_budget=None, default_timeout_s=5.0, hop_delay_s=0.0)
+    admission = Admission(limit)
+    upstreams = Upstreams(place, StaticDiscovery(()), Links(ChannelOptions()))
+    return ServingCore(place, rules, slots, admission, upstreams, Telemetry("me", "device", "here", 0.0)), admission
+
+
+def request():
+    image = Tensor("image", "FP32", np.zeros((1, 2), np.float32))
+    return InferRequest("pattern", "", "id", {"image": image}, DEFAULT_OPTIONS)
+
+
+def test_a_small_model_answers_at_once(tmp_path, held):
+    held.go.set()
+    core, admission = make_core(tmp_path, held, large=False)
+    answer = core.infer(request(), Caller())
+    assert isinstance(answer, InferAnswer)
+    assert answer.answers.facts[0].path == ("me",)
+    assert admission.inflight == 0
+
+
+def test_a_large_model_answers_later_and_its_place_is_taken_until_then(tmp_path, held):
+    core, admission = make_core(tmp_path, held, large=True, limit=1)
+    later = core.infer(request(), Caller())
+    assert held.entered.wait(WAIT_S)
+    with pytest.raises(QueueFull):
+        core.infer(request(), Caller())
+    held.go.set()
+    assert later.result(WAIT_S).id == "id"
+    assert admission.inflight == 0
+
+
+def test_what_waits_for_a_large_model_is_dropped_when_its_caller_leaves(tmp_path, held):
+    core, admission = make_core(tmp_path, held, large=True)
+    first = core.infer(request(), Caller())
+    assert held.entered.wait(WAIT_S)
+    caller = Caller()
+    waiting = core.infer(request(), caller)
+    caller.leave()
+    with pytest.raises(CallerGone):
+        waiting.result(WAIT_S)
+    held.go.set()
+    first.result(WAIT_S)
+    assert held.ran == 1
+    assert admission.inflight == 0
