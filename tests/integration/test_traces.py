@@ -141,6 +141,30 @@ def test_failures_are_traced(tmp_path):
             assert found[1].status.code == 2
 
 
+def test_what_a_full_agent_refuses_is_traced(tmp_path):
+    with receiving() as receiver:
+        low, top = make_version(tmp_path, "low", 2.0), make_version(tmp_path, "top", 0.0)
+        tiers = ["device", "cloud"]
+        with running(write_config(tmp_path, "top", "cloud", tiers, [top], TRUSTING), "top", "cloud") as above:
+            more = telemetry(receiver.endpoint).replace('"network"', '"network"\nhop_delay_ms = 3000', 1)
+            more += "[serving]\nmax_inflight = 1\n"
+            with running(write_config(tmp_path, "full", "device", tiers, [low], more, [above]), "full") as agent:
+                exporting(agent)
+                with triton.InferenceServerClient(agent.address) as client:
+                    image = triton.InferInput("image", list(IMAGE.shape), "FP32")
+                    image.set_data_from_numpy(IMAGE)
+                    client.async_infer("pattern", [image], callback=lambda *_: None)
+                    until(
+                        lambda: client.get_inference_statistics("pattern").model_stats[0].inference_count == 1,
+                        what="the question that takes the only place",
+                    )
+                    trace_id, _, headers = traceparent(sampled=False)
+                    with pytest.raises(triton.InferenceServerException, match="already"):
+                        infer(agent, headers)
+                (found,) = receiver.wait_for(trace_id, "upriver.serve", 1)
+                assert attributes(found[1])["upriver.error.reason"] == "QUEUE_FULL"
+
+
 def test_a_dead_collector_changes_nothing_for_callers(tmp_path):
     with receiving() as receiver:
         gone = receiver.endpoint

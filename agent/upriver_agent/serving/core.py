@@ -86,7 +86,11 @@ class ServingCore:
         """
         marks = Marks(time.time_ns())
         parent = None
-        self._admission.enter()
+        try:
+            self._admission.enter()
+        except UpriverError as error:
+            self._telemetry.failed(self._telemetry.extract(call.metadata()), marks, request.model, error)
+            raise
         try:
             metadata = call.metadata()
             parent = self._telemetry.extract(metadata)
