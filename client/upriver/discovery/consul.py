@@ -85,21 +85,32 @@ class ConsulDiscovery:
         if self._threads[0].ident is not None:
             self._threads[0].join(_DEREGISTER_S)
         if self._registered is not None:
-            try:
-                self._http.deregister(self._registered.agent, _DEREGISTER_S)
-            except (Unreachable, NotAllowed) as error:
-                _LOG.warning("not deregistered, the check will expire instead: %s", error)
+            # In a thread: the client's time-outs are for each read, and an answer can come a byte at a time.
+            last = threading.Thread(
+                target=self._deregister, args=(self._registered.agent,), name="upriver-consul-leave", daemon=True
+            )
+            last.start()
+            last.join(_DEREGISTER_S)
         self._http.close()
+
+    def _deregister(self, agent: str) -> None:
+        try:
+            self._http.deregister(agent, _DEREGISTER_S)
+        except (Unreachable, NotAllowed) as error:
+            _LOG.warning("not deregistered, the check will expire instead: %s", error)
 
     def _keep(self) -> None:
         failures = 0
         while not self._closed.is_set():
             self._wake.clear()
             try:
-                known = self._renew()
-                failures = 0
-                self._told.discard("keep")
-                pause_s = self._options.ttl_s / 3 * random.uniform(0.8, 1.0) if known else 0.0  # noqa: S311 - jitter
+                if self._renew():
+                    failures = 0
+                    self._told.discard("keep")
+                    pause_s = self._options.ttl_s / 3 * random.uniform(0.8, 1.0)  # noqa: S311 - jitter
+                else:  # at once, unless Consul forgets us again and again
+                    failures += 1
+                    pause_s = 0.0 if failures == 1 else backoff_s(failures, random.random)
             except Unreachable as error:
                 failures += 1
                 self._tell_once("keep", "not registered: %s", error)

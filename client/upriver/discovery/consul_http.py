@@ -67,7 +67,7 @@ class ConsulHttp:
         response = self._call("GET", f"/v1/health/service/{service}", query, timeout_s=wait_s + _WAIT_SLACK_S)
         try:
             entries, told = response.json(), int(response.headers.get("X-Consul-Index", "0"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Unreachable(f"{self._options.address} does not answer as Consul does: {error}") from error
         if not isinstance(entries, list):
             raise Unreachable(f"{self._options.address} does not answer as Consul does: {str(entries)[:200]}")
@@ -95,16 +95,23 @@ class ConsulHttp:
         timeout = httpx.Timeout(timeout_s, connect=min(_CONNECT_S, timeout_s))
         try:
             return self._client.request(method, path, params=dict(query), json=json, headers=headers, timeout=timeout)
-        except (httpx.TransportError, httpx.InvalidURL, RuntimeError) as error:  # RuntimeError: the client is closed
+        except (httpx.RequestError, httpx.InvalidURL, RuntimeError) as error:  # RuntimeError: the client is closed
             raise Unreachable(f"Consul at {self._options.address}: {type(error).__name__}: {error}") from error
 
     def _token(self) -> str:
         if self._options.token_file is None:
-            return self._options.token
+            return _sendable(self._options.token, "discovery.consul.token")
+        where = f"discovery.consul.token_file {str(self._options.token_file)!r}"
         try:
-            return self._options.token_file.read_text().strip()
-        except OSError as error:
-            raise NotAllowed(f"discovery.consul.token_file {str(self._options.token_file)!r}: {error}") from error
+            return _sendable(self._options.token_file.read_text().strip(), where)
+        except (OSError, UnicodeDecodeError) as error:
+            raise NotAllowed(f"{where}: {error}") from error
+
+
+def _sendable(token: str, where: str) -> str:
+    if not token.isascii() or not token.isprintable():
+        raise NotAllowed(f"{where} holds characters that no header takes: expected printable ASCII")
+    return token
 
 
 def _checked(response: httpx.Response) -> httpx.Response:
@@ -113,6 +120,6 @@ def _checked(response: httpx.Response) -> httpx.Response:
             f"Consul refuses the token ({response.status_code}: {response.text.strip()[:200]}); set"
             " discovery.consul.token or token_file to one that may write this service and read services and nodes"
         )
-    if response.status_code >= 400:
+    if not response.is_success:  # a redirect has registered nobody
         raise Unreachable(f"Consul answered {response.status_code}: {response.text.strip()[:200]}")
     return response

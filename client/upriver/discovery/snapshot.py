@@ -36,7 +36,7 @@ def load(path: Path) -> tuple[AgentRecord, ...]:
         return tuple(_record(agent) for agent in document["agents"])
     except FileNotFoundError:
         return ()
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         _LOG.warning("ignoring the last known agents in %s: %s: %s", path, type(error).__name__, error)
         return ()
 

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -101,4 +102,12 @@ def test_a_damaged_snapshot_gives_no_agents(tmp_path_factory, junk):
     path.write_text(json.dumps({"format": 1, "agents": junk}))
     assert isinstance(snapshot.load(path), tuple)
     path.write_bytes(b"\x00{")
+    assert snapshot.load(path) == ()
+
+
+@pytest.mark.parametrize("text", ['{"format": 1, "agents": ' + "[" * 100_000, '{"format": 1, "agents": [%s]}'])
+def test_a_snapshot_that_python_cannot_hold_gives_no_agents(tmp_path, text):
+    path = tmp_path / "discovery.json"
+    agent = '{"agent":"a","tier":"t","region":"r","address":"h:1","protocol":1,"models":{},"load":1%s}'
+    path.write_text(text.replace("%s", agent.replace("%s", "0" * 400)))
     assert snapshot.load(path) == ()
