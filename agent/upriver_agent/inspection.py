@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from upriver.errors import ManifestError, ModelInvalid, ProblemList, RuntimeMissing, UpriverError
+from upriver.listing import MODEL
 from upriver_agent.runtime import RuntimeKind
 from upriver_agent.versions import VerifyReport, Version, open_version, verify_version
-from upriver_agent.versions.archive import MODEL
 from upriver_agent.versions.model_file import ModelFile, ModelTensor, read_model_file
 from upriver_agent.versions.verify import DEFAULT_MEMORY_MIB, Trial, run_trial
 

@@ -1,6 +1,6 @@
-"""Taking the two files of a version out of a folder, a .zip or a .tar.gz, within bounds.
+"""Taking the files of a version out of a folder, a .zip or a .tar.gz, within bounds.
 
-Members of an archive are never written under their own names: the two files that a version has are found by name and
+Members of an archive are never written under their own names: the files that a version may have are found by name and
 streamed to where the caller wants them, so an archive can't place anything anywhere else.
 """
 
@@ -15,11 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
 from upriver.errors import ModelInvalid
+from upriver.listing import LIMITS, MANIFEST, MODEL, REQUIRED
 
-MODEL: Final = "model.tflite"
-MANIFEST: Final = "manifest.toml"
-LIMITS: Final = {MANIFEST: 1 << 20, MODEL: 1 << 31}
-"""The files of a version, and how many bytes each may have."""
 MAX_MEMBERS: Final = 10_000
 MAX_TOTAL_BYTES: Final = 1 << 32
 _CHUNK: Final = 1 << 20
@@ -31,7 +28,8 @@ def take(path: Path, into: Path | None) -> dict[str, str]:
     Gives the sha256 of each, in hexadecimal. Raises ModelInvalid when there is no version there.
     """
     if path.is_dir():
-        return {name: _copied(path / name, into) for name in LIMITS}
+        present = [name for name in LIMITS if name in REQUIRED or (path / name).exists()]
+        return {name: _copied(path / name, into) for name in present}
     if not path.exists():
         raise ModelInvalid(f"{path}: no such folder or archive; expected {MODEL} and {MANIFEST} inside one")
     try:
@@ -48,15 +46,10 @@ def sums(folder: Path) -> dict[str, str]:
     """Gives the sha256 of each of a version's files in a folder, in hexadecimal; raises OSError as reading does."""
     found = {}
     for name in LIMITS:
-        with (folder / name).open("rb") as file:
-            found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+        if name in REQUIRED or (folder / name).exists():
+            with (folder / name).open("rb") as file:
+                found[name] = hashlib.file_digest(file, "sha256").hexdigest()
     return found
-
-
-def digest_of(found: dict[str, str]) -> str:
-    """The version's digest: what `sha256sum manifest.toml model.tflite | sha256sum` gives, after `sha256:`."""
-    listing = "".join(f"{found[name]}  {name}\n" for name in sorted(LIMITS))
-    return "sha256:" + hashlib.sha256(listing.encode()).hexdigest()
 
 
 def _copied(source: Path, into: Path | None) -> str:
@@ -157,7 +150,7 @@ class _Wanted:
 
     def complete(self) -> dict[str, str]:
         """Gives the sums; raises ModelInvalid unless everything was there."""
-        missing = [name for name in LIMITS if name not in self.sums]
+        missing = [name for name in REQUIRED if name not in self.sums]
         if missing:
             raise ModelInvalid(f"{self._path}: has no {' and no '.join(missing)}, at the top or in one folder")
         return self.sums

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from upriver.errors import ManifestError, ModelInvalid
-from upriver_agent.versions.archive import MANIFEST, MODEL, digest_of, sums, take
+from upriver.listing import MANIFEST, MODEL, version_digest
+from upriver_agent.versions.archive import sums, take
 from upriver_agent.versions.binding import Binding, bind
 from upriver_agent.versions.manifest import Manifest
 from upriver_agent.versions.model_file import ModelFile, read_model_file
@@ -46,7 +47,7 @@ def open_version(path: Path, state_dir: Path) -> Version:
     """
     versions = state_dir / "versions"
     try:
-        digest = digest_of(take(path, None))
+        digest = version_digest(take(path, None))
         if not _is_whole(_place(versions, digest), digest):
             digest = _store(path, versions)
     except OSError as error:
@@ -67,7 +68,7 @@ def _store(path: Path, versions: Path) -> str:
             shutil.rmtree(incoming)
         incoming.mkdir()
         try:
-            digest = digest_of(take(path, incoming))
+            digest = version_digest(take(path, incoming))
             load_folder(incoming, digest, str(path))
             final = _place(versions, digest)
             if not _is_whole(final, digest):
@@ -102,7 +103,7 @@ def load_folder(folder: Path, digest: str, source: str) -> Version:
 
 def _is_whole(folder: Path, digest: str) -> bool:
     try:
-        return digest_of(sums(folder)) == digest
+        return version_digest(sums(folder)) == digest
     except (FileNotFoundError, NotADirectoryError):
         return False
 

@@ -1,0 +1,1 @@
+"""Generated code of upriver.v1: the control plane's and the agents' own services."""
