@@ -35,7 +35,7 @@ def test_a_listing_without_a_required_file_is_refused(missing: str) -> None:
 
 
 def test_an_order_or_a_repetition_of_its_own_is_refused() -> None:
-    listing = format_listing({name: "0" * 64 for name in LIMITS})
+    listing = format_listing(dict.fromkeys(LIMITS, "0" * 64))
     lines = listing.splitlines(keepends=True)
     for other in (b"".join(reversed(lines)), listing + lines[0], listing.replace(b"\n", b"\r\n")):
         with pytest.raises(ModelInvalid):
