@@ -232,7 +232,7 @@ def _failed(slot: Slot, event: Failed) -> Step:
     if event.pair != slot.candidate:
         return slot, ()
     slot = replace(slot, state=State.FAILED, failure=event.failure, reason=event.reason)
-    actions = (Action(Do.DISCARD, event.pair),)
+    actions: tuple[Action, ...] = (Action(Do.DISCARD, event.pair),)
     if event.failure in _MAY_PASS:
         actions = (*actions, Action(Do.RETRY_LATER, event.pair))
     return slot, actions

@@ -166,6 +166,8 @@ class ServingCore:
     ) -> "InferAnswer | Future[InferAnswer]":
         marks.infer_end_ns = time.time_ns()
         confidence = loaded.score(prediction)
+        if loaded.shadow is not None:
+            loaded.shadow.offer(arrays, rows, prediction)
         options = request.options
         threshold = effective_threshold(loaded.policy, options.min_confidence)
         decision = decide_alone(confidence, threshold, options)
@@ -255,6 +257,7 @@ class ServingCore:
         rows = decision.escalate
         inputs = [_rows_of(request.inputs[name], array, rows) for name, array in inquiry.arrays.items()]
         sent_bytes = sum(_size(tensor.array) for tensor in inputs)
+        inquiry.loaded.count_escalated(len(rows))
         escalation = Escalation(request.model, request.id, inputs, len(rows), options_to_parameters(request.options))
         later: Future[InferAnswer] = Future()
 

@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from math import log2
+from typing import TYPE_CHECKING
 
 from upriver.errors import InferenceFailed, UpriverError
 from upriver.scores import Floats
@@ -19,6 +21,12 @@ from upriver_agent.predictor import Prediction, Predictor
 from upriver_agent.serving.contract import Contract
 from upriver_agent.versions import Version
 
+if TYPE_CHECKING:
+    from upriver_agent.serving.shadow import Shadow
+
+LATENCY_BUCKETS = 128
+"""Bucket b counts runs that took from 2^(b/4) to 2^((b+1)/4) µs; the last one also those that took longer."""
+_LOG2_NS_PER_US = log2(1000)
 _LEASE_POLL_S = 0.05
 
 
@@ -45,7 +53,7 @@ class AnswerForm:
 class Lane:
     """One interpreter with the counters that only its holder touches."""
 
-    __slots__ = ("executions", "failures", "nanoseconds", "predictor", "rows")
+    __slots__ = ("executions", "failures", "latency", "nanoseconds", "predictor", "rows")
 
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
@@ -53,6 +61,7 @@ class Lane:
         self.rows = 0
         self.nanoseconds = 0
         self.failures = 0
+        self.latency = [0] * LATENCY_BUCKETS
 
     def predict(self, arrays: Mapping[str, Array], rows: int) -> Prediction:
         """Runs the model; raises InvalidInput for undecodable images and InferenceFailed when the runtime fails."""
@@ -65,10 +74,19 @@ class Lane:
         except (RuntimeError, ValueError) as error:  # what the interpreters raise
             self.failures += 1
             raise InferenceFailed(f"the model failed on this input: {error}") from error
-        self.nanoseconds += time.perf_counter_ns() - start
+        elapsed = time.perf_counter_ns() - start
+        self.nanoseconds += elapsed
+        self.latency[latency_bucket(elapsed)] += 1
         self.executions += 1
         self.rows += rows
         return prediction
+
+
+def latency_bucket(nanoseconds: int) -> int:
+    """The bucket of a run that took so long."""
+    if nanoseconds <= 1000:
+        return 0
+    return min(LATENCY_BUCKETS - 1, int(4 * (log2(nanoseconds) - _LOG2_NS_PER_US)))
 
 
 class LoadedVersion:
@@ -98,6 +116,10 @@ class LoadedVersion:
         """For transports: what is the same in all confident answers to one row, kept ready."""
         self.score = score
         self.large = large
+        self.shadow: Shadow | None = None
+        """What compares this version's answers with those of the one that is to replace it, while there is one."""
+        self.escalated_rows = 0
+        self._counting = threading.Lock()
         self._lanes = tuple(Lane(make_predictor()) for _ in range(interpreters))
         self._free = deque(self._lanes)
         self._returned = threading.Condition()
@@ -110,6 +132,11 @@ class LoadedVersion:
     def lanes(self) -> tuple[Lane, ...]:
         """All interpreters, for statistics."""
         return self._lanes
+
+    def count_escalated(self, rows: int) -> None:
+        """Notes that so many rows went up."""
+        with self._counting:
+            self.escalated_rows += rows
 
     def predict(self, arrays: Mapping[str, Array], rows: int) -> Prediction | Future[Prediction]:
         """Runs the model now, or for a large model soon on a worker."""

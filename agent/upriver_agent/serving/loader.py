@@ -18,8 +18,8 @@ from upriver_agent.runtime import RuntimeKind
 from upriver_agent.serving.contract import Contract, InputSpec
 from upriver_agent.serving.loaded import AnswerForm, LoadedVersion, OutputSpec
 from upriver_agent.serving.scoring import make_scorer
-from upriver_agent.versions import Version, open_version, verify_version
-from upriver_agent.versions.manifest import ScoresAre, TaskKind
+from upriver_agent.versions import VerifyReport, Version, open_version, verify_version
+from upriver_agent.versions.manifest import PolicySpec, ScoresAre, TaskKind
 
 _SMALL_INTERPRETERS = 2
 """Interpreters of a model that runs on the serving threads: as many as may run at once."""
@@ -45,29 +45,40 @@ class Loader:
 
     def __call__(self, path: Path) -> LoadedVersion:
         """Gives the version at `path`, warm; raises ManifestError, ModelInvalid or RuntimeMissing."""
+        version = open_version(path, self._options.state_dir)
+        return self.warm(version, self.verify(version))
+
+    def verify(self, version: Version) -> VerifyReport:
+        """Tries a version in a child process, unless it has passed here before; raises as `verify_version` does."""
         options = self._options
-        version = open_version(path, options.state_dir)
-        report = verify_version(
+        return verify_version(
             version,
             options.runtime,
             timeout_s=options.verify_timeout_s,
             threads=options.threads,
             remember=options.state_dir / "verified",
         )
+
+    def warm(self, version: Version, report: VerifyReport, policy: PolicySpec | None = None) -> LoadedVersion:
+        """Makes a verified version's interpreters, with its manifest's policy or another.
+
+        Raises ManifestError for a policy that is not valid, ModelInvalid or RuntimeMissing.
+        """
+        options = self._options
         large = report.invoke_ms > options.large_model_ms
         interpreters = (options.workers or os.cpu_count() or 1) if large else _SMALL_INTERPRETERS
-        spec = version.manifest.policy
-        policy = make_policy(
+        spec = policy or version.manifest.policy
+        bound = make_policy(
             version.digest, ScoreKind(spec.score.value), spec.threshold, spec.temperature, spec.box_threshold
         )
         contract = Contract([InputSpec(c.name, c.datatype, c.shape, c.encoded) for c in version.manifest.canonical])
         return LoadedVersion(
             version=version,
-            policy=policy,
+            policy=bound,
             contract=contract,
             outputs=_output_specs(version),
             form=_answer_form(version),
-            score=make_scorer(version.manifest, policy),
+            score=make_scorer(version.manifest, bound),
             make_predictor=lambda: _warm(open_predictor(version, options.runtime, options.threads), contract),
             interpreters=interpreters,
             large=large,

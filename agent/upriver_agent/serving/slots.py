@@ -71,6 +71,22 @@ class Slots:
             old.active.close()
         return loaded
 
+    def put(self, loaded: LoadedVersion, path: Path) -> LoadedVersion | None:
+        """Makes a version the one that answers for its model; gives the one that did, still whole, for the way back."""
+        with self._changing:
+            old = self._slots.get(loaded.model)
+            self._put(Slot(loaded.model, path, loaded))
+        return None if old is None else old.active
+
+    def take(self, model: str, why: str) -> LoadedVersion | None:
+        """Takes a model out of service and gives the version that answered; requests are told `why`."""
+        with self._changing:
+            slot = self._slots.get(model)
+            if slot is None:
+                return None
+            self._put(replace(slot, active=None, problem=why))
+        return slot.active
+
     def reload(self, model: str) -> LoadedVersion:
         """Loads a configured model again from its path; raises ModelNotFound when it is not configured."""
         slot = self._slots.get(model)

@@ -7,7 +7,7 @@ from. A copy appears whole or not at all (written aside, flushed, renamed) and i
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +53,79 @@ def open_version(path: Path, state_dir: Path) -> Version:
     except OSError as error:
         raise ModelInvalid(f"can't keep {path} in {versions}: {error.strerror or error}") from error
     return load_folder(_place(versions, digest), digest, str(path))
+
+
+def open_stored(digest: str, state_dir: Path) -> Version:
+    """Opens a version that the state folder has; raises ModelInvalid when it has not, or no longer whole."""
+    folder = _place(state_dir / "versions", digest)
+    try:
+        whole = _is_whole(folder, digest)
+    except OSError as error:
+        raise ModelInvalid(f"can't read {folder}: {error.strerror or error}") from error
+    if not whole:
+        raise ModelInvalid(f"version {digest} is not whole in {folder.parent}")
+    return load_folder(folder, digest, folder.name)
+
+
+def assemble(digest: str, files: Mapping[str, Path], state_dir: Path) -> Version:
+    """Makes a version's folder of files that are here already, without a second copy where the disk allows links.
+
+    `files` are {name: path}. Raises ModelInvalid and ManifestError as `open_version` does, OSError as the disk does.
+    """
+    versions = state_dir / "versions"
+    versions.mkdir(parents=True, exist_ok=True)
+    final = _place(versions, digest)
+    with _alone(versions):
+        if not _is_whole(final, digest):
+            incoming = versions / ".incoming"
+            shutil.rmtree(incoming, ignore_errors=True)
+            incoming.mkdir()
+            try:
+                for name, path in files.items():
+                    _link(path, incoming / name)
+                found = version_digest(sums(incoming))
+                if found != digest:
+                    raise ModelInvalid(f"the files make version {found}; expected {digest}")
+                load_folder(incoming, digest, digest)
+                if final.exists():
+                    shutil.rmtree(final)
+                _flush(incoming)
+                incoming.rename(final)
+                _flush(versions)
+            finally:
+                shutil.rmtree(incoming, ignore_errors=True)
+    return load_folder(final, digest, digest)
+
+
+def remove(digest: str, state_dir: Path) -> None:
+    """Removes a version's folder, if it is there; raises OSError."""
+    versions = state_dir / "versions"
+    folder = _place(versions, digest)
+    if not folder.is_dir():
+        return
+    with _alone(versions):
+        doomed = versions / ".doomed"
+        shutil.rmtree(doomed, ignore_errors=True)
+        folder.rename(doomed)  # gone in one step, whenever this process ends
+        shutil.rmtree(doomed)
+
+
+def stored(state_dir: Path) -> tuple[str, ...]:
+    """The digests of all versions in the state folder."""
+    versions = state_dir / "versions"
+    if not versions.is_dir():
+        return ()
+    return tuple(sorted(f"sha256:{path.name}" for path in versions.iterdir() if len(path.name) == 64))
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(source)
+    except OSError:  # another file system, or one without links
+        with source.open("rb") as reader, target.open("xb") as writer:
+            shutil.copyfileobj(reader, writer)
+            writer.flush()
+            os.fsync(writer.fileno())
 
 
 def _place(versions: Path, digest: str) -> Path:
