@@ -103,6 +103,54 @@ class ModelInvalid(UpriverError):
     reason = "MODEL_INVALID"
 
 
+class GoldenMismatch(ModelInvalid):
+    """A version's golden samples did not come out as expected."""
+
+    reason = "GOLDEN_MISMATCH"
+
+
+class DeviceUnfit(UpriverError):
+    """This device can't run the version; the message says what it would need."""
+
+    reason = "DEVICE_UNFIT"
+
+
+class Untrusted(UpriverError):
+    """What came is not what was signed: tampered with, mixed up, rolled back, expired or signed by another key."""
+
+    reason = "UNTRUSTED"
+
+
+class DiskTrouble(UpriverError):
+    """The disk is full, read-only or failing; nothing was left half written."""
+
+    reason = "DISK_TROUBLE"
+
+
+class BlobNotFound(UpriverError):
+    """Nobody who was asked has the blob."""
+
+    reason = "BLOB_NOT_FOUND"
+
+
+class NotFound(UpriverError):
+    """A resource that does not exist."""
+
+    reason = "NOT_FOUND"
+
+
+class VersionConflict(UpriverError):
+    """Another content is published under that name already: versions never change."""
+
+    reason = "VERSION_CONFLICT"
+
+
+class NotNow(UpriverError):
+    """The resource's state forbids it; the message says what to do first."""
+
+    reason = "NOT_NOW"
+
+
 class RuntimeMissing(UpriverError):
     """An optional package is not installed; the message names the extra that brings it."""
 
