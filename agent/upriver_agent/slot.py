@@ -259,18 +259,25 @@ def _at_rest(slot: Slot) -> Slot:
     )
 
 
-def recovered(slot: Slot, active_works: bool, previous_works: bool) -> Step:
+def recovered(slot: Slot, active_works: bool, previous_works: bool, harmful: str = "") -> Step:
     """The slot at a start, from what was kept, given which of its pairs could be loaded.
 
     A candidate that was under way is staged anew (its files are still there). An active pair that no longer loads gives
-    way to the previous one.
+    way to the previous one and is staged anew too, so that what broke on disk is fetched again; unless it is `harmful`,
+    with the reason why: then it has failed until a newer assignment wants it.
     """
+    lost = None if active_works else slot.active
     active = slot.active if active_works else None
     previous = slot.previous if previous_works else None
-    if active is None and previous is not None:
+    if active is None:
         active, previous = previous, None
+    failed_before = slot.state is State.FAILED
     slot = replace(slot, active=active, previous=previous)
-    wanted = slot.candidate
-    if wanted is None or slot.state is State.FAILED:
-        return slot if wanted is not None else _at_rest(slot), ()
-    return replace(slot, state=State.STAGING), (Action(Do.STAGE, wanted),)
+    wanted = slot.candidate or lost
+    if wanted is None:
+        return _at_rest(slot), ()
+    if lost == wanted and harmful:
+        return replace(slot, candidate=wanted, state=State.FAILED, failure=Failure.SELF_TEST, reason=harmful), ()
+    if failed_before and slot.failure not in _MAY_PASS:
+        return slot, ()
+    return replace(slot, candidate=wanted, state=State.STAGING), (Action(Do.STAGE, wanted),)

@@ -125,11 +125,24 @@ def test_with_nothing_active_there_is_nothing_to_shadow() -> None:
     assert step(slot, Advanced(A, State.WARMED))[1] == (Action(Do.ACTIVATE, A),)
 
 
-@pytest.mark.parametrize("works", [(True, True), (True, False), (False, True), (False, False)])
-def test_a_start_falls_back_to_the_previous_pair(works: tuple[bool, bool]) -> None:
-    slot, actions = recovered(activated(A, B), *works)
+@pytest.mark.parametrize("previous_works", [True, False])
+def test_a_start_goes_on_with_what_was_active(previous_works: bool) -> None:
+    slot, actions = recovered(activated(A, B), True, previous_works)
+    assert (slot.active, slot.previous, slot.state, actions) == (B, A if previous_works else None, State.ACTIVE, ())
+
+
+@pytest.mark.parametrize("previous_works", [True, False])
+def test_a_start_falls_back_to_the_previous_pair_and_fetches_what_broke(previous_works: bool) -> None:
+    slot, actions = recovered(activated(A, B), False, previous_works)
+    assert (slot.active, slot.candidate) == (A if previous_works else None, B)
+    assert actions == (Action(Do.STAGE, B),)
+
+
+def test_a_start_leaves_what_ended_the_agent_again_and_again() -> None:
+    slot, actions = recovered(activated(A, B), False, True, "it ended three times")
+    assert (slot.active, slot.candidate, slot.state, slot.reason) == (A, B, State.FAILED, "it ended three times")
     assert actions == ()
-    assert slot.active == (B if works[0] else A if works[1] else None)
+    assert step(slot, Assigned(B, 2)) == (slot, ()), "the same intent does not bring it back"
 
 
 def test_a_start_goes_on_with_the_candidate() -> None:
