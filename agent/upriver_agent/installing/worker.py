@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
+from upriver.backoff import full_jitter_s
 from upriver.errors import (
     DeviceUnfit,
     DiskTrouble,
@@ -312,9 +313,9 @@ class SlotWorker:
         self._staged = self._report = self._loaded = None
 
     def _retry_later(self) -> None:
-        bound = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(self._retries, 16))
         self._retries += 1
-        self._retry_at = time.monotonic() + bound * random.random()  # noqa: S311 - jitter
+        wait_s = full_jitter_s(self._retries, FIRST_RETRY_S, LONGEST_RETRY_S, random.random)
+        self._retry_at = time.monotonic() + wait_s
 
     def _reload(self, pair: Pair | None) -> bool:
         if pair is None:

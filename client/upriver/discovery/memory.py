@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from upriver.backoff import full_jitter_s
 from upriver.discovery.port import AgentRecord
 
 FIRST_BACKOFF_S = 0.2
@@ -18,12 +19,8 @@ def next_index(previous: int, told: int) -> int:
 
 
 def backoff_s(failures: int, chance: Callable[[], float]) -> float:
-    """How long to wait after so many failures in a row: full jitter over an exponentially growing bound.
-
-    `chance` gives a number in [0, 1). Source: Brooker, "Exponential Backoff And Jitter", 2015.
-    """
-    bound = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2.0 ** min(failures - 1, 32))
-    return bound * chance()
+    """Seconds to wait after so many failures in a row; `chance` gives a number in [0, 1)."""
+    return full_jitter_s(failures, FIRST_BACKOFF_S, LONGEST_BACKOFF_S, chance)
 
 
 @dataclass(frozen=True, slots=True)
