@@ -51,6 +51,28 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class Activation:
+    """How a warmed pair becomes active: after shadowing the active one for `shadow_s`, or on `shadow_rows` rows.
+
+    With `shadow_rows` compared, an agreement below `min_agreement` (0 to 1) fails it.
+    """
+
+    shadow_s: float = 0.0
+    shadow_rows: int = 0
+    min_agreement: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What an agent's slot should run; `pair` None is nothing. `rollout` is the id of the one that wants it."""
+
+    pair: Pair | None
+    rollout: str
+    generation: int
+    activation: Activation = Activation()
+
+
+@dataclass(frozen=True, slots=True)
 class Counters:
     """What a pair has done since it became active.
 
@@ -84,10 +106,23 @@ class SlotFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Hardware:
+    """What an agent runs on; sizes in bytes."""
+
+    machine: str = ""
+    cores: int = 0
+    memory_bytes: int = 0
+    disk_budget_bytes: int = 0
+    runtime: str = ""
+    runtime_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AgentFacts:
     """One agent.
 
-    `labels` include `agent`, `tier` and `region`; `last_seen` is a Unix time of the control plane's clock.
+    `labels` include `agent`, `tier` and `region`; `last_seen` is a Unix time of the control plane's clock. `refusal`
+    says why it refused the last world that it was sent; empty when it did not. `boot` names the run of its process.
     """
 
     agent: str
@@ -95,3 +130,23 @@ class AgentFacts:
     connected: bool
     last_seen: float
     slots: Mapping[str, SlotFacts] = field(default_factory=dict)
+    tiers: tuple[str, ...] = ()
+    address: str = ""
+    tls: bool = False
+    protocol: int = 1
+    program_version: str = ""
+    boot: str = ""
+    hardware: Hardware = Hardware()
+    load: float = 0.0
+    draining: bool = False
+    refusal: str = ""
+
+    @property
+    def tier(self) -> str:
+        """Its tier."""
+        return self.labels["tier"]
+
+    @property
+    def region(self) -> str:
+        """Its region."""
+        return self.labels["region"]

@@ -1,0 +1,247 @@
+"""All agents: those connected here by their streams, those connected elsewhere as the database tells.
+
+Lives on one event loop; nothing here is called from other threads.
+"""
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+from upriver.v1 import sync_pb2 as pb
+from upriver_control.observed import AgentFacts, Desired
+from upriver_control.sessions.session import Kind, Session
+from upriver_control.sync_wire import content_version, read_slots, write_assignments, write_upstream
+
+_LOG = logging.getLogger(__name__)
+MAX_UPSTREAMS = 32
+"""Upstreams of one tier that an agent is told of."""
+REPORT_S = 15.0
+BUSY_REPORT_S = 1.0
+REPORTS_PER_S = 1000.0
+"""Reports that a process takes: with more agents than that each reports less often."""
+
+Wanted = Callable[[AgentFacts], Mapping[str, Desired]]
+Busy = Callable[[AgentFacts], bool]
+
+
+class Sessions:
+    """Knows every agent and keeps those that are connected here up to date.
+
+    `wanted` gives an agent's desired slots, `busy` whether a rollout is watching it; both are asked again whenever
+    `intent_changed` is called.
+    """
+
+    def __init__(self, wanted: Wanted, busy: Busy, clock: Callable[[], float] = time.time) -> None:
+        self._wanted = wanted
+        self._busy = busy
+        self._clock = clock
+        self._sessions: dict[str, Session] = {}
+        self._elsewhere: dict[str, AgentFacts] = {}
+        self._worlds: dict[str, tuple[str, pb.Assignments]] = {}
+        self._ladders: dict[tuple[str, ...], tuple[str, pb.Upstreams]] = {}
+        self._serving: dict[str, tuple[object, ...]] = {}
+        self._upstreams_stale = False
+        self._dirty: set[str] = set()
+        self._changed_agents: dict[asyncio.Event, set[str]] = {}
+
+    def agents(self) -> Mapping[str, AgentFacts]:
+        """Every agent that is known, by id."""
+        return self._elsewhere | {agent: session.facts for agent, session in self._sessions.items()}
+
+    def agent(self, agent: str) -> AgentFacts | None:
+        """One agent; None when it was never seen."""
+        session = self._sessions.get(agent)
+        return session.facts if session is not None else self._elsewhere.get(agent)
+
+    def connected(self) -> int:
+        """How many agents are connected to this process."""
+        return len(self._sessions)
+
+    def listen(self) -> asyncio.Event:
+        """An event that is set whenever an agent has changed; `changes` tells which. End with `unlisten`."""
+        event = asyncio.Event()
+        self._changed_agents[event] = set()
+        return event
+
+    def changes(self, event: asyncio.Event) -> set[str]:
+        """The agents that have changed since the last call, and clears the event."""
+        changed, self._changed_agents[event] = self._changed_agents[event], set()
+        event.clear()
+        return changed
+
+    def unlisten(self, event: asyncio.Event) -> None:
+        """Ends listening."""
+        self._changed_agents.pop(event, None)
+
+    def attach(self, facts: AgentFacts, has: Mapping[str, str]) -> Session:
+        """Takes in a stream; one that the agent had before ends."""
+        before = self._sessions.get(facts.agent)
+        if before is not None:
+            if before.facts.boot != facts.boot:
+                _LOG.warning("agent %s has connected anew as another process", facts.agent)
+            before.end()
+        session = Session(facts, dict(has))
+        self._sessions[facts.agent] = session
+        self._elsewhere.pop(facts.agent, None)
+        self._changed(session)
+        self._refresh(session)
+        if self._send_upstreams(session):
+            session.wants(Kind.UPSTREAMS)
+        return session
+
+    def detach(self, session: Session) -> None:
+        """The stream has ended."""
+        session.end()
+        if self._sessions.get(session.facts.agent) is session:
+            del self._sessions[session.facts.agent]
+            gone = replace(session.facts, connected=False, last_seen=self._clock())
+            self._elsewhere[gone.agent] = gone
+            self._note(gone)
+
+    def heard(self, session: Session, status: pb.Status) -> None:
+        """Takes in what an agent reports; raises InvalidInput."""
+        session.facts = replace(
+            session.facts,
+            slots=read_slots(status),
+            load=status.load,
+            draining=status.draining,
+            last_seen=self._clock(),
+        )
+        self._changed(session)
+
+    def acknowledged(self, session: Session, message: pb.Acknowledgement) -> None:
+        """Takes in an answer to what was sent."""
+        before = session.facts
+        if session.acknowledged(message.nonce, message.refusal) and session.facts is not before:
+            _LOG.warning("agent %s refused what it was sent: %s", session.facts.agent, message.refusal)
+            self._changed(session)
+
+    def told_elsewhere(self, agents: Iterable[AgentFacts]) -> None:
+        """Takes in what other processes have written of agents that are not connected here."""
+        for facts in agents:
+            if facts.agent not in self._sessions and self._elsewhere.get(facts.agent) != facts:
+                self._elsewhere[facts.agent] = facts
+                self._note(facts, dirty=False)
+
+    def forget(self, agent: str) -> None:
+        """Drops an agent that is not connected."""
+        self._elsewhere.pop(agent, None)
+        self._serving.pop(agent, None)
+
+    def dirty(self) -> list[AgentFacts]:
+        """The agents of this process that have changed since the last call: what is to be written to the database."""
+        names, self._dirty = self._dirty, set()
+        return [facts for name in names if (facts := self.agent(name)) is not None]
+
+    def still_dirty(self, agents: Iterable[AgentFacts]) -> None:
+        """They could not be written: the next `dirty` gives them again."""
+        self._dirty.update(facts.agent for facts in agents)
+
+    def intent_changed(self) -> None:
+        """Looks at every connected agent again, and has what differs sent."""
+        self._worlds.clear()
+        for session in self._sessions.values():
+            self._refresh(session)
+
+    def upstreams_changed(self) -> None:
+        """Has changed upstreams sent; called every now and then, so that many changes are one message."""
+        if not self._upstreams_stale:
+            return
+        self._upstreams_stale = False
+        self._ladders.clear()
+        for session in self._sessions.values():
+            if self._send_upstreams(session):
+                session.wants(Kind.UPSTREAMS)
+
+    def compose(self, session: Session, kind: Kind) -> pb.SyncResponse | None:
+        """What is to be sent of a kind now; None when the agent has it already."""
+        match kind:
+            case Kind.ASSIGNMENTS:
+                version, world = self._world(session.facts)
+                if session.sent.get(kind) == version:
+                    return None
+                response = session.response(kind, version)
+                response.assignments.CopyFrom(world)
+            case Kind.UPSTREAMS:
+                version, upstreams = self._upstreams(session.facts)
+                if session.sent.get(kind) == version:
+                    return None
+                response = session.response(kind, version)
+                response.upstreams.CopyFrom(upstreams)
+            case Kind.DIRECTIONS:
+                response = pb.SyncResponse()
+                response.directions.report_interval.FromMilliseconds(round(session.interval_s * 1000))
+        return response
+
+    def _refresh(self, session: Session) -> None:
+        version, _ = self._world(session.facts)
+        if session.sent.get(Kind.ASSIGNMENTS) != version:
+            session.wants(Kind.ASSIGNMENTS)
+        spread_s = len(self._sessions) / REPORTS_PER_S
+        interval_s = max(BUSY_REPORT_S, spread_s) if self._busy(session.facts) else max(REPORT_S, 4 * spread_s)
+        if not 0.5 <= interval_s / (session.interval_s or 1e-9) <= 2:
+            session.interval_s = interval_s
+            session.wants(Kind.DIRECTIONS)
+
+    def _world(self, facts: AgentFacts) -> tuple[str, pb.Assignments]:
+        # Agents that are to run the same share one message: with one rollout that is all of them.
+        desired = self._wanted(facts)
+        key = repr(sorted(desired.items()))
+        known = self._worlds.get(key)
+        if known is None:
+            world = write_assignments(desired)
+            known = self._worlds[key] = (content_version(world), world)
+        return known
+
+    def _send_upstreams(self, session: Session) -> bool:
+        version, _ = self._upstreams(session.facts)
+        return session.sent.get(Kind.UPSTREAMS) != version
+
+    def _upstreams(self, facts: AgentFacts) -> tuple[str, pb.Upstreams]:
+        above = facts.tiers[facts.tiers.index(facts.tier) + 1 :]
+        key = (facts.region, *above)
+        known = self._ladders.get(key)
+        if known is None:
+            known = self._ladders[key] = self._make_upstreams(facts.region, above)
+        return known
+
+    def _make_upstreams(self, region: str, tiers: tuple[str, ...]) -> tuple[str, pb.Upstreams]:
+        upstreams = pb.Upstreams()
+        for tier in tiers:
+            found = [
+                facts
+                for facts in self.agents().values()
+                if facts.tier == tier and facts.connected and facts.address and not facts.draining
+            ]
+            # The own region first; of many, each region is told of others, so that no few get everybody.
+            found.sort(key=lambda facts: (facts.region != region, _share(region, facts.agent)))
+            chosen = sorted(found[:MAX_UPSTREAMS], key=lambda facts: facts.agent)
+            upstreams.upstreams.extend(write_upstream(facts) for facts in chosen)
+        return content_version(upstreams), upstreams
+
+    def _changed(self, session: Session) -> None:
+        self._note(session.facts)
+
+    def _note(self, facts: AgentFacts, dirty: bool = True) -> None:
+        if dirty:
+            self._dirty.add(facts.agent)
+        for event, changed in self._changed_agents.items():
+            changed.add(facts.agent)
+            event.set()
+        serving = (
+            facts.connected,
+            facts.draining,
+            facts.address,
+            tuple((model, slot.active) for model, slot in facts.slots.items()),
+        )
+        if self._serving.get(facts.agent) != serving:
+            self._serving[facts.agent] = serving
+            if facts.address:
+                self._upstreams_stale = True
+
+
+def _share(region: str, agent: str) -> bytes:
+    return hashlib.sha256(f"{region}/{agent}".encode()).digest()

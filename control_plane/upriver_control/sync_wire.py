@@ -1,0 +1,152 @@
+"""Sync's messages to and from the control plane's own values."""
+
+import hashlib
+from collections.abc import Mapping
+
+from google.protobuf.duration_pb2 import Duration
+
+from upriver.errors import InvalidInput
+from upriver.v1 import sync_pb2 as pb
+from upriver_control.observed import (
+    Activation,
+    AgentFacts,
+    Counters,
+    Desired,
+    Failure,
+    Hardware,
+    Pair,
+    SlotFacts,
+    SlotState,
+)
+
+MAX_LABELS = 64
+MAX_TEXT = 256
+MAX_SLOTS = 64
+_STATES = {getattr(pb, f"SLOT_STATE_{state.name}"): state for state in SlotState if state is not SlotState.EMPTY}
+_FAILURES = {getattr(pb, f"FAILURE_{failure.name}"): failure for failure in Failure if failure is not Failure.NONE}
+
+
+def read_hello(hello: pb.Hello, now: float) -> AgentFacts:
+    """Who an agent says it is; raises InvalidInput naming what is missing or too large."""
+    problems = [f"{name} is empty" for name in ("agent", "tier", "region", "boot") if not getattr(hello, name)]
+    texts = {**hello.labels, "agent": hello.agent, "tier": hello.tier, "region": hello.region, "boot": hello.boot}
+    problems += [f"{name[:40]!r} is longer than {MAX_TEXT}" for name, text in texts.items() if len(text) > MAX_TEXT]
+    if len(hello.labels) > MAX_LABELS:
+        problems.append(f"{len(hello.labels)} labels; at most {MAX_LABELS}")
+    if hello.tier not in hello.tiers:
+        problems.append(f"tier {hello.tier!r} is not in its own ladder")
+    if problems:
+        raise InvalidInput(f"hello of agent {hello.agent[:64]!r}: {'; '.join(problems)}")
+    hardware = hello.hardware
+    return AgentFacts(
+        agent=hello.agent,
+        labels={**hello.labels, "agent": hello.agent, "tier": hello.tier, "region": hello.region},
+        connected=True,
+        last_seen=now,
+        slots=read_slots(hello.status),
+        tiers=tuple(hello.tiers),
+        address=hello.address,
+        tls=hello.tls,
+        protocol=hello.protocol,
+        program_version=hello.program_version,
+        boot=hello.boot,
+        hardware=Hardware(
+            machine=hardware.machine,
+            cores=hardware.cores,
+            memory_bytes=hardware.memory_bytes,
+            disk_budget_bytes=hardware.disk_budget_bytes,
+            runtime=hardware.runtime,
+            runtime_version=hardware.runtime_version,
+        ),
+        load=hello.status.load,
+        draining=hello.status.draining,
+    )
+
+
+def read_slots(status: pb.Status) -> Mapping[str, SlotFacts]:
+    """What an agent's slots report; raises InvalidInput for more than MAX_SLOTS."""
+    if len(status.slots) > MAX_SLOTS:
+        raise InvalidInput(f"status: {len(status.slots)} slots; at most {MAX_SLOTS}")
+    return {report.model: _read_slot(report) for report in status.slots}
+
+
+def write_assignments(desired: Mapping[str, Desired]) -> pb.Assignments:
+    """The world of one agent, by model."""
+    world = pb.Assignments()
+    for model in sorted(desired):
+        wanted = desired[model]
+        assignment = world.assignments.add(
+            model=model, rollout=f"rollouts/{wanted.rollout}", generation=wanted.generation
+        )
+        if wanted.pair is not None:
+            assignment.pair.CopyFrom(write_pair(wanted.pair))
+        assignment.activation.CopyFrom(write_activation(wanted.activation))
+    return world
+
+
+def write_upstream(agent: AgentFacts) -> pb.Upstream:
+    """An agent as those below it see it."""
+    upstream = pb.Upstream(
+        agent=agent.agent,
+        tier=agent.tier,
+        region=agent.region,
+        address=agent.address,
+        protocol=agent.protocol,
+        tls=agent.tls,
+    )
+    for model, slot in agent.slots.items():
+        if slot.active is not None:
+            served = upstream.models[model]
+            served.version, served.digest = slot.active.version.rpartition("/")[2], slot.active.version_digest
+    return upstream
+
+
+def content_version(message: pb.Assignments | pb.Upstreams) -> str:
+    """Names a resource's content: the same content has the same version in every process."""
+    return hashlib.sha256(message.SerializeToString(deterministic=True)).hexdigest()[:24]
+
+
+def read_pair(message: pb.Pair) -> Pair:
+    """A pair."""
+    return Pair(message.version, message.version_digest, message.policy_document)
+
+
+def write_pair(pair: Pair) -> pb.Pair:
+    """A pair."""
+    return pb.Pair(version=pair.version, version_digest=pair.version_digest, policy_document=pair.policy_document)
+
+
+def write_activation(activation: Activation) -> pb.Activation:
+    """How a pair becomes active."""
+    return pb.Activation(
+        shadow_time=duration(activation.shadow_s),
+        shadow_rows=activation.shadow_rows,
+        min_agreement=activation.min_agreement,
+    )
+
+
+def duration(seconds: float) -> Duration:
+    """Seconds as a Duration."""
+    return Duration(seconds=int(seconds), nanos=int(seconds % 1 * 1e9))
+
+
+def _read_slot(report: pb.SlotReport) -> SlotFacts:
+    counters = report.counters
+    return SlotFacts(
+        active=read_pair(report.active) if report.HasField("active") else None,
+        previous=read_pair(report.previous) if report.HasField("previous") else None,
+        candidate=read_pair(report.candidate) if report.HasField("candidate") else None,
+        state=_STATES.get(report.state, SlotState.EMPTY),
+        failure=_FAILURES.get(report.failure, Failure.NONE),
+        reason=report.reason,
+        generation=report.generation,
+        counters=Counters(
+            rows=counters.rows,
+            escalated_rows=counters.escalated_rows,
+            failures=counters.failures,
+            latency_buckets=dict(counters.latency_buckets),
+        ),
+        shadow_rows=report.shadow.rows,
+        shadow_agreed=report.shadow.agreed,
+        active_for_s=report.active_for.seconds + report.active_for.nanos / 1e9,
+    )
