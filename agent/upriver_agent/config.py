@@ -21,8 +21,10 @@ from upriver_agent.document import as_document
 __all__ = [
     "AgentConfig",
     "AgentSection",
+    "BlobsSection",
     "CascadeSection",
     "ConsulSection",
+    "ControlPlaneSection",
     "DiscoverySection",
     "LogSection",
     "ModelEntry",
@@ -39,6 +41,10 @@ PREFIX = "UPRIVER"
 
 _ID = doc.text(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "letters, digits, '.', '_', '-', at most 63")
 _TIER = doc.text(r"[a-z0-9][a-z0-9-]{0,31}", "a tier's name: lower-case letters, digits and '-', at most 32")
+_LABEL = doc.text(r"[a-z0-9][a-z0-9._/-]{0,62}", "lower-case letters, digits, '.', '_', '/', '-', at most 63")
+_LABEL_TEXT = doc.text(r"[A-Za-z0-9._-]{0,63}", "letters, digits, '.', '_', '-', at most 63")
+_OWN_LABELS = ("agent", "tier", "region")
+_JOIN = r"upriver://(?:[A-Za-z0-9_-]{1,256}@)?[^@?/\s]+\?root=sha256:[0-9a-f]{64}"
 _HTTP_URL = r"https?://(?:\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?/?"
 _WILDCARDS = ("0.0.0.0", "[::]", "[::0]")  # noqa: S104 - compared with, never bound
 
@@ -55,6 +61,7 @@ class AgentSection:
     tier: str = doc.required(_TIER, "")
     tiers: tuple[str, ...] = doc.setting(doc.texts(_TIER), ())
     region: str = doc.setting(_ID, "default")
+    labels: Mapping[str, str] = doc.setting_made(doc.pairs(_LABEL, _LABEL_TEXT), dict)
     listen: str = doc.setting(doc.address(0), "127.0.0.1:8470")
     advertise: str = doc.setting(doc.address(1, optional=True), "")
     state_dir: Path = doc.setting(doc.path(allow_empty=True), Path())
@@ -131,10 +138,45 @@ class ConsulSection:
 
 
 @dataclass(frozen=True, slots=True)
+class ControlPlaneSection:
+    """Who sends models. `addresses` are its processes, any of which will do; none is an agent on its own.
+
+    `root` is the fingerprint of the root metadata that is trusted at first contact. `join` is all of it in one text, as
+    the control plane prints it: `upriver://TOKEN@host:port,host:port?root=sha256:...`. `token` is sent with the hello;
+    `ca` verifies the control plane and turns on TLS.
+    """
+
+    join: str = doc.setting(
+        doc.text(f"(?:{_JOIN})?", "upriver://[TOKEN@]host:port[,host:port]?root=sha256:<64 digits>, or empty"),
+        "",
+        secret=True,
+    )
+    addresses: tuple[str, ...] = doc.setting(doc.texts(doc.address(1)), ())
+    root: str = doc.setting(doc.text(r"(?:sha256:[0-9a-f]{64})?", "sha256: and 64 hexadecimal digits, or empty"), "")
+    token: str = doc.setting(doc.text(r"[A-Za-z0-9_-]{0,256}", "letters, digits, '_', '-', or empty"), "", secret=True)
+    ca: Path | None = doc.setting(doc.optional_path(), None)
+
+
+@dataclass(frozen=True, slots=True)
+class BlobsSection:
+    """The files of versions on their way. `disk_mib` bounds what is kept, for oneself and for agents below.
+
+    `fetch_mib_s` and `serve_mib_s` bound the bandwidth, 0 for no bound; at most `max_serving` are served at once.
+    """
+
+    disk_mib: int = doc.setting(doc.whole(1, 1 << 24), 1024)
+    fetch_mib_s: float = doc.setting(doc.number(0, 100_000), 0.0)
+    serve_mib_s: float = doc.setting(doc.number(0, 100_000), 0.0)
+    max_serving: int = doc.setting(doc.whole(0, 1024), 8)
+
+
+@dataclass(frozen=True, slots=True)
 class DiscoverySection:
     """How upstreams are found."""
 
-    kind: Literal["static", "consul"] = doc.setting(doc.choice("static", "consul"), "static")
+    kind: Literal["static", "consul", "control-plane"] = doc.setting(
+        doc.choice("static", "consul", "control-plane"), "static"
+    )
     static: tuple[StaticUpstream, ...] = doc.tables(StaticUpstream)
     consul: ConsulSection = doc.table(ConsulSection)
 
@@ -173,6 +215,8 @@ class AgentConfig:
     tls: TlsSection = doc.table(TlsSection)
     serving: ServingSection = doc.table(ServingSection)
     cascade: CascadeSection = doc.table(CascadeSection)
+    control_plane: ControlPlaneSection = doc.table(ControlPlaneSection)
+    blobs: BlobsSection = doc.table(BlobsSection)
     discovery: DiscoverySection = doc.table(DiscoverySection)
     telemetry: TelemetrySection = doc.table(TelemetrySection)
     log: LogSection = doc.table(LogSection)
@@ -221,7 +265,11 @@ def _parse(
 ) -> AgentConfig:
     overrides = doc.find_overrides(AgentConfig, PREFIX, environ, problems)
     config = doc.read(AgentConfig, document, overrides, base, problems)
-    config = replace(config, agent=_with_defaults(config.agent, environ, base, host))
+    config = replace(
+        config,
+        agent=_with_defaults(config.agent, environ, base, host),
+        control_plane=_joined(config.control_plane, base, problems),
+    )
     bad = frozenset(problems.bad)
     for keys, problem in _contradictions(config):
         if bad.isdisjoint(keys):
@@ -238,9 +286,30 @@ def _with_defaults(agent: AgentSection, environ: Mapping[str, str], base: Path, 
     return replace(agent, id=name, tiers=agent.tiers or (agent.tier,), state_dir=state)
 
 
+def _joined(section: ControlPlaneSection, base: Path, problems: doc.Problems) -> ControlPlaneSection:
+    """Takes the join text apart."""
+    if not section.join or "control_plane.join" in problems.bad:
+        return section
+    rest = section.join.removeprefix("upriver://")
+    where, _, root = rest.partition("?root=")
+    token, _, addresses = where.rpartition("@")
+    try:
+        found = doc.texts(doc.address(1)).read(addresses.split(","), base)
+    except ValueError:
+        problems.add("control_plane.join", f"control_plane.join: {addresses!r}: expected host:port[,host:port]")
+        return section
+    return replace(
+        section,
+        addresses=section.addresses or found,
+        root=section.root or root,
+        token=section.token or token,
+    )
+
+
 def _contradictions(config: AgentConfig) -> Iterator[tuple[tuple[str, ...], str]]:
     """Settings that are allowed one by one but not together: (the keys, what is wrong)."""
     yield from _ladder(config)
+    yield from _sent_models(config)
     tls, discovery = config.tls, config.discovery
     for one, other in (("certificate", "key"), ("upstream_certificate", "upstream_key")):
         if (getattr(tls, one) is None) != (getattr(tls, other) is None):
@@ -263,7 +332,7 @@ def _contradictions(config: AgentConfig) -> Iterator[tuple[tuple[str, ...], str]
             "read: remove them or set discovery.kind = 'static'",
         )
     listen_host = config.agent.listen.rpartition(":")[0]
-    if discovery.kind == "consul" and listen_host in _WILDCARDS and not config.agent.advertise:
+    if discovery.kind != "static" and listen_host in _WILDCARDS and not config.agent.advertise:
         yield (
             ("agent.advertise", "agent.listen", "discovery.kind"),
             f"agent.advertise is empty while agent.listen = {config.agent.listen!r} is no address that others can "
@@ -272,6 +341,24 @@ def _contradictions(config: AgentConfig) -> Iterator[tuple[tuple[str, ...], str]
     paths = [entry.path for entry in config.models]
     for path in sorted({path for path in paths if paths.count(path) > 1}):
         yield ("models",), f"models: {path} is listed more than once"
+
+
+def _sent_models(config: AgentConfig) -> Iterator[tuple[tuple[str, ...], str]]:
+    section = config.control_plane
+    if section.addresses and not section.root:
+        yield (
+            ("control_plane.root", "control_plane.addresses", "control_plane.join"),
+            "control_plane.root is empty: set it to the fingerprint that the control plane prints at its start: only "
+            "models that it signed are run",
+        )
+    if config.discovery.kind == "control-plane" and not section.addresses:
+        yield (
+            ("discovery.kind", "control_plane.addresses", "control_plane.join"),
+            "discovery.kind = 'control-plane' needs control_plane.join or control_plane.addresses",
+        )
+    for name in _OWN_LABELS:
+        if name in config.agent.labels:
+            yield ("agent.labels",), f"agent.labels: {name!r} is told by agent.{name.replace('agent', 'id')} already"
 
 
 def _ladder(config: AgentConfig) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -294,6 +381,7 @@ def _ladder(config: AgentConfig) -> Iterator[tuple[tuple[str, ...], str]]:
 def _missing_files(config: AgentConfig) -> Iterator[tuple[str, str]]:
     named = {f"tls.{name}": path for name, path in _tls_files(config.tls).items()}
     named["discovery.consul.token_file"] = config.discovery.consul.token_file
+    named["control_plane.ca"] = config.control_plane.ca
     for key, path in named.items():
         if path is not None and not (path.is_file() and os.access(path, os.R_OK)):
             yield key, f"{key} = {str(path)!r}: expected a file that this user can read"

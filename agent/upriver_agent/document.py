@@ -47,6 +47,12 @@ def setting(kind: Kind[T], default: T, *, secret: bool = False) -> T:
     return made
 
 
+def setting_made(kind: Kind[T], make: Callable[[], T]) -> T:
+    """A field whose default is made anew for each document."""
+    made: T = field(default_factory=make, metadata={"kind": kind})
+    return made
+
+
 def required(kind: Kind[T], placeholder: T) -> T:
     """A field that the document must give; the placeholder stands in while problems are being collected."""
     made: T = field(default=placeholder, metadata={"kind": kind, "default": _REQUIRED})
@@ -141,6 +147,8 @@ def as_document(value: object) -> dict[str, Any]:
             document[item.name] = "***"
         elif isinstance(content, tuple):
             document[item.name] = list(content)
+        elif isinstance(content, Mapping):
+            document[item.name] = dict(content)
         elif isinstance(content, Path) or content is None:
             document[item.name] = str(content or "")
         else:
@@ -220,6 +228,20 @@ def texts(each: Kind[str]) -> Kind[tuple[str, ...]]:
         check,
         lambda text: [item.strip() for item in text.split(",") if item.strip()],
     )
+
+
+def pairs(name: Kind[str], content: Kind[str]) -> Kind[Mapping[str, str]]:
+    """A table of texts by name; in the environment `name=text,name=text`."""
+
+    def check(value: object, base: Path) -> Mapping[str, str]:
+        if not isinstance(value, Mapping):
+            raise ValueError
+        return {name.read(key, base): content.read(text, base) for key, text in value.items()}
+
+    def split(text: str) -> object:
+        return dict(item.strip().split("=", 1) for item in text.split(",") if item.strip())
+
+    return Kind(f"a table of texts by name; names are {name.allowed}, texts {content.allowed}", check, split)
 
 
 def path(*, allow_empty: bool = False) -> Kind[Path]:
