@@ -27,7 +27,7 @@ from upriver_control.observed import Desired, SlotState
 from upriver_control.observed import Pair as Wanted
 from upriver_control.sessions.arrivals import Arrivals
 
-TOKEN = "let-me-in"
+JOIN = "let-me-in"
 
 
 class FolderSupply:
@@ -202,9 +202,9 @@ def test_agents_learn_their_upstreams_over_the_stream(tmp_path, server, agent) -
 
 
 def test_a_wrong_token_is_told_and_a_right_one_gets_in(tmp_path, caplog) -> None:
-    with sync_server(join_token=TOKEN) as server:
+    with sync_server(join_token=JOIN) as server:
         wrong = Agent(tmp_path, "wrong", "device", server, "guess").start()
-        right = Agent(tmp_path, "right", "device", server, TOKEN).start()
+        right = Agent(tmp_path, "right", "device", server, JOIN).start()
         try:
             until(lambda: server.facts("right"), what="the agent with the token")
             until(lambda: "join token" in caplog.text, what="the warning")
