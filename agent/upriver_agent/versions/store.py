@@ -110,6 +110,11 @@ def remove(digest: str, state_dir: Path) -> None:
         shutil.rmtree(doomed)
 
 
+def folder_of(digest: str, state_dir: Path) -> Path:
+    """Where a version of this digest lies, if it is in the state folder."""
+    return _place(state_dir / "versions", digest)
+
+
 def stored(state_dir: Path) -> tuple[str, ...]:
     """The digests of all versions in the state folder."""
     versions = state_dir / "versions"

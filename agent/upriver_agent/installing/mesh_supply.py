@@ -1,0 +1,138 @@
+"""Pairs from the mesh: what is signed says what to fetch, the device says whether it may be, digests say what came."""
+
+import hashlib
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from upriver.errors import DeviceUnfit, DiskTrouble, ModelInvalid
+from upriver.listing import MANIFEST, MODEL
+from upriver.policies import read_policy
+from upriver_agent.installing.fit import Device, Needs, unfit
+from upriver_agent.installing.supply import Staged
+from upriver_agent.slot import Pair
+from upriver_agent.versions import Version, assemble, open_stored
+from upriver_agent.versions.manifest import PolicySpec
+from upriver_agent.versions.store import folder_of, remove, stored
+
+
+@dataclass(frozen=True, slots=True)
+class SignedFile:
+    """A file as it was signed: digest `sha256:<hex>`, size, and the digest of its chunk list, empty for none."""
+
+    digest: str
+    size_bytes: int
+    chunks: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedVersion:
+    """A version as it was signed: its files by name, and what a device needs."""
+
+    files: Mapping[str, SignedFile]
+    needs: Needs
+
+
+class Signatures(Protocol):
+    """Says what was signed. Both raise Untrusted, and Unreachable when it can't be asked and is not known."""
+
+    def version(self, name: str, digest: str) -> SignedVersion:
+        """The version `models/{model}/versions/{version}`, if it was signed with this digest."""
+        ...
+
+    def policy(self, model: str, document: str) -> None:
+        """Returns if this policy document was signed for the model."""
+        ...
+
+
+class Fetcher(Protocol):
+    """Brings blobs here."""
+
+    def fetch(self, file: SignedFile, bases: Sequence[str], cancelled: threading.Event) -> Path:
+        """The path of a blob, fetched if it is not here; `bases` are digests that a delta may start from.
+
+        Raises Unreachable (also when cancelled) and DiskTrouble.
+        """
+        ...
+
+
+class MeshSupply:
+    """Brings pairs: judged, fetched, assembled under their digests in the state folder."""
+
+    def __init__(
+        self, state_dir: Path, signatures: Signatures, fetcher: Fetcher, device: Device, configured: Iterable[str] = ()
+    ) -> None:
+        """`configured` are digests of versions that configuration names: their folders stay."""
+        self._state_dir = state_dir
+        self._signatures = signatures
+        self._fetcher = fetcher
+        self._device = device
+        self._configured = frozenset(configured)
+        self._working: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def obtain(self, model: str, pair: Pair, bases: Iterable[Pair], cancelled: threading.Event) -> Staged:
+        """Fetches what is not here yet; see `Supply`."""
+        signed = self._signatures.version(pair.version, pair.digest)
+        problem = unfit(signed.needs, self._device)
+        if problem:
+            raise DeviceUnfit(problem)
+        if pair.policy:
+            self._signatures.policy(model, pair.policy)
+        have = [base for pair in bases if (base := self._model_file(pair)) is not None]
+        with self._lock:
+            self._working[pair.digest] = self._working.get(pair.digest, 0) + 1
+        try:
+            return Staged(self._assemble(pair, signed, have, cancelled), _policy(pair))
+        finally:
+            with self._lock:
+                self._working[pair.digest] -= 1
+
+    def reopen(self, pair: Pair) -> Staged:
+        """Gives a pair that was obtained before; raises ModelInvalid when it is not whole."""
+        return Staged(open_stored(pair.digest, self._state_dir), _policy(pair))
+
+    def release(self, kept: Iterable[Pair]) -> None:
+        """Removes the folders of other versions; their blobs stay until the room is needed."""
+        with self._lock:
+            working = {digest for digest, count in self._working.items() if count}
+        keep = {pair.digest for pair in kept} | self._configured | working
+        for digest in stored(self._state_dir):
+            if digest not in keep:
+                try:
+                    remove(digest, self._state_dir)
+                except OSError as error:
+                    raise DiskTrouble(f"can't remove version {digest}: {error.strerror or error}") from error
+
+    def _assemble(self, pair: Pair, signed: SignedVersion, bases: Sequence[str], cancelled: threading.Event) -> Version:
+        try:
+            return open_stored(pair.digest, self._state_dir)
+        except ModelInvalid:
+            pass  # not here yet, or damaged: it is made of its blobs
+        paths = {}
+        for name in (MANIFEST, *(name for name in signed.files if name != MANIFEST)):
+            file = signed.files[name]
+            paths[name] = self._fetcher.fetch(file, bases if name == MODEL else (), cancelled)
+        try:
+            return assemble(pair.digest, paths, self._state_dir)
+        except OSError as error:
+            raise DiskTrouble(f"can't assemble version {pair.digest}: {error.strerror or error}") from error
+
+    def _model_file(self, pair: Pair) -> str | None:
+        """The digest of the model file of a version that is here; None when it is not."""
+        try:
+            with (folder_of(pair.digest, self._state_dir) / MODEL).open("rb") as file:
+                return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError:
+            return None
+
+
+def _policy(pair: Pair) -> PolicySpec | None:
+    if not pair.policy:
+        return None
+    document = read_policy(pair.policy)
+    if document.version_digest != pair.digest:
+        raise ModelInvalid(f"the policy is for version {document.version_digest}; the pair's is {pair.digest}")
+    return PolicySpec(document.score, document.threshold, document.temperature, document.box_threshold)
