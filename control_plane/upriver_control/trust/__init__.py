@@ -1,0 +1,1 @@
+"""Signing what agents may run, by The Update Framework."""

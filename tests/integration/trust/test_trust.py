@@ -1,0 +1,307 @@
+"""What the control plane signs and an agent takes: and every way in which it must not."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from upriver.errors import NotFound, NotNow, Unreachable, Untrusted, VersionConflict
+from upriver.listing import format_listing, version_digest
+from upriver.policies import PolicyDocument, write_policy
+from upriver.scores import ScoreKind
+from upriver_agent.trust.source import FolderMetadata
+from upriver_agent.trust.trust import Trust
+from upriver_control.trust.keys import Keys
+from upriver_control.trust.metadata_store import FolderMetadataStore
+from upriver_control.trust.repository import Repository, TrustOptions
+
+DAY = 86_400.0
+
+
+class ControlPlane:
+    """A repository in a folder, with a clock that the test sets."""
+
+    def __init__(self, folder: Path, options: TrustOptions | None = None) -> None:
+        self.folder = folder
+        self.now = time.time()
+        self.metadata = folder / "metadata"
+        self.keys = Keys(folder / "keys")
+        self.repository = Repository(
+            FolderMetadataStore(self.metadata), self.keys, options or TrustOptions(), lambda: self.now
+        )
+        self.fingerprint = self.repository.open()
+
+    def publish(self, version: str, content: str = "") -> str:
+        """Signs a version made up of its name; gives its digest."""
+        listing, custom, digest = made_up(content or version)
+        self.repository.publish("digits", version, listing, custom)
+        return digest
+
+    def snapshot(self) -> Path:
+        """A copy of all metadata as it is now."""
+        copy = self.folder / f"copy-{len(list(self.folder.iterdir()))}"
+        shutil.copytree(self.metadata, copy)
+        return copy
+
+
+def made_up(content: str) -> tuple[bytes, dict[str, object], str]:
+    files = {
+        name: content.encode().hex().ljust(64, end)[:64]
+        for name, end in (("model.tflite", "0"), ("manifest.toml", "1"))
+    }
+    custom = {
+        "format": 1,
+        "files": {name: {"sha256": sha, "size": 10} for name, sha in files.items()},
+        "requires": {"memory_bytes": 1000, "min_runtime": "1.14.0", "operators": ["CONV_2D"]},
+        "parent": "",
+    }
+    return format_listing(files), custom, version_digest(files)
+
+
+NAME = "models/digits/versions/{}"
+
+
+@pytest.fixture
+def control(tmp_path):
+    return ControlPlane(tmp_path / "control")
+
+
+def agent(control: ControlPlane, folder: Path, metadata: Path | None = None) -> Trust:
+    return Trust(folder, FolderMetadata(metadata or control.metadata), control.fingerprint)
+
+
+def test_a_signed_version_is_trusted_with_its_files_and_needs(control, tmp_path) -> None:
+    digest = control.publish("v1")
+    signed = agent(control, tmp_path / "agent").version(NAME.format("v1"), digest)
+    assert signed.files["model.tflite"].size_bytes == 10
+    assert (signed.needs.memory_bytes, signed.needs.operators, signed.needs.size_bytes) == (1000, ("CONV_2D",), 20)
+
+
+def test_a_version_that_was_not_signed_is_refused(control, tmp_path) -> None:
+    digest = control.publish("v1")
+    trust = agent(control, tmp_path / "agent")
+    with pytest.raises(Untrusted, match="not signed"):
+        trust.version(NAME.format("v2"), digest)
+    with pytest.raises(Untrusted, match="was signed as"):
+        trust.version(NAME.format("v1"), "sha256:" + "f" * 64)
+    control.repository.withdraw("digits", "v1")
+    with pytest.raises(Untrusted, match="not signed"):
+        trust.version(NAME.format("v1"), digest)
+
+
+def test_the_same_content_again_is_nothing_and_another_content_is_refused(control) -> None:
+    control.publish("v1")
+    before = {path.name: path.read_bytes() for path in control.metadata.iterdir()}
+    control.publish("v1")
+    assert {path.name: path.read_bytes() for path in control.metadata.iterdir()} == before
+    with pytest.raises(VersionConflict, match="another name"):
+        control.publish("v1", "other")
+
+
+def test_a_policy_is_trusted_only_as_it_was_signed(control, tmp_path) -> None:
+    digest = control.publish("v1")
+    document = write_policy(PolicyDocument(digest, ScoreKind.MARGIN, 0.5, 1.0, 0.5))
+    control.repository.publish_policy("digits", document)
+    trust = agent(control, tmp_path / "agent")
+    trust.policy("digits", document)
+    with pytest.raises(Untrusted, match="policy"):
+        trust.policy("digits", document.replace("0.5", "0.1"))
+    with pytest.raises(Untrusted, match="policy"):
+        trust.policy("letters", document)
+
+
+def test_a_root_with_another_fingerprint_is_refused(control, tmp_path) -> None:
+    digest = control.publish("v1")
+    trust = Trust(tmp_path / "agent", FolderMetadata(control.metadata), "sha256:" + "0" * 64)
+    with pytest.raises(Untrusted, match="another control plane"):
+        trust.version(NAME.format("v1"), digest)
+    assert not (tmp_path / "agent/1.root.json").exists()
+
+
+def test_another_control_planes_metadata_is_refused(control, tmp_path) -> None:
+    digest = control.publish("v1")
+    other = ControlPlane(tmp_path / "other")
+    other.publish("v1")
+    mixed = control.snapshot()
+    for path in other.metadata.glob("*.json"):
+        if path.name != "1.root.json":
+            shutil.copy(path, mixed / path.name)
+    with pytest.raises(Untrusted, match="not signed"):
+        agent(control, tmp_path / "agent", mixed).version(NAME.format("v1"), digest)
+
+
+def test_metadata_of_an_earlier_time_is_refused_once_later_was_seen(control, tmp_path) -> None:
+    first = control.publish("v1")
+    old = control.snapshot()
+    second = control.publish("v2")
+    agent(control, tmp_path / "agent").version(NAME.format("v2"), second)
+    with pytest.raises(Untrusted, match="older metadata"):
+        agent(control, tmp_path / "agent", old).version(NAME.format("v1"), first)
+
+
+def test_a_new_timestamp_with_an_old_snapshot_is_refused(control, tmp_path) -> None:
+    control.publish("v1")
+    old = control.snapshot()
+    second = control.publish("v2")
+    for path in old.glob("*.snapshot.json"):
+        newest = max(control.metadata.glob("*.snapshot.json"), key=lambda file: int(file.name.split(".")[0]))
+        shutil.copy(path, control.metadata / newest.name)
+    with pytest.raises(Untrusted, match=r"older metadata|mixed up"):
+        agent(control, tmp_path / "agent").version(NAME.format("v2"), second)
+
+
+def test_held_back_metadata_expires_and_the_reason_speaks_of_the_clock(control, tmp_path) -> None:
+    control.now = time.time() - 2 * DAY
+    control.repository.refresh()
+    digest = control.publish("v1")
+    with pytest.raises(Untrusted, match=r"expired.*clock"):
+        agent(control, tmp_path / "agent").version(NAME.format("v1"), digest)
+    control.now = time.time()
+    assert control.repository.refresh()
+    agent(control, tmp_path / "agent").version(NAME.format("v1"), digest)
+    assert not control.repository.refresh(), "nothing is due any more"
+
+
+def test_everything_is_signed_anew_in_time(control, tmp_path) -> None:
+    digest = control.publish("v1")
+    now = control.now
+    for day in range(1, 200, 3):
+        control.now = now + day * DAY
+        control.repository.refresh()
+    control.now = now
+    newest = max(control.metadata.glob("*.bin-*.json"), key=lambda path: int(path.name.split(".")[0]))
+    expires = datetime.fromisoformat(json.loads(newest.read_bytes())["signed"]["expires"].replace("Z", "+00:00"))
+    assert expires > datetime.fromtimestamp(now + 200 * DAY, UTC)
+    agent(control, tmp_path / "agent").version(NAME.format("v1"), digest)
+
+
+def test_a_source_that_sends_without_end_is_refused(control, tmp_path) -> None:
+    digest = control.publish("v1")
+    endless = control.snapshot()
+    (endless / "timestamp.json").write_bytes(b" " * 1_000_000)
+    with pytest.raises(Untrusted, match="without end"):
+        agent(control, tmp_path / "agent", endless).version(NAME.format("v1"), digest)
+
+
+def test_nobody_there_is_unreachable_and_not_untrusted(control, tmp_path) -> None:
+    digest = control.publish("v1")
+
+    class Nobody:
+        def fetch(self, name: str) -> bytes:
+            raise Unreachable("nobody answers")
+
+    with pytest.raises(Unreachable, match="nobody answers"):
+        Trust(tmp_path / "agent", Nobody(), control.fingerprint).version(NAME.format("v1"), digest)
+    trust = agent(control, tmp_path / "agent")
+    trust.version(NAME.format("v1"), digest)
+    trust._source = Nobody()  # the network goes away
+    with pytest.raises(Unreachable):
+        trust.version(NAME.format("v1"), digest)
+
+
+def test_a_root_is_rotated_with_a_threshold_of_two(tmp_path) -> None:
+    control = ControlPlane(tmp_path / "control", TrustOptions(roots=3, threshold=2))
+    digest = control.publish("v1")
+    trust = agent(control, tmp_path / "agent")
+    trust.version(NAME.format("v1"), digest)
+    lost = control.keys.roots()[0].public_key.keyid
+    assert control.repository.rotate_root([control.keys.add_root()], [lost]) == 2
+    second = control.publish("v2")
+    trust.version(NAME.format("v2"), second)
+    agent(control, tmp_path / "newcomer").version(NAME.format("v2"), second)
+    for path in sorted((tmp_path / "control/keys").glob("root-*.pem"))[1:]:
+        path.unlink()
+    with pytest.raises(NotNow, match="must sign"):
+        control.repository.rotate_root([control.keys.add_root()])
+
+
+def test_a_root_signed_by_new_keys_alone_is_refused(tmp_path) -> None:
+    control = ControlPlane(tmp_path / "control")
+    digest = control.publish("v1")
+    other = ControlPlane(tmp_path / "other")
+    other.repository.rotate_root([other.keys.add_root()])
+    shutil.copy(other.metadata / "2.root.json", control.metadata / "2.root.json")
+    with pytest.raises(Untrusted, match="not signed"):
+        agent(control, tmp_path / "agent").version(NAME.format("v1"), digest)
+
+
+def test_publishing_signs_one_bin_whatever_there_is(control) -> None:
+    for number in range(40):
+        control.publish(f"v{number}")
+    before = set(control.metadata.iterdir())
+    control.publish("one-more")
+    assert len(set(control.metadata.iterdir()) - before) == 2, "a bin and a snapshot; the timestamp keeps its name"
+
+
+def test_private_keys_are_private(control) -> None:
+    keys = control.folder / "keys"
+    assert oct(keys.stat().st_mode & 0o777) == "0o700"
+    assert {oct(path.stat().st_mode & 0o777) for path in keys.iterdir()} == {"0o600"}
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    control = ControlPlane(tmp_path_factory.mktemp("published"))
+    return control, control.publish("v1")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_any_changed_byte_is_refused_or_without_effect(published, tmp_path_factory, data) -> None:
+    control, digest = published
+    folder = tmp_path_factory.mktemp("changed")
+    shutil.copytree(control.metadata, folder / "metadata")
+    files = sorted(path for path in (folder / "metadata").glob("*.json"))
+    path = data.draw(st.sampled_from(files))
+    content = bytearray(path.read_bytes())
+    at = data.draw(st.integers(0, len(content) - 1))
+    content[at] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(content)
+    try:
+        signed = agent(control, folder / "agent", folder / "metadata").version(NAME.format("v1"), digest)
+    except (Untrusted, NotFound):
+        return
+    assert signed.needs.memory_bytes == 1000
+
+
+PUBLISHER = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from tests.integration.trust.test_trust import ControlPlane
+control = ControlPlane(Path({folder!r}))
+print("ready", flush=True)
+for number in range(10_000):
+    control.publish(f"v{{number}}")
+"""
+
+
+def test_a_publisher_that_is_killed_leaves_a_repository_that_goes_on(tmp_path) -> None:
+    root = str(Path(__file__).resolve().parents[3])
+    script = PUBLISHER.format(root=root, folder=str(tmp_path / "control"))
+    ControlPlane(tmp_path / "control")
+    random = Random(20)  # noqa: S311 - moments to be killed at
+    for _ in range(12):
+        process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=root)
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            process.wait(random.uniform(0, 0.06))
+        except subprocess.TimeoutExpired:
+            os.kill(process.pid, signal.SIGKILL)
+        process.wait(10)
+        process.stdout.close()
+        control = ControlPlane(tmp_path / "control")
+        digest = control.publish("after")
+        agent(control, tmp_path / "agent").version(NAME.format("after"), digest)
+        control.repository.withdraw("digits", "after")
