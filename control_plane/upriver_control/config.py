@@ -1,0 +1,185 @@
+"""The control plane's configuration: a TOML file with environment overrides, checked as a whole.
+
+Every setting has an override UPRIVER_CONTROL_<SECTION>_<KEY>, for example UPRIVER_CONTROL_SERVER_LISTEN. Without a file
+everything is kept in one folder: SQLite, artifacts, keys.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from upriver.errors import ConfigError
+
+PREFIX = "UPRIVER_CONTROL"
+_PATHS = (
+    ("state", "folder"),
+    ("trust", "keys"),
+    ("server", "certificate"),
+    ("server", "key"),
+    ("server", "client_ca"),
+    ("access", "operator_token_file"),
+    ("access", "join_token_file"),
+)
+_Address = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServerSection(_Section):
+    """Where it listens. `advertise` is what agents and operators call when that is another address."""
+
+    listen: _Address = "127.0.0.1:8480"
+    advertise: _Address | Literal[""] = ""
+    certificate: Path | None = None
+    key: Path | None = None
+    client_ca: Path | None = None
+    max_agents: int = Field(default=20_000, ge=1, le=1_000_000)
+    arrivals_per_s: float = Field(default=500.0, gt=0, le=100_000)
+
+    @model_validator(mode="after")
+    def _pairs(self) -> "ServerSection":
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key go together: give both or neither")
+        if self.client_ca is not None and self.certificate is None:
+            raise ValueError("client_ca is set without certificate: clients are asked for theirs over TLS only")
+        return self
+
+
+class StateSection(_Section):
+    """Where everything is kept. Empty URLs are a SQLite file and a folder below `folder`."""
+
+    folder: Path = Path("upriver-control-state")
+    database: str = Field(default="", pattern=r"^(|sqlite:///.+|postgresql(\+psycopg)?://.+)$")
+    artifacts: str = ""
+
+
+class AccessSection(_Section):
+    """Who may do what. `required` asks operators and agents for tokens, which are made at the first start."""
+
+    required: bool = True
+    operator_token_file: Path | None = None
+    join_token_file: Path | None = None
+
+
+class TrustSection(_Section):
+    """Keys and how long signatures hold. `keys` is a private folder; empty is below the state folder."""
+
+    keys: Path | None = None
+    roots: int = Field(default=1, ge=1, le=16)
+    threshold: int = Field(default=1, ge=1, le=16)
+    root_days: float = Field(default=365.0, gt=0)
+    targets_days: float = Field(default=90.0, gt=0)
+    snapshot_days: float = Field(default=7.0, gt=0)
+    timestamp_days: float = Field(default=1.0, gt=0)
+
+    @model_validator(mode="after")
+    def _reachable(self) -> "TrustSection":
+        if self.threshold > self.roots:
+            raise ValueError(f"threshold {self.threshold} is more than there are root keys ({self.roots})")
+        return self
+
+
+class LeaderSection(_Section):
+    """Which process moves rollouts on: by a lock in the database, or by a session in Consul."""
+
+    lock: Literal["database", "consul"] = "database"
+    consul: str = Field(default="http://127.0.0.1:8500", pattern=r"^https?://.+$")
+    consul_token: str = ""
+
+
+class LogSection(_Section):
+    """What is logged and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class ControlPlaneConfig(_Section):
+    """The whole configuration of one control-plane process."""
+
+    server: ServerSection = ServerSection()
+    state: StateSection = StateSection()
+    access: AccessSection = AccessSection()
+    trust: TrustSection = TrustSection()
+    leader: LeaderSection = LeaderSection()
+    log: LogSection = LogSection()
+
+    @property
+    def database_url(self) -> str:
+        """The database, as SQLAlchemy has it."""
+        url = self.state.database or f"sqlite:///{self.state.folder.absolute()}/control.db"
+        return re.sub(r"^postgresql://", "postgresql+psycopg://", url)
+
+    @property
+    def artifacts_url(self) -> str:
+        """Where blobs are kept, as fsspec has it."""
+        return self.state.artifacts or str(self.state.folder.absolute() / "artifacts")
+
+    @property
+    def keys_folder(self) -> Path:
+        """Where private keys are kept."""
+        return self.trust.keys or self.state.folder / "keys"
+
+
+def load_config(path: Path | None, environ: Mapping[str, str]) -> ControlPlaneConfig:
+    """Reads the file (none: defaults) and applies the overrides in `environ`; raises ConfigError with every problem."""
+    document: dict[str, Any] = {}
+    if path is not None:
+        try:
+            document = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"configuration {path}", [f"{path}: cannot be read as TOML: {error}"]) from error
+    problems = _override(document, environ)
+    try:
+        config = ControlPlaneConfig.model_validate(_anchored(document, path))
+    except ValidationError as error:
+        problems += [_told(entry) for entry in error.errors()]
+        raise ConfigError("configuration", problems) from error
+    problems += [
+        f"server.{name} = {str(file)!r}: expected a file that this user can read"
+        for name in ("certificate", "key", "client_ca")
+        if (file := getattr(config.server, name)) is not None and not os.access(file, os.R_OK)
+    ]
+    if problems:
+        raise ConfigError("configuration", problems)
+    return config
+
+
+def _override(document: dict[str, Any], environ: Mapping[str, str]) -> list[str]:
+    problems = []
+    for variable in sorted(environ):
+        if not variable.startswith(f"{PREFIX}_"):
+            continue
+        section, _, key = variable.removeprefix(f"{PREFIX}_").lower().partition("_")
+        field = ControlPlaneConfig.model_fields.get(section)
+        known = {} if field is None else field.annotation.model_fields  # type: ignore[union-attr]  # all are sections
+        if key not in known:
+            problems.append(f"{variable}: no setting has this variable")
+            continue
+        document.setdefault(section, {})[key] = environ[variable]
+    return problems
+
+
+def _anchored(document: dict[str, Any], path: Path | None) -> dict[str, Any]:
+    """Relative paths start from the file's folder."""
+    if path is None:
+        return document
+    base = path.parent.absolute()
+    for section, key in _PATHS:
+        value = document.get(section, {}).get(key)
+        if isinstance(value, str) and value:
+            document[section][key] = base / value
+    return document
+
+
+def _told(entry: Any) -> str:
+    where = ".".join(str(part) for part in entry["loc"])
+    shown = "" if entry["type"] in ("extra_forbidden", "missing", "value_error") else f" = {entry['input']!r}"
+    return f"{where}{shown}: {entry['msg']}"
