@@ -5,7 +5,7 @@ from collections.abc import Generator
 
 import pytest
 
-REAL = ("real_consul",)
+REAL = ("real_consul", "real_postgresql")
 
 
 @pytest.hookimpl(wrapper=True)
