@@ -122,7 +122,8 @@ class AgentFacts:
     """One agent.
 
     `labels` include `agent`, `tier` and `region`; `last_seen` is a Unix time of the control plane's clock. `refusal`
-    says why it refused the last world that it was sent; empty when it did not. `boot` names the run of its process.
+    says why it refused the last world that it was sent; empty when it did not. `boot` names the run of its process,
+    `connected_since` is when its latest stream began, as `last_seen` is told.
     """
 
     agent: str
@@ -140,6 +141,7 @@ class AgentFacts:
     load: float = 0.0
     draining: bool = False
     refusal: str = ""
+    connected_since: float = 0.0
 
     @property
     def tier(self) -> str:

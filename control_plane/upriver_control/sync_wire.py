@@ -43,6 +43,7 @@ def read_hello(hello: pb.Hello, now: float) -> AgentFacts:
         labels={**hello.labels, "agent": hello.agent, "tier": hello.tier, "region": hello.region},
         connected=True,
         last_seen=now,
+        connected_since=now,
         slots=read_slots(hello.status),
         tiers=tuple(hello.tiers),
         address=hello.address,
