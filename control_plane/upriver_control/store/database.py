@@ -1,0 +1,185 @@
+"""A database, opened: its schema brought up to date, transactions that outlive a lost connection.
+
+Functions that are given to `read` and `write` may be run more than once, so they must be safe to repeat: a connection
+that is lost in the middle of a commit leaves nobody knowing whether it took place.
+"""
+
+import random
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
+
+from upriver.backoff import full_jitter_s
+from upriver.errors import ConfigError, DiskTrouble, RuntimeMissing, Unreachable
+
+T = TypeVar("T")
+
+BUSY_MS: Final = 10_000
+POOL: Final = 10
+RETRY_S: Final = 10.0
+FIRST_S: Final = 0.05
+LONGEST_S: Final = 1.0
+_MIGRATING: Final = 0x75707269  # an advisory lock of our own: "upri"
+_REPEATABLE: Final = ("40001", "40P01")  # serialization failure, deadlock
+_BUSY: Final = ("SQLITE_BUSY", "SQLITE_LOCKED")
+_DISK: Final = ("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_CORRUPT", "SQLITE_NOTADB")
+_WRITES: Final = "upriver_writes"
+
+
+class Database:
+    """Runs functions in transactions. One for a process; used by any thread."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        retry_s: float = RETRY_S,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """`retry_s` bounds how long a transaction is tried again after the connection was lost."""
+        self.engine = engine
+        self._writer = engine.execution_options(**{_WRITES: True})
+        self._retry_s = retry_s
+        self._clock = clock
+        self._sleep = sleep
+        self._chance = chance
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is a file of SQLite's, else PostgreSQL."""
+        return self.engine.dialect.name == "sqlite"
+
+    def read(self, function: Callable[[Connection], T]) -> T:
+        """Runs a function that only reads; raises Unreachable, and DiskTrouble."""
+        return self._run(self.engine, function)
+
+    def write(self, function: Callable[[Connection], T]) -> T:
+        """Runs a function that writes, wholly or not at all; raises as `read` does. SQLite has one writer at a time."""
+        return self._run(self._writer, function)
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self.engine.dispose()
+
+    def _run(self, engine: Engine, function: Callable[[Connection], T]) -> T:
+        started = self._clock()
+        failures = 0
+        while True:
+            try:
+                with engine.begin() as connection:
+                    return function(connection)
+            except PoolExhausted as error:
+                raise Unreachable(f"the database is busy: no connection was free within its time: {error}") from error
+            except DBAPIError as error:
+                failures += 1
+                if _name(error).startswith(_DISK):
+                    raise DiskTrouble(f"the database {self.engine.url.database}: {_first_line(error)}") from error
+                if not _may_repeat(error):
+                    raise
+                wait_s = full_jitter_s(failures, FIRST_S, LONGEST_S, self._chance)
+                if self._clock() - started + wait_s > self._retry_s:
+                    raise Unreachable(f"the database can't be reached: {_first_line(error)}") from error
+            self._sleep(wait_s)
+
+
+def open_database(url: str, retry_s: float = RETRY_S) -> Database:
+    """Opens a database and brings its schema up to date.
+
+    `url` is `sqlite:///PATH` or `postgresql+psycopg://...`. Raises ConfigError for another one, RuntimeMissing when its
+    driver is not installed, Unreachable and DiskTrouble.
+    """
+    database = Database(_engine(url), retry_s)
+    try:
+        database.write(_migrate)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+        if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
+            return _sqlite(url, parsed.database)
+        if parsed.drivername == "postgresql+psycopg":
+            return create_engine(
+                url,
+                pool_pre_ping=True,
+                pool_size=POOL,
+                max_overflow=0,
+                pool_timeout=RETRY_S,
+                connect_args={"connect_timeout": 5, "options": "-c statement_timeout=30000 -c lock_timeout=15000"},
+            )
+    except ModuleNotFoundError as error:
+        raise RuntimeMissing(
+            f"{error.name} is not installed; PostgreSQL needs: pip install 'upriver[postgresql]'"
+        ) from error
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise ConfigError("configuration", [f"database: {error}"]) from error
+    raise ConfigError("configuration", [f"database {_shown(url)}: expected sqlite:///PATH or postgresql+psycopg://..."])
+
+
+def _sqlite(url: str, path: str | None) -> Engine:
+    if not path or path == ":memory:":
+        raise ConfigError("configuration", ["database: SQLite is kept in a file; expected sqlite:///PATH"])
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DiskTrouble(f"can't make the folder of the database {path}: {error.strerror}") from error
+    engine = create_engine(url, connect_args={"timeout": BUSY_MS / 1000}, pool_size=POOL, max_overflow=0)
+
+    @event.listens_for(engine, "connect")
+    def _set_up(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # the driver's own BEGIN comes too late; see _begin
+        for pragma in (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A writer takes its place at once: one that reads first and then writes could find its place taken.
+        writes = connection.get_execution_options().get(_WRITES, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _migrate(connection: Connection) -> None:
+    """Alembic's upgrade in this transaction, one process at a time."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATING})
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _may_repeat(error: DBAPIError) -> bool:
+    if isinstance(error.orig, sqlite3.Error):
+        return _name(error).startswith(_BUSY)
+    if getattr(error.orig, "sqlstate", None) in _REPEATABLE:
+        return True
+    return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+
+
+def _name(error: DBAPIError) -> str:
+    """SQLite's own name of an error; empty for another database's."""
+    return getattr(error.orig, "sqlite_errorname", "")
+
+
+def _first_line(error: DBAPIError) -> str:
+    return str(error.orig).strip().partition("\n")[0]
+
+
+def _shown(url: str) -> str:
+    return make_url(url).render_as_string(hide_password=True)

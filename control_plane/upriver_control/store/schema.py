@@ -1,0 +1,114 @@
+"""The tables. Times are Unix times in seconds; documents are JSON texts, which both databases keep as they are."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+NAME = 63
+DIGEST = 71
+RESOURCE = 200
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+models = Table(
+    "models",
+    metadata,
+    Column("id", String(NAME), primary_key=True),
+    Column("description", Text, nullable=False),
+    Column("created", Double, nullable=False),
+)
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("model", String(NAME), ForeignKey("models.id"), nullable=False),
+    Column("version", String(NAME), nullable=False),
+    Column("digest", String(DIGEST), nullable=False, unique=True),
+    Column("lineage", Text, nullable=False),
+    Column("requirements", Text, nullable=False),
+    Column("validation", Text, nullable=False),
+    Column("created", Double, nullable=False),
+    UniqueConstraint("model", "version"),
+    sqlite_autoincrement=True,
+)
+
+version_files = Table(
+    "version_files",
+    metadata,
+    Column("number", Integer, ForeignKey("versions.number", ondelete="CASCADE"), primary_key=True),
+    Column("name", String(NAME), primary_key=True),
+    Column("digest", String(DIGEST), nullable=False, index=True),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("chunks", String(DIGEST), nullable=False, index=True),
+)
+
+aliases = Table(
+    "aliases",
+    metadata,
+    Column("model", String(NAME), ForeignKey("models.id"), primary_key=True),
+    Column("alias", String(NAME), primary_key=True),
+    Column("number", Integer, ForeignKey("versions.number"), nullable=False, index=True),
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("model", String(NAME), primary_key=True),
+    Column("version", String(NAME), primary_key=True),
+    Column("digest", String(DIGEST), nullable=False),
+    Column("until", Double, nullable=False),
+)
+"""Names that a publication under way has taken until a time."""
+
+loose_blobs = Table(
+    "loose_blobs",
+    metadata,
+    Column("digest", String(DIGEST), primary_key=True),
+    Column("until", Double, nullable=False, index=True),
+)
+"""Blobs that no version refers to, yet or any more; after `until` they may go."""
+
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("generation", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(RESOURCE), nullable=False, unique=True),
+    Column("model", String(NAME), nullable=False, index=True),
+    Column("state", String(NAME), nullable=False, index=True),
+    Column("revision", BigInteger, nullable=False, index=True),
+    Column("request_id", String(RESOURCE), nullable=False, unique=True),
+    Column("document", Text, nullable=False),
+    Column("created", Double, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+agents = Table(
+    "agents",
+    metadata,
+    Column("id", String(RESOURCE), primary_key=True),
+    Column("document", Text, nullable=False),
+    Column("updated", Double, nullable=False, index=True),
+    Column("process", String(RESOURCE), nullable=False),
+    Column("connected", Boolean, nullable=False),
+)
+
+Index("ix_agents_process", agents.c.process)
