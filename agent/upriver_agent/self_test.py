@@ -20,10 +20,12 @@ from typing import Final, cast
 
 import numpy as np
 
-from upriver.errors import ModelInvalid, RuntimeMissing, UpriverError
+from upriver.errors import GoldenMismatch, ModelInvalid, RuntimeMissing, UpriverError
+from upriver.listing import GOLDEN
 from upriver.tensors import DTYPES, Array
 from upriver_agent.predictor import Predictor
 from upriver_agent.runtime import Runtime, RuntimeKind, open_runtime
+from upriver_agent.versions.golden import Golden, compare, read_arrays, read_golden, read_inputs, write_golden
 from upriver_agent.versions.manifest import Canonical, TaskKind
 from upriver_agent.versions.store import Version, load_folder
 from upriver_agent.versions.verify import Trial, VerifyReport
@@ -43,6 +45,8 @@ def main() -> int:
         told: dict[str, object] = {"kind": "passed", "report": asdict(run(trial))}
     except RuntimeMissing as error:
         told = {"kind": "missing", "reason": str(error)}
+    except GoldenMismatch as error:
+        told = {"kind": "golden", "reason": str(error)}
     except UpriverError as error:
         told = {"kind": "invalid", "reason": str(error)}
     except MemoryError:
@@ -65,6 +69,7 @@ def limit(trial: Trial) -> None:
 def run(trial: Trial) -> VerifyReport:
     """Opens and runs what the trial names; raises ModelInvalid and RuntimeMissing with the reason."""
     path = Path(trial.path)
+    golden_rows = 0
     start = time.perf_counter()
     if trial.whole:
         version = load_folder(path, "", path.name)
@@ -79,6 +84,8 @@ def run(trial: Trial) -> VerifyReport:
     opened = time.perf_counter()
     seconds = _timed(lambda: once(1))
     once(BATCH)
+    if trial.whole:
+        golden_rows = _golden(version, predictor, trial)
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return VerifyReport(
         runtime=runtime.name,
@@ -86,7 +93,27 @@ def run(trial: Trial) -> VerifyReport:
         invoke_ms=statistics.median(seconds) * 1e3,
         peak_mib=peak_kib / 1024,
         model_mib=path.stat().st_size / (1 << 20),
+        golden_rows=golden_rows,
     )
+
+
+def _golden(version: Version, predictor: Predictor, trial: Trial) -> int:
+    """Makes golden samples if the trial wants it, then runs what the version has; gives their number."""
+    if trial.samples:
+        source = Path(trial.samples)
+        inputs = read_inputs(read_arrays(source), version.manifest, source.name)
+        golden = Golden(inputs, predictor.predict(inputs).outputs)
+        with Path(trial.golden).open("wb") as out:
+            write_golden(golden, out)
+            out.flush()
+            os.fsync(out.fileno())
+        return golden.rows
+    path = version.folder / GOLDEN
+    if not path.exists():
+        return 0
+    golden = read_golden(path, version.manifest)
+    compare(golden, version, predictor.predict(golden.inputs).outputs)
+    return golden.rows
 
 
 def _timed(once: Callable[[], None]) -> list[float]:

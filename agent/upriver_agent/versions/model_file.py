@@ -65,7 +65,10 @@ class ModelTensor:
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """What is known of a .tflite file without running it. `normalisation` and `label_files` go by tensor index."""
+    """What is known of a .tflite file without running it. `normalisation` and `labels` go by tensor index.
+
+    So do `steps`: how far apart the values of a quantised output are, or of one that was quantised until the end.
+    """
 
     size_bytes: int
     description: str
@@ -78,6 +81,7 @@ class ModelFile:
     min_runtime: str = ""
     normalisation: Mapping[int, Normalisation] = field(default_factory=dict)
     labels: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    steps: Mapping[int, float] = field(default_factory=dict)
 
     def input_named(self, name: str) -> ModelTensor | None:
         """Finds an input by its signature name or tensor name."""
@@ -121,20 +125,21 @@ def parse_model(content: bytes) -> ModelFile:
     input_names, output_names = _signature_names(signatures)
     inputs = _ends(graph, 1, tensors, input_names, "input")
     outputs = _ends(graph, 2, tensors, output_names, "output")
-    operators, custom = _operators(model, subgraphs)
+    names, custom = _operator_names(model)
     metadata = read_metadata(model, content)
     return ModelFile(
         size_bytes=len(content),
         description=model.text(3),
         inputs=inputs,
         outputs=outputs,
-        operators=operators,
+        operators=_operators(names, subgraphs),
         custom_operators=custom,
         signatures=tuple(signature.text(2) for signature in signatures),
         activation_bytes=_activation_bytes(model, tensors),
         min_runtime=metadata.min_runtime,
         normalisation={inputs[at].index: units for at, units in metadata.normalisation.items() if at < len(inputs)},
         labels={outputs[at].index: labels for at, labels in metadata.labels.items() if at < len(outputs)},
+        steps=_steps(names, graph, tensors, outputs),
     )
 
 
@@ -193,7 +198,8 @@ def _tensor(cursor: Cursor, index: int, name: str) -> ModelTensor:
     )
 
 
-def _operators(model: Cursor, subgraphs: list[Cursor]) -> tuple[dict[str, int], tuple[str, ...]]:
+def _operator_names(model: Cursor) -> tuple[list[str], tuple[str, ...]]:
+    """The name of each operator code, and those that are custom."""
     names: list[str] = []
     custom: set[str] = set()
     for code in model.tables(1):
@@ -205,6 +211,10 @@ def _operators(model: Cursor, subgraphs: list[Cursor]) -> tuple[dict[str, int], 
         else:
             name = BUILTIN_OPERATORS[number] if 0 <= number < len(BUILTIN_OPERATORS) else f"operator {number}"
         names.append(name)
+    return names, tuple(sorted(custom))
+
+
+def _operators(names: list[str], subgraphs: list[Cursor]) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for graph in subgraphs:
         for operator in graph.tables(3):
@@ -212,7 +222,22 @@ def _operators(model: Cursor, subgraphs: list[Cursor]) -> tuple[dict[str, int], 
             if index >= len(names):
                 raise ModelInvalid(f"broken flatbuffer: an operator refers to code {index} of {len(names)}")
             counts[names[index]] += 1
-    return dict(sorted(counts.items())), tuple(sorted(custom))
+    return dict(sorted(counts.items()))
+
+
+def _steps(
+    names: list[str], graph: Cursor, tensors: list[Cursor], outputs: tuple[ModelTensor, ...]
+) -> dict[int, float]:
+    """Quantisation steps of the outputs: their own, or those of what a last DEQUANTIZE made them of."""
+    steps = {tensor.index: tensor.scale for tensor in outputs if tensor.scale}
+    wanted = {tensor.index for tensor in outputs}
+    for operator in graph.tables(3):
+        if names[operator.scalar(0, "uint32")] != "DEQUANTIZE":
+            continue
+        taken, made = _ints(operator, 1) or (), _ints(operator, 2) or ()
+        if len(taken) == len(made) == 1 and made[0] in wanted and 0 <= taken[0] < len(tensors):
+            steps[made[0]] = _tensor(tensors[taken[0]], taken[0], "").scale
+    return steps
 
 
 def _activation_bytes(model: Cursor, tensors: list[Cursor]) -> int:

@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-from upriver.errors import ModelInvalid, RuntimeMissing
+from upriver.errors import GoldenMismatch, ModelInvalid, RuntimeMissing
 from upriver_agent.versions.store import Version
 
 CHILD: Final = "upriver_agent.self_test"
@@ -34,7 +34,7 @@ _RUNTIME_PACKAGES: Final = ("ai-edge-litert", "tflite-runtime", "numpy")
 class VerifyReport:
     """What the child measured: opening the model, one row through it (median), and its own peak memory.
 
-    `invoke_ms` is preprocessing and inference together.
+    `invoke_ms` is preprocessing and inference together; `golden_rows` golden samples came out as expected.
     """
 
     runtime: str
@@ -42,11 +42,15 @@ class VerifyReport:
     invoke_ms: float
     peak_mib: float
     model_mib: float
+    golden_rows: int
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What the child is to try. With `whole` the folder's version, else only the bare .tflite file at `path`."""
+    """What the child is to try. With `whole` the folder's version, else only the bare .tflite file at `path`.
+
+    With `samples`, a file of inputs, their outputs become the golden samples that are written to `golden`.
+    """
 
     path: str
     whole: bool
@@ -54,6 +58,8 @@ class Trial:
     threads: int
     timeout_s: float
     memory_mib: int
+    samples: str = ""
+    golden: str = ""
 
 
 def verify_version(
@@ -65,11 +71,11 @@ def verify_version(
     threads: int = 1,
     remember: Path | None = None,
 ) -> VerifyReport:
-    """Opens a version in a child process, holds it against its manifest and runs a few rows.
+    """Opens a version in a child process, holds it against its manifest, runs a few rows and its golden samples.
 
-    Raises ModelInvalid with the reason when that fails, crashes, or takes more than `timeout_s` or `memory_mib`;
-    RuntimeMissing when the runtime is not installed. With `remember`, a folder, a version that has passed is not tried
-    again by the same runtime on the same machine.
+    Raises GoldenMismatch when those do not come out, ModelInvalid with the reason when anything else fails, crashes, or
+    takes more than `timeout_s` or `memory_mib`; RuntimeMissing when the runtime is not installed. With `remember`, a
+    folder, a version that has passed is not tried again by the same runtime on the same machine.
     """
     note = None if remember is None else remember / f"{_key(version.digest, runtime, threads)}.json"
     known = None if note is None else _recalled(note)
@@ -115,6 +121,8 @@ def _read(stdout: bytes, name: str) -> VerifyReport:
         raise ModelInvalid(f"{name}: the self-test ended without a report") from error
     if told["kind"] == "missing":
         raise RuntimeMissing(str(told["reason"]))
+    if told["kind"] == "golden":
+        raise GoldenMismatch(str(told["reason"]))
     if told["kind"] == "invalid":
         raise ModelInvalid(f"{name}: {told['reason']}")
     return VerifyReport(**told["report"])
@@ -148,7 +156,7 @@ def _recalled(note: Path) -> VerifyReport | None:
     try:
         told = json.loads(note.read_bytes())
         report = VerifyReport(**told)
-        numbers = (report.open_ms, report.invoke_ms, report.peak_mib, report.model_mib)
+        numbers = (report.golden_rows, report.open_ms, report.invoke_ms, report.peak_mib, report.model_mib)
         return report if all(math.isfinite(number) for number in numbers) else None
     except (OSError, ValueError, TypeError):
         return None
