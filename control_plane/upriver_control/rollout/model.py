@@ -7,8 +7,16 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 
+from upriver.errors import UpriverError
 from upriver_control.observed import Activation, Pair
 from upriver_control.selector import parse
+
+
+class RevisionConflict(UpriverError):
+    """Somebody else has changed the rollout since it was read: read it again."""
+
+    reason = "REVISION_CONFLICT"
+
 
 PROGRESS_DEADLINE_S = 600.0
 """Where a strategy sets none."""

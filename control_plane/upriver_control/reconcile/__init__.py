@@ -1,0 +1,1 @@
+"""Moving rollouts on: one leader among the control-plane processes steps them, and every process mirrors them."""

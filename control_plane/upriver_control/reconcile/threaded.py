@@ -1,0 +1,49 @@
+"""The table of rollouts for an event loop: every call on a thread, few at a time."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from upriver_control.rollout import Rollout
+from upriver_control.store.rollouts import Page, RolloutTable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_AT_ONCE = 4
+
+
+class ThreadedRollouts:
+    """RolloutTable's methods as coroutines; they raise the same."""
+
+    def __init__(self, table: RolloutTable) -> None:
+        self._table = table
+        self._places = asyncio.Semaphore(_AT_ONCE)
+
+    async def changed_since(self, revision: int) -> Sequence[Rollout]:
+        """Some of those changed after a revision, in the order of their changes; none when there are no more."""
+        return await self._run(self._table.changed_since, revision)
+
+    async def save(self, rollout: Rollout) -> Rollout:
+        """Keeps a changed rollout; raises RevisionConflict."""
+        return await self._run(self._table.save, rollout)
+
+    async def create(self, rollout: Rollout, request_id: str) -> tuple[Rollout, bool]:
+        """Keeps a new rollout, or gives the one that this request has made before."""
+        return await self._run(self._table.create, rollout, request_id)
+
+    async def of_request(self, request_id: str) -> Rollout | None:
+        """The rollout that a request has made."""
+        return await self._run(self._table.of_request, request_id)
+
+    async def get(self, rollout: str) -> Rollout:
+        """A rollout; raises NotFound."""
+        return await self._run(self._table.get, rollout)
+
+    async def page(self, model: str, before: int, size: int) -> Page:
+        """Rollouts, newest first."""
+        return await self._run(self._table.page, model, before, size)
+
+    async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        async with self._places:
+            return await asyncio.to_thread(partial(function, *args, **kwargs))
