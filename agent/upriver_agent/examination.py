@@ -1,0 +1,120 @@
+"""Looks a version over for those who publish it, as a process of its own: `python -m upriver_agent.examination JSON`.
+
+The argument is an Order. One JSON object goes to standard output: `problems`, all that were found, and what is known of
+the version as far as it could be read. Whoever starts it bounds its time; what is native runs in a child of its own.
+"""
+
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from upriver.errors import GoldenMismatch, ManifestError, ModelInvalid, ProblemList, RuntimeMissing, UpriverError
+from upriver.listing import version_digest
+from upriver.policies import PolicyDocument, write_policy
+from upriver_agent.self_test import limit
+from upriver_agent.versions import VerifyReport, Version, verify_version
+from upriver_agent.versions.archive import sums
+from upriver_agent.versions.store import load_folder
+from upriver_agent.versions.verify import Trial, run_trial
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to look at: a version's folder. With `samples`, a file of inputs, golden samples are written to `golden`."""
+
+    folder: str
+    runtime: str = "auto"
+    timeout_s: float = 60.0
+    memory_mib: int = 4096
+    samples: str = ""
+    golden: str = ""
+
+
+def main() -> int:
+    """Does what the command line orders; the exit status is 0 whenever there is an answer."""
+    order = Order(**json.loads(sys.argv[1]))
+    answer_to = os.dup(1)
+    os.dup2(2, 1)  # whatever else is printed is no answer
+    limit(Trial(order.folder, True, order.runtime, 1, order.timeout_s, order.memory_mib))
+    try:
+        answer = examine(order)
+    except MemoryError:
+        answer = _refused("invalid", [f"looking it over needed more than {order.memory_mib} MiB"])
+    with os.fdopen(answer_to, "w") as out:
+        json.dump(answer, out, allow_nan=False)
+    return 0
+
+
+def examine(order: Order) -> dict[str, Any]:
+    """The answer to an order, as plain values. `kind` is `passed`, `invalid`, `golden` or `missing` (a runtime)."""
+    folder = Path(order.folder)
+    try:
+        version = load_folder(folder, version_digest(sums(folder)), folder.name)
+    except OSError as error:
+        return _refused("invalid", [f"can't read {error.filename}: {error.strerror}"])
+    except UpriverError as error:
+        prefix = "manifest.toml: " if isinstance(error, ManifestError) else ""
+        told = error.problems if isinstance(error, ProblemList) else (str(error),)
+        return _refused("invalid", [prefix + problem for problem in told])
+    problems = _operators(version)
+    known = _known(version)
+    if problems:
+        return _refused("invalid", problems) | {"version": known}
+    try:
+        report = _run(order, version)
+    except RuntimeMissing as error:
+        return _refused("missing", [str(error)]) | {"version": known}
+    except GoldenMismatch as error:
+        return _refused("golden", [str(error)]) | {"version": known}
+    except ModelInvalid as error:
+        return _refused("invalid", [str(error)]) | {"version": known}
+    return {"kind": "passed", "problems": [], "version": known, "report": asdict(report)}
+
+
+def _run(order: Order, version: Version) -> VerifyReport:
+    if not order.samples:
+        return verify_version(version, order.runtime, order.timeout_s, order.memory_mib)
+    trial = Trial(order.folder, True, order.runtime, 1, order.timeout_s, order.memory_mib, order.samples, order.golden)
+    return run_trial(trial, f"{version.manifest.model}/{version.manifest.version}")
+
+
+def _refused(kind: str, problems: list[str]) -> dict[str, Any]:
+    return {"kind": kind, "problems": problems}
+
+
+def _operators(version: Version) -> list[str]:
+    """One problem for each operator that no runtime on a device brings."""
+    return [
+        f"operator {name}: is TensorFlow's and in no TFLite runtime; convert with TFLITE_BUILTINS only, or take it out"
+        if name.startswith("Flex")
+        else f"operator {name}: is custom, and runtimes bring builtin operators only; take it out of the model"
+        for name in version.model.custom_operators
+    ] + [
+        f"{name}: unknown to this program; known are builtin operators up to its own TFLite schema"
+        for name in version.model.operators
+        if name.startswith("operator ")
+    ]
+
+
+def _known(version: Version) -> dict[str, Any]:
+    manifest, model = version.manifest, version.model
+    policy = manifest.policy
+    document = PolicyDocument(version.digest, policy.score, policy.threshold, policy.temperature, policy.box_threshold)
+    return {
+        "model": manifest.model,
+        "version": manifest.version,
+        "description": manifest.description,
+        "digest": version.digest,
+        "task": manifest.task.kind.value,
+        "memory_bytes": model.size_bytes + model.activation_bytes,
+        "min_runtime": model.min_runtime,
+        "operators": list(model.operators),
+        "policy_document": write_policy(document),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
