@@ -1,11 +1,13 @@
-"""The table of rollouts for an event loop: every call on a thread, few at a time."""
+"""The tables of rollouts and agents for an event loop: every call on a thread, few at a time."""
 
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+from upriver_control.observed import AgentFacts
 from upriver_control.rollout import Rollout
+from upriver_control.store.agents import AgentRow, AgentTable
 from upriver_control.store.rollouts import Page, RolloutTable
 
 P = ParamSpec("P")
@@ -47,3 +49,38 @@ class ThreadedRollouts:
     async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         async with self._places:
             return await asyncio.to_thread(partial(function, *args, **kwargs))
+
+
+class ThreadedAgents:
+    """AgentTable's methods as coroutines; they raise the same."""
+
+    def __init__(self, table: AgentTable) -> None:
+        self._table = table
+
+    async def write(self, process: str, facts: Sequence[AgentFacts]) -> None:
+        """Keeps what a process knows of agents."""
+        await asyncio.to_thread(self._table.write, process, facts)
+
+    async def all(self) -> Sequence[AgentRow]:
+        """Every agent, by id."""
+        return await asyncio.to_thread(self._table.all)
+
+    async def changed_since(self, updated: float, not_by: str = "") -> Sequence[AgentRow]:
+        """Agents that another process than `not_by` has written after a time, in the order of their batches."""
+        return await asyncio.to_thread(self._table.changed_since, updated, not_by)
+
+    async def ids(self) -> frozenset[str]:
+        """The ids of all agents."""
+        return await asyncio.to_thread(self._table.ids)
+
+    async def delete(self, agent: str) -> bool:
+        """Forgets an agent that is not connected; False when there is none such."""
+        return await asyncio.to_thread(self._table.delete, agent)
+
+    async def disconnect(self, process: str) -> int:
+        """Notes that no agent is connected to a process any more; gives how many were."""
+        return await asyncio.to_thread(self._table.disconnect, process)
+
+    async def disconnect_silent(self, silent_s: float) -> int:
+        """Notes that agents of which nothing was written for so long are not connected; gives how many."""
+        return await asyncio.to_thread(self._table.disconnect_silent, silent_s)
