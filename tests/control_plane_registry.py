@@ -1,19 +1,30 @@
 """A registry of real parts in a folder: SQLite, artifacts, a signed repository, and the child that tries versions."""
 
+import asyncio
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc.aio
 from tuf.api.metadata import Targets
 
+from upriver.services import handlers
+from upriver.v1 import registry_pb2
 from upriver_control.artifacts import FsspecArtifacts
 from upriver_control.publishing import Publisher, nobody
+from upriver_control.services.authentication import OperatorTokens
+from upriver_control.services.registry import RegistryServicer
 from upriver_control.store import Database, open_database
 from upriver_control.store.registry import RegistryStore
 from upriver_control.trust.keys import Keys
 from upriver_control.trust.metadata_store import FolderMetadataStore
 from upriver_control.trust.repository import Repository, TrustOptions
 from upriver_control.validation import ChildValidation, Limits
+
+REGISTRY = registry_pb2.DESCRIPTOR.services_by_name["RegistryService"]
 
 
 @dataclass
@@ -43,3 +54,32 @@ def signed(registry: Registry, model: str, version: str) -> dict | None:
     name = registry.repository._bin_of(path)
     target = registry.repository._load(Targets, name, current.bins[name]).signed.targets.get(path)
     return None if target is None else {"sha256": target.hashes["sha256"], **target.custom}
+
+
+@contextmanager
+def serving(registry: Registry, token: str = "", idle_s: float = 10.0, uploads: int = 4) -> Iterator[str]:
+    """Serves the registry on a free port from a thread of its own; gives the address."""
+    loop = asyncio.new_event_loop()
+    started: list[str] = []
+    ready, ended = threading.Event(), asyncio.Event()
+
+    async def run() -> None:
+        server = grpc.aio.server(interceptors=[OperatorTokens(token)])
+        servicer = RegistryServicer(registry.publisher, uploads, idle_s)
+        server.add_generic_rpc_handlers((handlers(REGISTRY, servicer),))
+        started.append(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+        await server.start()
+        ready.set()
+        await ended.wait()
+        await server.stop(1.0)
+        await servicer.close()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
+    thread.start()
+    try:
+        assert ready.wait(20)
+        yield started[0]
+    finally:
+        loop.call_soon_threadsafe(ended.set)
+        thread.join(60)
+        loop.close()

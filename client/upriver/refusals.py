@@ -29,7 +29,14 @@ _BY_REASON: dict[str, type[errors.UpriverError]] = {
         errors.Unreachable,
         errors.InferenceFailed,
         errors.ModelInvalid,
+        errors.GoldenMismatch,
         errors.RuntimeMissing,
+        errors.Untrusted,
+        errors.DiskTrouble,
+        errors.BlobNotFound,
+        errors.NotFound,
+        errors.VersionConflict,
+        errors.NotNow,
     )
 }
 _BY_CODE: dict[grpc.StatusCode, type[errors.UpriverError]] = {
@@ -53,15 +60,17 @@ REPEATABLE = (errors.Unreachable, errors.Draining, errors.QueueFull)
 Trailers = Iterable[tuple[str, str | bytes]] | None
 
 
-def error_of(failed: grpc.RpcError, address: str) -> errors.UpriverError:
-    """Gives the error of a call, sync or asyncio, that failed at `address`."""
+def error_of(failed: grpc.RpcError, address: str, who: str = "agent") -> errors.UpriverError:
+    """Gives the error of a call, sync or asyncio, that failed at `address`; `who` is what listens there."""
     if isinstance(failed, grpc.Call | grpc.aio.AioRpcError):
         trailers: Any = failed.trailing_metadata()  # pairs, whatever the stubs say
-        return to_error(failed.code(), failed.details() or "", trailers, address)
-    return errors.UpriverError(f"{failed} (agent {address})")
+        return to_error(failed.code(), failed.details() or "", trailers, address, who)
+    return errors.UpriverError(f"{failed} ({who} {address})")
 
 
-def to_error(code: grpc.StatusCode | None, message: str, trailers: Trailers, address: str) -> errors.UpriverError:
+def to_error(
+    code: grpc.StatusCode | None, message: str, trailers: Trailers, address: str, who: str = "agent"
+) -> errors.UpriverError:
     """Gives the error of a call that `address` ended with this status; its text names the address."""
     kind = _BY_REASON.get(_told_reason(trailers))
     if kind is None:
@@ -69,13 +78,13 @@ def to_error(code: grpc.StatusCode | None, message: str, trailers: Trailers, add
         if kind is errors.QueueFull and _TOO_LARGE in message:
             kind = errors.InvalidInput
         if kind is errors.Unreachable:
-            what = "the agent ended the call" if code is grpc.StatusCode.CANCELLED else "the agent can't be reached"
+            what = f"the {who} ended the call" if code is grpc.StatusCode.CANCELLED else f"the {who} can't be reached"
             message = f"{what}: {message}"
         if kind is errors.DeadlineExpired:
             message = "no answer before the deadline"
         if kind is errors.UpriverError:
             message = f"{code.name if code else 'no status'}: {message}"
-    return remade(kind, f"{message} (agent {address})")
+    return remade(kind, f"{message} ({who} {address})")
 
 
 def from_stream(text: str, address: str) -> errors.UpriverError:

@@ -32,7 +32,7 @@ def registry(tmp_path):
 
 @pytest.fixture(scope="module")
 def verdicts(tmp_path_factory):
-    """Verdicts of the real validation by folder, so that a test that needs many publications tries each version once."""
+    """Verdicts of the real validation, each version tried once for all tests."""
     known: dict[str, Verdict] = {}
 
     def validate(folder: Path) -> Verdict:
