@@ -1,0 +1,291 @@
+"""`upriver fleet`: every agent, what it should run against what it says, and why they differ."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from google.protobuf.duration_pb2 import Duration
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from upriver.cli.tables import print_table
+from upriver.v1 import fleet_pb2 as pb
+from upriver.v1 import sync_pb2
+from upriver_control.cli.connection import DEFAULT, AsJson, Ca, Connection, ControlPlane, TokenFile
+
+SERVICE = pb.DESCRIPTOR.services_by_name["FleetService"]
+_PAGE = 500
+_LIVE_ROWS = 30
+
+app = typer.Typer(
+    name="fleet",
+    help="Every agent: what it should run, what it runs, and why they differ.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+Name = Annotated[str, typer.Argument(metavar="AGENT", help="The agent's id.")]
+Select = Annotated[
+    str, typer.Option("--selector", "-l", metavar="TERMS", help="Only those that match: tier=device,region=eu.")
+]
+
+
+@app.command("list")
+def list_command(
+    selector: Select = "",
+    out_of_sync: Annotated[bool, typer.Option("--out-of-sync", help="Only those that are not as desired.")] = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", help="At most so many.", min=1)] = 1000,
+    control_plane: ControlPlane = DEFAULT,
+    token_file: TokenFile = None,
+    ca: Ca = None,
+    as_json: AsJson = False,
+) -> None:
+    """List agents.
+
+    ```console
+    upriver fleet list --selector tier=device --out-of-sync
+    upriver fleet list --json | jq '.agents[] | select(.connected | not) | .name'
+    ```
+    """
+    agents: list[pb.Agent] = []
+    total, token = 0, ""
+    with Connection(control_plane, token_file, ca) as connection:
+        while len(agents) < limit:
+            page = connection.call(
+                SERVICE,
+                "ListAgents",
+                pb.ListAgentsRequest(
+                    page_size=min(_PAGE, limit - len(agents)),
+                    page_token=token,
+                    selector=selector,
+                    out_of_sync=out_of_sync,
+                ),
+            )
+            agents += page.agents
+            total, token = page.total_size, page.next_page_token
+            if not token:
+                break
+    if as_json:
+        typer.echo(json.dumps({"total": total, "agents": [document(agent) for agent in agents]}, indent=2))
+    elif not agents:
+        typer.echo("no agents are not as desired" if out_of_sync else "no agents match")
+    else:
+        print_table(_table(agents))
+        if total > len(agents):
+            typer.echo(f"{len(agents)} of {total}; --limit shows more")
+
+
+@app.command("show")
+def show_command(
+    name: Name,
+    control_plane: ControlPlane = DEFAULT,
+    token_file: TokenFile = None,
+    ca: Ca = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one agent: what it is, each slot as desired and as reported, why they differ and what it needs.
+
+    ```console
+    upriver fleet show till-17
+    ```
+    """
+    with Connection(control_plane, token_file, ca) as connection:
+        request = pb.GetAgentRequest(name=f"agents/{name.removeprefix('agents/')}")
+        agent = connection.call(SERVICE, "GetAgent", request).agent
+    if as_json:
+        typer.echo(json.dumps(document(agent), indent=2))
+    else:
+        Console().print(_details(agent))
+
+
+@app.command("watch")
+def watch_command(
+    selector: Select = "",
+    control_plane: ControlPlane = DEFAULT,
+    token_file: TokenFile = None,
+    ca: Ca = None,
+    as_json: AsJson = False,
+) -> None:
+    """Watch agents until Ctrl-C, those that are not as desired first. With --json every change is one line.
+
+    ```console
+    upriver fleet watch --selector tier=device
+    ```
+    """
+    with Connection(control_plane, token_file, ca) as connection:
+        changes = connection.stream(SERVICE, "WatchAgents", pb.WatchAgentsRequest(selector=selector))
+        console = Console()
+        try:
+            if as_json or not console.is_terminal:
+                for answer in changes:
+                    typer.echo(json.dumps(document(answer.agent)) if as_json else _line(answer.agent))
+            else:
+                _show_live(changes, console)
+        except KeyboardInterrupt:
+            raise typer.Exit(0) from None
+
+
+@app.command("forget")
+def forget_command(
+    name: Name,
+    control_plane: ControlPlane = DEFAULT,
+    token_file: TokenFile = None,
+    ca: Ca = None,
+    as_json: AsJson = False,
+) -> None:
+    """Forget an agent that is gone for good. One that is connected can't be forgotten.
+
+    ```console
+    upriver fleet forget till-17
+    ```
+    """
+    agent = name.removeprefix("agents/")
+    with Connection(control_plane, token_file, ca) as connection:
+        connection.call(SERVICE, "DeleteAgent", pb.DeleteAgentRequest(name=f"agents/{agent}"))
+    typer.echo(json.dumps({"forgotten": agent}) if as_json else f"forgot {agent}")
+
+
+def document(agent: pb.Agent) -> dict[str, Any]:
+    """An agent for programs."""
+    hardware = agent.hardware
+    return {
+        "name": _id(agent),
+        "tier": agent.tier,
+        "region": agent.region,
+        "labels": dict(agent.labels),
+        "address": agent.address,
+        "program_version": agent.program_version,
+        "connected": agent.connected,
+        "last_seen": _seen(agent),
+        "in_sync": agent.in_sync,
+        "load": agent.load,
+        "hardware": {
+            "machine": hardware.machine,
+            "cores": hardware.cores,
+            "memory_bytes": hardware.memory_bytes,
+            "disk_budget_bytes": hardware.disk_budget_bytes,
+            "runtime": hardware.runtime,
+            "runtime_version": hardware.runtime_version,
+        },
+        "slots": [_slot_document(slot) for slot in agent.slots],
+    }
+
+
+def _slot_document(slot: pb.AgentSlot) -> dict[str, Any]:
+    reported = slot.reported
+    return {
+        "model": slot.model,
+        "desired": slot.desired.version if slot.HasField("desired") else None,
+        "rollout": slot.rollout or None,
+        "active": reported.active.version if reported.HasField("active") else None,
+        "previous": reported.previous.version if reported.HasField("previous") else None,
+        "candidate": reported.candidate.version if reported.HasField("candidate") else None,
+        "state": _state(reported),
+        "failure": _failure(reported),
+        "difference": slot.difference,
+        "different_for_s": slot.different_for.seconds if slot.difference else 0,
+        "needs": slot.needs,
+        "rows": reported.counters.rows,
+        "escalated_rows": reported.counters.escalated_rows,
+        "failures": reported.counters.failures,
+    }
+
+
+def _table(agents: list[pb.Agent]) -> Table:
+    table = Table("agent", "tier", "region", "seen", "runs", "difference", "for", "needs", box=None, pad_edge=False)
+    for agent in agents:
+        different = [slot for slot in agent.slots if slot.difference]
+        table.add_row(
+            escape(_id(agent)),
+            escape(agent.tier),
+            escape(agent.region),
+            "[green]connected[/]" if agent.connected else f"[yellow]{_seen(agent)}[/]",
+            escape(", ".join(_runs(slot) for slot in agent.slots) or "-"),
+            escape("; ".join(f"{slot.model}: {slot.difference}" for slot in different)),
+            _span(max((slot.different_for for slot in different), key=lambda span: span.seconds, default=Duration())),
+            escape("; ".join(sorted({slot.needs for slot in different if slot.needs}))),
+        )
+    return table
+
+
+def _details(agent: pb.Agent) -> RenderableType:
+    hardware = agent.hardware
+    rows = (
+        ("tier", agent.tier),
+        ("region", agent.region),
+        ("labels", ", ".join(f"{key}={value}" for key, value in sorted(agent.labels.items()))),
+        ("address", agent.address or "nobody calls it"),
+        ("seen", "connected" if agent.connected else f"not connected, last seen {_seen(agent)}"),
+        ("program", agent.program_version),
+        ("machine", f"{hardware.machine}, {hardware.cores} cores, {hardware.memory_bytes / 2**20:.0f} MiB of memory"),
+        ("runtime", f"{hardware.runtime} {hardware.runtime_version}"),
+    )
+    about = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in rows:
+        about.add_row(name, escape(value))
+    table = Table("model", "desired", "runs", "state", "rows", "difference", "for", "needs", box=None, pad_edge=False)
+    for slot in agent.slots:
+        desired = slot.desired.version.rpartition("/")[2] if slot.HasField("desired") else "-"
+        cells = (slot.model, desired, _active(slot), _state(slot.reported), str(slot.reported.counters.rows))
+        more = (slot.difference or "as desired", _span(slot.different_for) if slot.difference else "", slot.needs)
+        table.add_row(*map(escape, (*cells, *more)))
+    return Group(Text(_id(agent), style="bold"), about, Text(), table)
+
+
+def _show_live(changes: Iterator[Any], console: Console) -> None:
+    agents: dict[str, pb.Agent] = {}
+    with Live(console=console, get_renderable=lambda: _overview(list(agents.values())), refresh_per_second=4):
+        for answer in changes:
+            agents[answer.agent.name] = answer.agent
+
+
+def _overview(agents: list[pb.Agent]) -> RenderableType:
+    ordered = sorted(agents, key=lambda agent: (agent.in_sync, agent.name))
+    different = sum(not agent.in_sync for agent in ordered)
+    connected = sum(agent.connected for agent in ordered)
+    told = f"{len(ordered)} agents, {connected} connected, {different} not as desired"
+    return Group(_table(ordered[:_LIVE_ROWS]), Text(told, style="bold"))
+
+
+def _line(agent: pb.Agent) -> str:
+    different = "; ".join(f"{slot.model}: {slot.difference}" for slot in agent.slots if slot.difference)
+    where = "connected" if agent.connected else "not connected"
+    runs = ", ".join(_runs(slot) for slot in agent.slots) or "nothing"
+    return f"{_id(agent)} {where}, runs {runs}{f' ({different})' if different else ''}"
+
+
+def _id(agent: pb.Agent) -> str:
+    return agent.name.removeprefix("agents/")
+
+
+def _runs(slot: pb.AgentSlot) -> str:
+    return f"{slot.model} {_active(slot)}"
+
+
+def _active(slot: pb.AgentSlot) -> str:
+    return slot.reported.active.version.rpartition("/")[2] if slot.reported.HasField("active") else "-"
+
+
+def _state(report: sync_pb2.SlotReport) -> str:
+    return sync_pb2.SlotState.Name(report.state).removeprefix("SLOT_STATE_").lower().replace("unspecified", "empty")
+
+
+def _failure(report: sync_pb2.SlotReport) -> str | None:
+    name = sync_pb2.Failure.Name(report.failure).removeprefix("FAILURE_").lower().replace("_", "-")
+    return None if name == "unspecified" else name
+
+
+def _seen(agent: pb.Agent) -> str:
+    return datetime.fromtimestamp(agent.last_seen_time.seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _span(duration: Duration) -> str:
+    seconds = duration.seconds
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s" if seconds else ""

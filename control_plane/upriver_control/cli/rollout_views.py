@@ -1,0 +1,167 @@
+"""Rollouts on the terminal and as JSON."""
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from upriver.v1 import rollout_pb2 as pb
+
+_COLOURS = {
+    "completed": "green",
+    "progressing": "cyan",
+    "soaking": "cyan",
+    "rolling-back": "red",
+    "rolled-back": "red",
+    "paused": "yellow",
+    "superseded": "yellow",
+    "cancelled": "yellow",
+}
+_BAR = 24
+ENDED = ("completed", "rolled-back", "cancelled", "superseded")
+
+
+def state_name(rollout: pb.Rollout) -> str:
+    """`progressing`, `rolled-back` and so on."""
+    return pb.RolloutState.Name(rollout.state).removeprefix("ROLLOUT_STATE_").lower().replace("_", "-")
+
+
+def document(rollout: pb.Rollout) -> dict[str, Any]:
+    """A rollout for programs. Figures that are not known are null."""
+    return {
+        "name": rollout.name,
+        "version": rollout.pair.version,
+        "version_digest": rollout.pair.version_digest,
+        "policy": rollout.pair.policy_document,
+        "selector": rollout.selector,
+        "state": state_name(rollout),
+        "reason": rollout.reason,
+        "generation": rollout.generation,
+        "ring": rollout.ring,
+        "rings": [
+            {
+                "size": ring_size(rollout, number),
+                "agents": status.agents,
+                "released": status.released,
+                "active": status.active,
+                "failed": status.failed,
+                "offline": status.offline,
+                "failures": dict(status.failures),
+                "agreement": _known(status.agreement),
+                "latency_ratio": _known(status.latency_ratio),
+                "escalation_rate": _known(status.escalation_rate),
+            }
+            for number, status in enumerate(rollout.rings)
+        ],
+        "created": _time(rollout.create_time),
+        "updated": _time(rollout.update_time),
+        "ended": _time(rollout.end_time) if rollout.HasField("end_time") else None,
+    }
+
+
+def ring_size(rollout: pb.Rollout, number: int) -> str:
+    """How large a ring was asked to be: `10`, `25%` or `all`."""
+    if number + 1 >= len(rollout.strategy.rings):
+        return "all"
+    ring = rollout.strategy.rings[number]
+    return str(ring.count) if ring.WhichOneof("size") == "count" else f"{ring.percent:g}%"
+
+
+def view(rollout: pb.Rollout) -> RenderableType:
+    """A rollout with its rings, as it is shown and watched."""
+    state = state_name(rollout)
+    title = Text.assemble(
+        (rollout.name.removeprefix("rollouts/"), "bold"),
+        f"  {_short(rollout.pair.version)}",
+        f"  to {rollout.selector or 'all agents'}  ",
+        (state, _COLOURS.get(state, "")),
+    )
+    table = Table(box=None, pad_edge=False)
+    for name in ("ring", "", "agents", "told", "active", "failed", "offline", "agreement", "p95", "escalates"):
+        table.add_column(name, justify="left" if name in ("ring", "") else "right")
+    for number, status in enumerate(rollout.rings):
+        current = number == rollout.ring and state not in ENDED
+        table.add_row(
+            f"{'>' if current else ' '} {number + 1} ({ring_size(rollout, number)})",
+            _bar(status),
+            str(status.agents),
+            str(status.released),
+            str(status.active),
+            f"[red]{status.failed}[/]" if status.failed else "0",
+            str(status.offline),
+            _figure(status.agreement, "{:.1%}"),
+            _figure(status.latency_ratio, "{:.2f}x"),
+            _figure(status.escalation_rate, "{:.1%}"),
+        )
+    lines: list[RenderableType] = [title, table]
+    if rollout.reason:
+        lines.append(Text(rollout.reason, style="red" if state.startswith("roll") else "dim"))
+    for reason, count in sorted(_failures(rollout).items(), key=lambda item: -item[1])[:5]:
+        lines.append(Text(f"  {count} x {reason}", style="red"))
+    return Group(*lines)
+
+
+def listing(rollouts: list[pb.Rollout]) -> Table:
+    """Many rollouts, one a line."""
+    table = Table(
+        "rollout", "version", "selector", "state", "ring", "active", "failed", "since", box=None, pad_edge=False
+    )
+    for rollout in rollouts:
+        state = state_name(rollout)
+        agents = sum(status.agents for status in rollout.rings)
+        table.add_row(
+            escape(rollout.name.removeprefix("rollouts/")),
+            escape(_short(rollout.pair.version)),
+            escape(rollout.selector or "all"),
+            f"[{_COLOURS.get(state, 'none')}]{state}[/]",
+            f"{rollout.ring + 1}/{len(rollout.strategy.rings)}",
+            f"{sum(status.active for status in rollout.rings)}/{agents}",
+            str(sum(status.failed for status in rollout.rings)),
+            _time(rollout.create_time),
+        )
+    return table
+
+
+def line(rollout: pb.Rollout) -> str:
+    """One line, for logs and pipes."""
+    active, agents = sum(one.active for one in rollout.rings), sum(one.agents for one in rollout.rings)
+    failed = sum(one.failed for one in rollout.rings)
+    more = f": {rollout.reason}" if rollout.reason else ""
+    ring = f"ring {rollout.ring + 1} of {len(rollout.strategy.rings)}"
+    return f"{rollout.name} {state_name(rollout)}, {ring}, {active} of {agents} active, {failed} failed{more}"
+
+
+def _bar(status: pb.RingStatus) -> str:
+    total = max(1, status.agents)
+    active, failed = (round(_BAR * min(count, total) / total) for count in (status.active, status.failed))
+    failed = min(_BAR - active, max(failed, 1 if status.failed else 0)) if active < _BAR else 0
+    return f"[green]{'█' * active}[/][red]{'█' * failed}[/][dim]{'░' * (_BAR - active - failed)}[/]"
+
+
+def _failures(rollout: pb.Rollout) -> dict[str, int]:
+    counted: dict[str, int] = {}
+    for status in rollout.rings:
+        for reason, count in status.failures.items():
+            counted[reason] = counted.get(reason, 0) + count
+    return counted
+
+
+def _short(version: str) -> str:
+    return version.removeprefix("models/").replace("/versions/", "/")
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _figure(value: float, form: str) -> str:
+    return "-" if math.isnan(value) else form.format(value)
+
+
+def _time(moment: Timestamp) -> str:
+    return datetime.fromtimestamp(moment.seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
