@@ -1,180 +1,166 @@
-"""Checks pairs against signed metadata. The only module of the agent that imports python-tuf, and only when used.
+"""Checks pairs against signed metadata, from a pinned root on.
 
 The root is pinned: the first root metadata that is ever seen must have the configured fingerprint, and every later one
 must be signed by the one before. What is refused leaves everything as it was: the agent goes on with what it has.
 """
 
 import hashlib
-import json
-import re
-import threading
-from collections.abc import Callable, Iterator, Mapping
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from types import ModuleType
+from typing import Final
 
-from tuf.api import exceptions as tuf_errors
-from tuf.ngclient import Updater, UpdaterConfig
-from tuf.ngclient.fetcher import FetcherInterface
-
-from upriver.errors import DiskTrouble, NotFound, Unreachable, Untrusted, UpriverError
-from upriver.listing import LIMITS, REQUIRED, version_digest
-from upriver_agent.installing.fit import Needs
-from upriver_agent.installing.mesh_supply import SignedFile, SignedVersion
+from upriver.errors import DiskTrouble, NotFound, RuntimeMissing, Unreachable, Untrusted
+from upriver_agent.installing.mesh_supply import SignedVersion
+from upriver_agent.trust.accepted import Accepted
+from upriver_agent.trust.files import alone, write_whole
+from upriver_agent.trust.signed import Target, read_version
 from upriver_agent.trust.source import MetadataSource
 
-FORMAT: Final = 1
-_HEX = re.compile(r"[0-9a-f]{64}")
-_FIRST_ROOT = "1.root.json"
-T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
+_FIRST_ROOT: Final = "1.root.json"
+_LOCK_S: Final = 60.0
 
 
 class Trust:
-    """Signatures of one control plane, kept in a folder. One thread at a time goes through it."""
+    """Signatures of one control plane, kept in a folder. Threads and processes go through it one at a time.
 
-    def __init__(self, folder: Path, source: MetadataSource, fingerprint: str) -> None:
-        """`fingerprint` is `sha256:` and 64 digits of the first root metadata's bytes."""
+    `fingerprint` is `sha256:` and 64 digits of the first root metadata's bytes; `clock` gives the Unix time that
+    expiry is judged by.
+    """
+
+    def __init__(
+        self, folder: Path, source: MetadataSource, fingerprint: str, clock: Callable[[], float] = time.time
+    ) -> None:
         self._folder = folder
         self._source = source
         self._fingerprint = fingerprint
-        self._lock = threading.Lock()
+        self._clock = clock
+        self._accepted = Accepted(folder / "accepted.json")
 
     def version(self, name: str, digest: str) -> SignedVersion:
         """What was signed of `models/{model}/versions/{version}`.
 
-        Raises Untrusted when it was not signed, or with another digest; Unreachable when metadata can't be fetched;
-        DiskTrouble when it can't be kept.
+        Raises Untrusted when it was not signed, or with another digest; Unreachable when metadata can't be fetched
+        and what is kept does not tell; DiskTrouble when it can't be kept.
         """
         model, version = name.split("/")[1::2]
-        target = self._target(f"versions/{model}/{version}")
+        path = f"versions/{model}/{version}"
+        target = self._target(path)
         if target is None:
             raise Untrusted(f"{name} is not signed by the control plane")
-        signed = f"sha256:{target.hashes.get('sha256', '')}"
-        if signed != digest:
-            raise Untrusted(f"{name} was signed as {signed}; it was assigned as {digest}")
-        return _read_custom(name, digest, target.unrecognized_fields.get("custom"))
+        if target.digest != digest:
+            raise Untrusted(f"{name} was signed as {target.digest}; it was assigned as {digest}")
+        signed = read_version(name, digest, target.custom)
+        self._accept(path, digest)
+        return signed
 
     def policy(self, model: str, document: str) -> None:
         """Returns if the policy document was signed for the model; raises as `version` does."""
         data = document.encode()
-        name = f"policies/{model}/{hashlib.sha256(data).hexdigest()}"
-        target = self._target(name)
+        found = hashlib.sha256(data).hexdigest()
+        path = f"policies/{model}/{found}"
+        target = self._target(path)
         if target is None:
-            raise Untrusted(f"the policy {name} is not signed by the control plane")
+            raise Untrusted(f"the policy {path} is not signed by the control plane")
+        if (target.digest, target.size_bytes) != (f"sha256:{found}", len(data)):
+            raise Untrusted(f"the policy {path} is not what was signed: it was signed as {target.digest}")
+        self._accept(path, target.digest)
+
+    def refresh(self) -> None:
+        """Brings the metadata up to date, so that it is known before it is needed; raises as `version` does."""
+        self._look_up("")
+
+    def trusted_offline(self, path: str) -> Target | None:
+        """A target that is known without asking anybody: none is given that was not signed.
+
+        While the kept metadata is in force it counts; once it has expired, only what was taken in before does.
+        """
+        root = self._kept_root()
+        if root is None:
+            return None
+        kept = _updating().look_up_kept(self._folder / "metadata", root, path, self._clock())
+        if kept is None or not (kept.fresh or self._accepted.digest(path) == kept.target.digest):
+            return None
+        target: Target = kept.target
+        return target
+
+    def _target(self, path: str) -> Target | None:
         try:
-            target.verify_length_and_hashes(data)
-        except tuf_errors.LengthOrHashMismatchError as error:
-            raise Untrusted(f"the policy {name} is not what was signed: {error}") from error
+            target = self._look_up(path)
+        except Unreachable as error:
+            known = self.trusted_offline(path)
+            if known is None:
+                raise
+            _LOG.info("%s is trusted from what is kept: %s", path, error)
+            return known
+        if target is None:
+            with self._alone():
+                self._accepted.remove(path)
+        return target
 
-    def _target(self, path: str) -> Any:
-        with self._lock:
-            return self._run(lambda: self._updater().get_targetinfo(path))
-
-    def _updater(self) -> Updater:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        root = self._first_root()
-        config = UpdaterConfig(prefix_targets_with_hash=False)
-        return Updater(
-            str(self._folder / "metadata"), "", fetcher=_Fetcher(self._source), config=config, bootstrap=root
-        )
+    def _look_up(self, path: str) -> Target | None:
+        updating = _updating()
+        metadata = self._folder / "metadata"
+        with self._alone():
+            try:
+                metadata.mkdir(exist_ok=True)
+                root = self._first_root()
+                target: Target | None = updating.look_up(metadata, self._source, root, path, self._clock())
+                return target
+            finally:
+                self._source.release()
 
     def _first_root(self) -> bytes:
-        """The pinned root: kept here since the first contact, and checked again at every use."""
-        (self._folder / "metadata").mkdir(exist_ok=True)
-        kept = self._folder / _FIRST_ROOT
+        """The pinned root: kept here since the first contact, and held against the fingerprint at every use."""
+        kept = self._kept_root()
+        if kept is not None:
+            return kept
         try:
-            root = kept.read_bytes()
-            if self._is_pinned(root):
-                return root
-        except FileNotFoundError:
-            pass  # the first contact
-        root = self._source.fetch(_FIRST_ROOT)
+            root = self._source.fetch(_FIRST_ROOT)
+        except NotFound as error:
+            raise Untrusted(f"not signed at all: the control plane has no {_FIRST_ROOT}: {error}") from error
         if not self._is_pinned(root):
             raise Untrusted(
-                f"the control plane's root has the fingerprint sha256:{hashlib.sha256(root).hexdigest()}; this agent "
+                f"wrong fingerprint: the control plane's root is sha256:{hashlib.sha256(root).hexdigest()}; this agent "
                 f"expects {self._fingerprint}: it is another control plane, or somebody in between"
             )
-        aside = kept.with_suffix(".new")
-        aside.write_bytes(root)
-        aside.replace(kept)
+        write_whole(self._folder / _FIRST_ROOT, root)
         return root
+
+    def _kept_root(self) -> bytes | None:
+        try:
+            root = (self._folder / _FIRST_ROOT).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise DiskTrouble(f"can't read {self._folder / _FIRST_ROOT}: {error.strerror or error}") from error
+        return root if self._is_pinned(root) else None
 
     def _is_pinned(self, root: bytes) -> bool:
         return f"sha256:{hashlib.sha256(root).hexdigest()}" == self._fingerprint
 
-    def _run(self, ask: Callable[[], T]) -> T:
+    def _accept(self, path: str, digest: str) -> None:
+        with self._alone():
+            self._accepted.add(path, digest)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
         try:
-            return ask()
-        except tuf_errors.ExpiredMetadataError as error:
-            raise Untrusted(
-                f"the signed metadata has expired: {error}; either the control plane has not signed anew, somebody "
-                "holds back what it signed, or this device's clock is wrong"
-            ) from error
-        except (tuf_errors.EqualVersionNumberError, tuf_errors.BadVersionNumberError) as error:
-            raise Untrusted(f"older metadata than was seen before, or mixed up: {error}") from error
-        except tuf_errors.UnsignedMetadataError as error:
-            raise Untrusted(f"metadata that the trusted keys have not signed: {error}") from error
-        except tuf_errors.LengthOrHashMismatchError as error:
-            raise Untrusted(f"metadata that is not what was signed: {error}") from error
-        except tuf_errors.DownloadLengthMismatchError as error:
-            raise Untrusted(f"metadata without end: {error}") from error
-        except tuf_errors.DownloadHTTPError as error:
-            raise Untrusted(f"signed metadata is missing: {error}") from error
-        except tuf_errors.DownloadError as error:
-            cause = error.__cause__
-            if isinstance(cause, UpriverError):
-                raise cause from error
-            raise Unreachable(f"metadata can't be fetched: {error}") from error
-        except tuf_errors.RepositoryError as error:
-            raise Untrusted(f"metadata that makes no sense: {error}") from error
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with alone(self._folder, _LOCK_S):
+                yield
         except OSError as error:
             raise DiskTrouble(f"metadata can't be kept in {self._folder}: {error.strerror or error}") from error
 
 
-class _Fetcher(FetcherInterface):
-    """Fetches by name over a MetadataSource."""
-
-    def __init__(self, source: MetadataSource) -> None:
-        self._source = source
-
-    def _fetch(self, url: str) -> Iterator[bytes]:
-        name = url.rpartition("/")[2]
-        try:
-            yield self._source.fetch(name)
-        except NotFound as error:
-            raise tuf_errors.DownloadHTTPError(str(error), 404) from error
-        except Unreachable as error:
-            raise tuf_errors.DownloadError(str(error)) from error
-
-
-def _read_custom(name: str, digest: str, custom: object) -> SignedVersion:
+def _updating() -> ModuleType:
+    """What uses python-tuf, imported here and not above: an agent that is sent no models never pays for it."""
     try:
-        if not isinstance(custom, Mapping) or custom["format"] != FORMAT:
-            raise ValueError(f"format {custom['format']!r}, expected {FORMAT}" if isinstance(custom, Mapping) else "")
-        files = {str(file): _read_file(str(file), facts) for file, facts in custom["files"].items()}
-        requires = custom["requires"]
-        needs = Needs(
-            size_bytes=sum(file.size_bytes for file in files.values()),
-            memory_bytes=int(requires["memory_bytes"]),
-            min_runtime=str(requires["min_runtime"]),
-            operators=tuple(str(operator) for operator in requires["operators"]),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        shown = json.dumps(custom, default=str)[:200]
-        raise Untrusted(
-            f"{name}: what was signed of it can't be read ({type(error).__name__}: {error}): {shown}"
-        ) from error
-    listed = {file: signed.digest.removeprefix("sha256:") for file, signed in files.items()}
-    if any(file not in files for file in REQUIRED) or version_digest(listed) != digest:
-        raise Untrusted(f"{name}: the files that were signed are not those of {digest}")
-    return SignedVersion(files, needs)
-
-
-def _read_file(name: str, facts: Mapping[str, object]) -> SignedFile:
-    digest, size, chunks = facts["sha256"], facts["size"], facts.get("chunks", "")
-    if name not in LIMITS or not isinstance(size, int) or not 0 <= size <= LIMITS[name]:
-        raise ValueError(f"{name!r} of {size!r} bytes")
-    if not isinstance(digest, str) or not _HEX.fullmatch(digest):
-        raise ValueError(f"{name!r} with sha256 {digest!r}")
-    if not isinstance(chunks, str) or not (chunks == "" or _HEX.fullmatch(chunks)):
-        raise ValueError(f"{name!r} with chunks {chunks!r}")
-    return SignedFile(f"sha256:{digest}", size, f"sha256:{chunks}" if chunks else "")
+        from upriver_agent.trust import updating
+    except ModuleNotFoundError as error:
+        raise RuntimeMissing(f"{error.name} is not installed; signatures need: pip install 'upriver[fleet]'") from error
+    return updating

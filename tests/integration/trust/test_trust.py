@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -15,69 +14,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from upriver.errors import NotFound, NotNow, Unreachable, Untrusted, VersionConflict
-from upriver.listing import format_listing, version_digest
+from tests.control_plane_trust import DAY, NAME, ControlPlane, Nobody, agent
+from upriver.errors import NotNow, Unreachable, Untrusted, VersionConflict
 from upriver.policies import PolicyDocument, write_policy
 from upriver.scores import ScoreKind
 from upriver_agent.trust.source import FolderMetadata
 from upriver_agent.trust.trust import Trust
-from upriver_control.trust.keys import Keys
-from upriver_control.trust.metadata_store import FolderMetadataStore
-from upriver_control.trust.repository import Repository, TrustOptions
-
-DAY = 86_400.0
-
-
-class ControlPlane:
-    """A repository in a folder, with a clock that the test sets."""
-
-    def __init__(self, folder: Path, options: TrustOptions | None = None) -> None:
-        self.folder = folder
-        self.now = time.time()
-        self.metadata = folder / "metadata"
-        self.keys = Keys(folder / "keys")
-        self.repository = Repository(
-            FolderMetadataStore(self.metadata), self.keys, options or TrustOptions(), lambda: self.now
-        )
-        self.fingerprint = self.repository.open()
-
-    def publish(self, version: str, content: str = "") -> str:
-        """Signs a version made up of its name; gives its digest."""
-        listing, custom, digest = made_up(content or version)
-        self.repository.publish("digits", version, listing, custom)
-        return digest
-
-    def snapshot(self) -> Path:
-        """A copy of all metadata as it is now."""
-        copy = self.folder / f"copy-{len(list(self.folder.iterdir()))}"
-        shutil.copytree(self.metadata, copy)
-        return copy
-
-
-def made_up(content: str) -> tuple[bytes, dict[str, object], str]:
-    files = {
-        name: content.encode().hex().ljust(64, end)[:64]
-        for name, end in (("model.tflite", "0"), ("manifest.toml", "1"))
-    }
-    custom = {
-        "format": 1,
-        "files": {name: {"sha256": sha, "size": 10} for name, sha in files.items()},
-        "requires": {"memory_bytes": 1000, "min_runtime": "1.14.0", "operators": ["CONV_2D"]},
-        "parent": "",
-    }
-    return format_listing(files), custom, version_digest(files)
-
-
-NAME = "models/digits/versions/{}"
+from upriver_control.trust.repository import TrustOptions
 
 
 @pytest.fixture
 def control(tmp_path):
     return ControlPlane(tmp_path / "control")
-
-
-def agent(control: ControlPlane, folder: Path, metadata: Path | None = None) -> Trust:
-    return Trust(folder, FolderMetadata(metadata or control.metadata), control.fingerprint)
 
 
 def test_a_signed_version_is_trusted_with_its_files_and_needs(control, tmp_path) -> None:
@@ -161,12 +109,10 @@ def test_a_new_timestamp_with_an_old_snapshot_is_refused(control, tmp_path) -> N
 
 
 def test_held_back_metadata_expires_and_the_reason_speaks_of_the_clock(control, tmp_path) -> None:
-    control.now = time.time() - 2 * DAY
-    control.repository.refresh()
     digest = control.publish("v1")
+    control.now += 2 * DAY
     with pytest.raises(Untrusted, match=r"expired.*clock"):
         agent(control, tmp_path / "agent").version(NAME.format("v1"), digest)
-    control.now = time.time()
     assert control.repository.refresh()
     agent(control, tmp_path / "agent").version(NAME.format("v1"), digest)
     assert not control.repository.refresh(), "nothing is due any more"
@@ -178,7 +124,6 @@ def test_everything_is_signed_anew_in_time(control, tmp_path) -> None:
     for day in range(1, 200, 3):
         control.now = now + day * DAY
         control.repository.refresh()
-    control.now = now
     newest = max(control.metadata.glob("*.bin-*.json"), key=lambda path: int(path.name.split(".")[0]))
     expires = datetime.fromisoformat(json.loads(newest.read_bytes())["signed"]["expires"].replace("Z", "+00:00"))
     assert expires > datetime.fromtimestamp(now + 200 * DAY, UTC)
@@ -196,17 +141,74 @@ def test_a_source_that_sends_without_end_is_refused(control, tmp_path) -> None:
 def test_nobody_there_is_unreachable_and_not_untrusted(control, tmp_path) -> None:
     digest = control.publish("v1")
 
-    class Nobody:
-        def fetch(self, name: str) -> bytes:
-            raise Unreachable("nobody answers")
-
     with pytest.raises(Unreachable, match="nobody answers"):
         Trust(tmp_path / "agent", Nobody(), control.fingerprint).version(NAME.format("v1"), digest)
-    trust = agent(control, tmp_path / "agent")
+
+
+def test_what_is_kept_counts_offline_while_it_is_in_force_and_then_only_what_was_taken_in(control, tmp_path) -> None:
+    digest, other = control.publish("v1"), control.publish("v2")
+    same_bin = next(
+        f"x{number}"
+        for number in range(1000)
+        if control.repository._bin_of(f"versions/digits/x{number}") == control.repository._bin_of("versions/digits/v1")
+    )
+    sibling = control.publish(same_bin)
+    agent(control, tmp_path / "agent").version(NAME.format("v1"), digest)
+    trust = Trust(tmp_path / "agent", Nobody(), control.fingerprint, lambda: control.now)
     trust.version(NAME.format("v1"), digest)
-    trust._source = Nobody()  # the network goes away
+    assert trust.trusted_offline(f"versions/digits/{same_bin}").digest == sibling, "it lies in metadata that is kept"
+    control.now += 30 * DAY
+    assert trust.version(NAME.format("v1"), digest).needs.memory_bytes == 1000, "it was taken in"
+    assert trust.trusted_offline(f"versions/digits/{same_bin}") is None, "it was not, and what is kept has expired"
+    with pytest.raises(Unreachable):
+        trust.version(NAME.format(same_bin), sibling)
+    with pytest.raises(Unreachable):
+        trust.version(NAME.format("v2"), other)
+
+
+def test_signatures_count_offline_too(control, tmp_path) -> None:
+    digest = control.publish("v1")
+    agent(control, tmp_path / "agent").version(NAME.format("v1"), digest)
+    trust = Trust(tmp_path / "agent", Nobody(), control.fingerprint, lambda: control.now)
+    held = tmp_path / f"agent/metadata/{control.repository._bin_of('versions/digits/v1')}.json"
+    held.write_bytes(held.read_bytes().replace(b'"memory_bytes":1000', b'"memory_bytes":1'))
     with pytest.raises(Unreachable):
         trust.version(NAME.format("v1"), digest)
+    agent(control, tmp_path / "agent").version(NAME.format("v1"), digest)
+    assert trust.version(NAME.format("v1"), digest).needs.memory_bytes == 1000, "mended by the next look-up"
+
+
+def test_a_withdrawn_version_is_forgotten_offline_once_that_was_heard(control, tmp_path) -> None:
+    digest = control.publish("v1")
+    online = agent(control, tmp_path / "agent")
+    online.version(NAME.format("v1"), digest)
+    control.repository.withdraw("digits", "v1")
+    with pytest.raises(Untrusted):
+        online.version(NAME.format("v1"), digest)
+    offline = Trust(tmp_path / "agent", Nobody(), control.fingerprint, lambda: control.now)
+    assert offline.trusted_offline("versions/digits/v1") is None
+    with pytest.raises(Unreachable):
+        offline.version(NAME.format("v1"), digest)
+
+
+@pytest.mark.parametrize("days", [-2.0, 2.0])
+def test_a_clock_two_days_wrong_is_refused_or_harmless_and_what_was_taken_in_stays(control, tmp_path, days) -> None:
+    first, second = control.publish("v1"), control.publish("v2")
+    agent(control, tmp_path / "agent").version(NAME.format("v1"), first)
+    source = FolderMetadata(control.metadata)
+    wrong = Trust(tmp_path / "agent", source, control.fingerprint, lambda: control.now + days * DAY)
+    if days < 0:  # a slow clock takes what is signed; it only sees an expiry later
+        assert wrong.version(NAME.format("v2"), second)
+        return
+    with pytest.raises(Untrusted, match=r"frozen.*clock is wrong"):
+        wrong.version(NAME.format("v2"), second)
+    assert wrong.trusted_offline("versions/digits/v1").digest == first
+
+
+def test_a_control_plane_without_metadata_is_refused(control, tmp_path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(Untrusted, match="not signed at all"):
+        agent(control, tmp_path / "agent", tmp_path / "empty").version(NAME.format("v1"), "sha256:" + "0" * 64)
 
 
 def test_a_root_is_rotated_with_a_threshold_of_two(tmp_path) -> None:
@@ -269,7 +271,7 @@ def test_any_changed_byte_is_refused_or_without_effect(published, tmp_path_facto
     path.write_bytes(content)
     try:
         signed = agent(control, folder / "agent", folder / "metadata").version(NAME.format("v1"), digest)
-    except (Untrusted, NotFound):
+    except Untrusted:
         return
     assert signed.needs.memory_bytes == 1000
 
@@ -278,7 +280,7 @@ PUBLISHER = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from tests.integration.trust.test_trust import ControlPlane
+from tests.control_plane_trust import ControlPlane
 control = ControlPlane(Path({folder!r}))
 print("ready", flush=True)
 for number in range(10_000):
