@@ -7,11 +7,13 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from upriver.errors import DiskTrouble
+
 Write = Callable[[str, bytes], None]
 
 
 class MetadataStore(Protocol):
-    """Files by name."""
+    """Files by name. Methods raise DiskTrouble when the place fails."""
 
     def read(self, name: str) -> bytes | None:
         """A file's bytes; None when there is none."""
@@ -19,6 +21,10 @@ class MetadataStore(Protocol):
 
     def change(self) -> AbstractContextManager[Write]:
         """Holds off every other writer, in all processes; gives what writes a file whole or not at all."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Removes a file, if it is there; only while changing."""
         ...
 
 
@@ -36,14 +42,29 @@ class FolderMetadataStore:
             return (self._folder / name).read_bytes()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise self._trouble(error) from error
 
     @contextmanager
     def change(self) -> Iterator[Write]:
         """Holds the folder's lock; the kernel frees it when its holder dies."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with (self._folder / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield self._write
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with (self._folder / ".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield self._write
+        except OSError as error:
+            raise self._trouble(error) from error
+
+    def remove(self, name: str) -> None:
+        """Removes a file, if it is there."""
+        try:
+            (self._folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise self._trouble(error) from error
+
+    def _trouble(self, error: OSError) -> DiskTrouble:
+        return DiskTrouble(f"signed metadata in {self._folder}: {error.strerror or error}")
 
     def _write(self, name: str, data: bytes) -> None:
         aside = self._folder / f".{name}.new"
