@@ -17,7 +17,7 @@ from upriver_control.artifacts import FsspecArtifacts
 from upriver_control.publishing import Publisher, nobody
 from upriver_control.services.authentication import OperatorTokens
 from upriver_control.services.registry import RegistryServicer
-from upriver_control.store import Database, open_database
+from upriver_control.store.database import Database, open_database
 from upriver_control.store.registry import RegistryStore
 from upriver_control.trust.keys import Keys
 from upriver_control.trust.metadata_store import FolderMetadataStore

@@ -15,7 +15,7 @@ from upriver_agent.versions.model_file import ModelFile, ModelTensor
 
 app = typer.Typer(
     name="model",
-    help="Look at models and versions before an agent serves them.",
+    help="Models and their versions: look at them before an agent serves them, publish them.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
@@ -32,7 +32,7 @@ class RuntimeChoice(StrEnum):
 
 @app.callback()
 def about() -> None:
-    """Look at models and versions before an agent serves them."""
+    """Models and their versions: look at them before an agent serves them, publish them, name the best."""
 
 
 @app.command("inspect")

@@ -11,19 +11,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from upriver.archive import sums
 from upriver.errors import GoldenMismatch, ManifestError, ModelInvalid, ProblemList, RuntimeMissing, UpriverError
 from upriver.listing import version_digest
 from upriver.policies import PolicyDocument, write_policy
 from upriver_agent.self_test import limit
 from upriver_agent.versions import VerifyReport, Version, verify_version
-from upriver_agent.versions.archive import sums
 from upriver_agent.versions.store import load_folder
 from upriver_agent.versions.verify import Trial, run_trial
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to look at: a version's folder. With `samples`, a file of inputs, golden samples are written to `golden`."""
+    """What to look at: a version's folder. `samples`, `golden` and `prepared` are as in a Trial."""
 
     folder: str
     runtime: str = "auto"
@@ -31,6 +31,7 @@ class Order:
     memory_mib: int = 4096
     samples: str = ""
     golden: str = ""
+    prepared: str = ""
 
 
 def main() -> int:
@@ -77,7 +78,17 @@ def examine(order: Order) -> dict[str, Any]:
 def _run(order: Order, version: Version) -> VerifyReport:
     if not order.samples:
         return verify_version(version, order.runtime, order.timeout_s, order.memory_mib)
-    trial = Trial(order.folder, True, order.runtime, 1, order.timeout_s, order.memory_mib, order.samples, order.golden)
+    trial = Trial(
+        path=order.folder,
+        whole=True,
+        runtime=order.runtime,
+        threads=1,
+        timeout_s=order.timeout_s,
+        memory_mib=order.memory_mib,
+        samples=order.samples,
+        golden=order.golden,
+        prepared=order.prepared,
+    )
     return run_trial(trial, f"{version.manifest.model}/{version.manifest.version}")
 
 

@@ -90,6 +90,12 @@ class Predictor:
         embedding = outputs[self._embedding] if self._embedding is not None else None
         return Prediction(scores, embedding, outputs)
 
+    def prepare(self, canonical: Mapping[str, Array]) -> dict[str, Array]:
+        """The model's own inputs for some rows, by tensor name; raises as `predict` does."""
+        names = [tensor.name for tensor in self._runtime.inputs]
+        made = (plan(canonical[source]) for plan, source in zip(self._plans, self._sources, strict=True))
+        return dict(zip(names, made, strict=True))
+
     def _infer(self, given: list[Array]) -> list[Array]:
         return self._runtime.infer([plan(array) for plan, array in zip(self._plans, given, strict=True)])
 

@@ -103,6 +103,9 @@ def _golden(version: Version, predictor: Predictor, trial: Trial) -> int:
         source = Path(trial.samples)
         inputs = read_inputs(read_arrays(source), version.manifest, source.name)
         golden = Golden(inputs, predictor.predict(inputs).outputs)
+        if trial.prepared:
+            prepared = {f"inputs/{name}": array for name, array in predictor.prepare(inputs).items()}
+            np.savez(trial.prepared, **prepared)  # type: ignore[arg-type]  # its stubs take every keyword for a flag
         with Path(trial.golden).open("wb") as out:
             write_golden(golden, out)
             out.flush()

@@ -63,12 +63,17 @@ class ChildValidation:
         return _verdict(_examined(order, self.limits))
 
 
-def make_golden(folder: Path, samples: Path, golden: Path, limits: Limits = Limits()) -> int:
+def make_golden(
+    folder: Path, samples: Path, golden: Path, prepared: Path | None = None, limits: Limits = Limits()
+) -> int:
     """Runs the version in a folder on inputs, in a child process, and writes its golden samples; gives their rows.
 
-    `samples` is an .npz file with arrays `inputs/<canonical name>` [rows, *shape]. Raises as `Validate` does.
+    `samples` is an .npz file with arrays `inputs/<canonical name>` [rows, *shape]. What the model itself is given for
+    them goes to `prepared`, as `inputs/<tensor name>`. Raises as `Validate` does.
     """
     order = {"folder": str(folder), "samples": str(samples), "golden": str(golden), **asdict(limits)}
+    if prepared is not None:
+        order["prepared"] = str(prepared)
     return _verdict(_examined(order, limits)).validation.golden_rows
 
 

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from upriver.archive import sums, take
 from upriver.errors import ManifestError, ModelInvalid
 from upriver.listing import MANIFEST, MODEL, version_digest
-from upriver_agent.versions.archive import sums, take
 from upriver_agent.versions.binding import Binding, bind
 from upriver_agent.versions.manifest import Manifest
 from upriver_agent.versions.model_file import ModelFile, read_model_file

@@ -49,7 +49,8 @@ class VerifyReport:
 class Trial:
     """What the child is to try. With `whole` the folder's version, else only the bare .tflite file at `path`.
 
-    With `samples`, a file of inputs, their outputs become the golden samples that are written to `golden`.
+    With `samples`, a file of inputs, their outputs become the golden samples that are written to `golden`, and the
+    model's own inputs are written to `prepared` as an .npz file, unless that is empty.
     """
 
     path: str
@@ -60,6 +61,7 @@ class Trial:
     memory_mib: int
     samples: str = ""
     golden: str = ""
+    prepared: str = ""
 
 
 def verify_version(

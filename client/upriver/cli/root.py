@@ -28,7 +28,19 @@ class Root(TyperGroup):
         own = super().get_command(ctx, cmd_name)
         if own is not None or cmd_name not in _found():
             return own
-        return _load(_found()[cmd_name])
+        return _load(cmd_name, _found()[cmd_name])
+
+
+class Partial(TyperGroup):
+    """A group that several packages may add to. A command that is not here may be one of a package that is missing."""
+
+    missing: Sequence[tuple[str, str]] = ()
+    """Why packages could not be loaded, and the extras that bring what they lack."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of a name; None when there is none."""
+        own = super().get_command(ctx, cmd_name)
+        return _stand_in(f"{self.name} {cmd_name}", *self.missing[0]) if own is None and self.missing else own
 
 
 app = typer.Typer(
@@ -85,21 +97,39 @@ def one_line(error: UpriverError) -> str:
     return " ".join(str(error).split())
 
 
-def _found() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=GROUP)}
+def _found() -> dict[str, list[EntryPoint]]:
+    """Groups by name. Several packages may add to one: their entries are called `name` and `name:what`."""
+    found: dict[str, list[EntryPoint]] = {}
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        found.setdefault(entry.name.partition(":")[0], []).append(entry)
+    return found
 
 
-def _load(entry: EntryPoint) -> Any:
-    try:
-        group: typer.Typer = entry.load()
-    except ModuleNotFoundError as error:
-        package = entry.module.partition(".")[0]
-        return _stand_in(entry.name, f"{error.name} is not installed", f"upriver[{_EXTRAS.get(package, package)}]")
+def _load(name: str, entries: Sequence[EntryPoint]) -> Any:
+    """One group of all commands that could be loaded; the first entry says what the group is for."""
+    loaded: list[Partial] = []
+    missing: list[tuple[str, str]] = []
+    for entry in entries:
+        try:
+            loaded.append(_group(name, entry.load()))
+        except ModuleNotFoundError as error:
+            package = entry.module.partition(".")[0]
+            missing.append((f"{error.name} is not installed", f"upriver[{_EXTRAS.get(package, package)}]"))
+    if not loaded:
+        return _stand_in(name, *missing[0])
+    for other in loaded[1:]:
+        loaded[0].commands.update(other.commands)
+    loaded[0].missing = missing
+    return loaded[0]
+
+
+def _group(name: str, made: typer.Typer) -> "Partial":
     # The root's completion serves all groups.
-    holder = typer.Typer(add_completion=False, rich_markup_mode=group.rich_markup_mode)
-    holder.add_typer(group, name=entry.name)
+    holder = typer.Typer(add_completion=False, rich_markup_mode=made.rich_markup_mode)
+    holder.add_typer(made, name=name, cls=Partial)
     groups: Any = typer.main.get_command(holder)
-    return groups.commands[entry.name]
+    group: Partial = groups.commands[name]
+    return group
 
 
 def _stand_in(name: str, problem: str, extra: str) -> Any:

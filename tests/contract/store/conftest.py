@@ -3,7 +3,7 @@
 import pytest
 
 from tests.postgres_process import real_postgres
-from upriver_control.store import open_database
+from upriver_control.store.database import open_database
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from upriver.errors import NotFound, NotNow, VersionConflict
-from upriver_control.store import open_database
+from upriver_control.store.database import open_database
 from upriver_control.store.records import Lineage, NewVersion, Requirements, Validation, VersionFile
 from upriver_control.store.registry import RegistryStore
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.models.folders import CLASSIFIER, version_folder
 from upriver.errors import ManifestError, ModelInvalid
-from upriver_agent.versions import archive
+from upriver import archive
 from upriver_agent.versions.store import Version, open_version
 
 
