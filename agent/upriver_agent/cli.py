@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from upriver.errors import ConfigError, UpriverError
+from upriver_agent.cli_side_load import side_load_command
 from upriver_agent.config import AgentConfig, as_document, load_config
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
+app.command("side-load")(side_load_command)
 
 ConfigFile = Annotated[
     Path | None,
