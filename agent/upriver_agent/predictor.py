@@ -39,7 +39,18 @@ class Prediction:
 class Predictor:
     """Preprocess, infer, dequantise. Not thread-safe: one for each worker."""
 
-    __slots__ = ("_dequantise", "_embedding", "_most", "_names", "_plans", "_runtime", "_scores", "_sources", "version")
+    __slots__ = (
+        "_dequantise",
+        "_embedding",
+        "_most",
+        "_names",
+        "_plans",
+        "_runtime",
+        "_scores",
+        "_sources",
+        "_tensors",
+        "version",
+    )
 
     def __init__(self, version: Version, runtime: Runtime) -> None:
         """Joins a version and a runtime that has opened its model; raises ModelInvalid when they do not agree."""
@@ -52,6 +63,7 @@ class Predictor:
         _check(runtime.outputs, {index: bound.tensor for index, bound in outputs.items()}, "output")
         ordered = [inputs[tensor.index] for tensor in runtime.inputs]
         self._sources = tuple(bound.recipe.source for bound in ordered)
+        self._tensors = tuple(bound.tensor.name for bound in ordered)
         self._plans = tuple(make_plan(bound) for bound in ordered)
         self._most = max(1, ROWS_BYTES // max(1, version.model.activation_bytes))
         self._names = tuple(outputs[tensor.index].name for tensor in runtime.outputs)
@@ -92,9 +104,8 @@ class Predictor:
 
     def prepare(self, canonical: Mapping[str, Array]) -> dict[str, Array]:
         """The model's own inputs for some rows, by tensor name; raises as `predict` does."""
-        names = [tensor.name for tensor in self._runtime.inputs]
         made = (plan(canonical[source]) for plan, source in zip(self._plans, self._sources, strict=True))
-        return dict(zip(names, made, strict=True))
+        return dict(zip(self._tensors, made, strict=True))
 
     def _infer(self, given: list[Array]) -> list[Array]:
         return self._runtime.infer([plan(array) for plan, array in zip(self._plans, given, strict=True)])

@@ -34,7 +34,7 @@ class Source(Protocol):
         """Its outputs by name, [rows, ...]."""
         ...
 
-    def convert(self, how: Quantise, representative: Mapping[str, Array] | None, flex: bool = False) -> bytes:
+    def convert(self, how: Quantise, representative: Mapping[str, Array] | None, lenient: bool = False) -> bytes:
         """A .tflite file; raises ModelInvalid."""
         ...
 
@@ -168,7 +168,7 @@ class _Workshop:
             return self._source.convert(Quantise.FLOAT, None)
         except ModelInvalid as refused:
             # Once more with everything let through: what comes out names the operators that stand in the way.
-            self._write(Quantise.FLOAT, self._source.convert(Quantise.FLOAT, None, flex=True))
+            self._write(Quantise.FLOAT, self._source.convert(Quantise.FLOAT, None, lenient=True))
             self._try(Quantise.FLOAT)
             raise refused
 

@@ -39,8 +39,8 @@ class Source:
             groups.append({name: np.asarray(value) for name, value in self._function(**given).items()})
         return {name: np.concatenate([group[name] for group in groups]) for name in groups[0]}
 
-    def convert(self, how: Quantise, representative: Mapping[str, Array] | None, flex: bool = False) -> bytes:
-        """The .tflite file. With `flex`, operators of TensorFlow's are let through, so that they can be named.
+    def convert(self, how: Quantise, representative: Mapping[str, Array] | None, lenient: bool = False) -> bytes:
+        """The .tflite file. With `lenient`, operators that are not built in pass, so that they can be named.
 
         Raises ModelInvalid with the converter's reason.
         """
@@ -57,9 +57,7 @@ class Source:
         module = tf.Module()
         module.serve = tf.function(serve).get_concrete_function(**self._inputs)
         converter = tf.lite.TFLiteConverter.from_concrete_functions([module.serve], module)
-        if flex:
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
-            converter.allow_custom_ops = True
+        converter.allow_custom_ops = lenient
         if how is not Quantise.FLOAT:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if how is Quantise.INT8 and representative is not None:
