@@ -1,14 +1,8 @@
 """What the control plane signs and an agent takes: and every way in which it must not."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from datetime import UTC, datetime
-from pathlib import Path
-from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -274,36 +268,3 @@ def test_any_changed_byte_is_refused_or_without_effect(published, tmp_path_facto
     except Untrusted:
         return
     assert signed.needs.memory_bytes == 1000
-
-
-PUBLISHER = """
-import sys, time
-from pathlib import Path
-sys.path.insert(0, {root!r})
-from tests.control_plane_trust import ControlPlane
-control = ControlPlane(Path({folder!r}))
-print("ready", flush=True)
-for number in range(10_000):
-    control.publish(f"v{{number}}")
-"""
-
-
-def test_a_publisher_that_is_killed_leaves_a_repository_that_goes_on(tmp_path) -> None:
-    root = str(Path(__file__).resolve().parents[3])
-    script = PUBLISHER.format(root=root, folder=str(tmp_path / "control"))
-    ControlPlane(tmp_path / "control")
-    random = Random(20)  # noqa: S311 - moments to be killed at
-    for _ in range(12):
-        process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=root)
-        assert process.stdout is not None
-        process.stdout.readline()
-        try:
-            process.wait(random.uniform(0, 0.06))
-        except subprocess.TimeoutExpired:
-            os.kill(process.pid, signal.SIGKILL)
-        process.wait(10)
-        process.stdout.close()
-        control = ControlPlane(tmp_path / "control")
-        digest = control.publish("after")
-        agent(control, tmp_path / "agent").version(NAME.format("after"), digest)
-        control.repository.withdraw("digits", "after")
