@@ -53,7 +53,7 @@ def read_version(name: str, digest: str, custom: object) -> SignedVersion:
 
 def _read_file(name: str, facts: Mapping[str, object]) -> SignedFile:
     digest, size, chunks = facts["sha256"], facts["size"], facts.get("chunks", "")
-    if name not in LIMITS or not isinstance(size, int) or not 0 <= size <= LIMITS[name]:
+    if name not in LIMITS or type(size) is not int or not 0 <= size <= LIMITS[name]:
         raise ValueError(f"{name!r} of {size!r} bytes")
     if not isinstance(digest, str) or not _HEX.fullmatch(digest):
         raise ValueError(f"{name!r} with sha256 {digest!r}")

@@ -106,7 +106,7 @@ def _collect(source: BundleSource, paths: Sequence[str]) -> _Metadata:
         targets: dict[str, Any] = {}
         for name in {_bin_of(path, bins): None for path in paths}:
             targets |= take(f"{snapshot[f'{name}.json']['version']}.{name}.json")["targets"]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise Untrusted(f"the control plane's metadata makes no sense: {type(error).__name__}: {error}") from error
     soonest = min(expires)
     for number in range(1, _MAX_ROOTS + 1):
