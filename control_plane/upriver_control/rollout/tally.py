@@ -49,8 +49,9 @@ class Figures:
         """Adds one agent's."""
         self.rows += counters.rows
         self.escalated += counters.escalated_rows
+        runs = self.runs
         for bucket, count in counters.latency_buckets.items():
-            self.runs[min(max(bucket, 0), _BUCKETS - 1)] += count
+            runs[bucket if 0 <= bucket < _BUCKETS else _BUCKETS - 1] += count
 
     def merge(self, other: "Figures") -> None:
         """Adds those of other agents."""
