@@ -51,6 +51,10 @@ class Intent:
         found = {model: self._wish(agent, model, claims) for model, claims in self._claims.items()}
         return {model: wish for model, wish in found.items() if wish is not None}
 
+    def standing(self, model: str) -> tuple[Rollout, ...]:
+        """The rollouts that may decide what an agent runs, also one that comes later; newest first."""
+        return tuple(claim.rollout for claim in self._claims.get(model, ()) if not claim.rollout.is_withdrawn)
+
     def _wish(self, agent: AgentFacts, model: str, claims: list[_Claim]) -> Wish | None:
         slot = agent.slots.get(model, _EMPTY)
         withdrawn: list[Rollout] = []

@@ -1,8 +1,10 @@
 """RegistryService over gRPC: what operators and their programs see."""
 
+import asyncio
 import hashlib
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -21,8 +23,11 @@ from upriver.errors import (
     QueueFull,
     VersionConflict,
 )
+from upriver.policies import read_policy, write_policy
 from upriver.v1 import registry_pb2 as pb
 from upriver_control.cli.connection import Connection
+from upriver_control.services.published import RegistryVersions
+from upriver_control.store.records import Lineage
 
 
 @pytest.fixture
@@ -273,3 +278,17 @@ def test_a_disk_that_fails_is_told(registry, tmp_path):
     registry.publisher.uploads.write_bytes(b"a file where the folder should be")
     with serving(registry) as address, Connection(address) as connection, pytest.raises(DiskTrouble, match="uploads"):
         upload(connection, make_version(tmp_path, "v1", 0.5))
+
+
+def test_rollouts_find_versions_by_name_and_alias_and_have_policies_signed(registry, tmp_path):
+    published, _ = registry.publisher.publish(make_version(tmp_path, "v1", 0.5), "pattern", Lineage())
+    registry.publisher.set_alias("pattern", "champion", "v1")
+    versions = RegistryVersions(registry.store, registry.repository)
+    by_name = asyncio.run(versions.resolve("models/pattern/versions/v1"))
+    assert by_name == asyncio.run(versions.resolve("models/pattern/versions/@champion"))
+    assert (by_name.name, by_name.digest) == (published.name, published.digest)
+    document = write_policy(replace(read_policy(by_name.policy_document), threshold=0.9))
+    for _ in range(2):
+        asyncio.run(versions.sign_policy("pattern", document))
+    with pytest.raises(NotFound):
+        asyncio.run(versions.resolve("models/pattern/versions/v2"))
