@@ -8,15 +8,19 @@ import pytest
 # Each with the reason why it stays out.
 HEAVY = {
     "PIL": "only models that take encoded images need it (the extra images)",
+    "backports.zstd": "only an agent that is sent models makes files of deltas, and imports it there",
+    "cryptography": "checks signatures; an agent that is sent no models has none to check",
     "httpx": "only discovery through Consul needs it, and imports it there",
     "opentelemetry.sdk": "a third of a second of import; export is set up after the agent answers",
     "rich": "for people at terminals (the extra cli)",
     "tensorflow": "trains models, never runs on a device (the extra train)",
+    "tuf": "12 MB of memory, needed when a version is looked up (the extra fleet)",
     "typer": "for people at terminals (the extra cli)",
 }
 LIGHT = {
     "upriver_agent.app": HEAVY,
     "upriver_agent.__main__": HEAVY,
+    "upriver_agent.trust.trust": HEAVY,
     "upriver": HEAVY | {"ai_edge_litert": "a client runs no models"},
 }
 

@@ -6,7 +6,7 @@ It works on the control plane's own folders, on its machine; a running control p
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +17,8 @@ import typer
 from upriver.errors import ConfigError, InvalidInput, NotNow, ProblemList, UpriverError
 
 if TYPE_CHECKING:
+    from securesystemslib.signer import CryptoSigner
+
     from upriver_control.config import ControlPlaneConfig
     from upriver_control.trust.repository import Repository
 
@@ -33,8 +35,10 @@ ConfigFile = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 RootKeys = Annotated[
-    Path | None,
-    typer.Option("--root-keys", metavar="DIR", help="Root keys that are kept offline: a folder with root-*.pem."),
+    list[Path] | None,
+    typer.Option(
+        "--root-keys", metavar="DIR", help="A folder with root keys (root-*.pem) kept offline; may be repeated."
+    ),
 ]
 
 
@@ -125,9 +129,7 @@ def rotate_root_command(
     with _told():
         repository = _repository(config)
         keys = Keys(_loaded(config).keys_folder)
-        brought = Keys(root_keys).roots() if root_keys is not None else ()
-        if root_keys is not None and not brought:
-            raise ConfigError("can't read root keys", [f"--root-keys {str(root_keys)!r} has no root-*.pem"])
+        brought = [signer for folder in root_keys or () for signer in _root_keys(folder)]
         repository.facts()  # says so if there is no repository, before a key is made
         for role in online or ():
             repository.rotate_online(role.value, brought)
@@ -146,6 +148,15 @@ def rotate_root_command(
         )
     else:
         typer.echo(f"root version {facts.version}: {facts.threshold} of {len(facts.keys)} keys must sign")
+
+
+def _root_keys(folder: Path) -> "Sequence[CryptoSigner]":
+    from upriver_control.trust.keys import Keys
+
+    signers = Keys(folder).roots()
+    if not signers:
+        raise ConfigError("can't read root keys", [f"--root-keys {str(folder)!r} has no root-*.pem"])
+    return signers
 
 
 def _loaded(config: Path | None) -> "ControlPlaneConfig":

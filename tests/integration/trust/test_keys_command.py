@@ -1,13 +1,15 @@
 """The operator's commands for keys, on a repository in a folder."""
 
 import json
+import shutil
 
 import pytest
 from typer.testing import CliRunner
 
-from tests.control_plane_trust import NAME, ControlPlane, agent
-from upriver.errors import InvalidInput, NotNow
+from tests.control_plane_trust import DAY, NAME, ControlPlane, agent
+from upriver.errors import InvalidInput, NotNow, Untrusted
 from upriver_control.cli.keys import app
+from upriver_control.trust.repository import TrustOptions
 
 
 @pytest.fixture
@@ -95,3 +97,51 @@ def test_an_online_key_is_not_replaced_without_enough_root_keys_and_publishing_g
     agent(control, tmp_path / "agent").version(NAME.format("v1"), digest)
     assert run("rotate-root", "--online", "timestamp", "--root-keys", str(tmp_path / "usb"))[0] == 0
     agent(control, tmp_path / "agent").version(NAME.format("v1"), digest)
+
+
+def test_agents_go_on_from_a_restored_backup_after_new_keys(control, run, tmp_path) -> None:
+    digest = control.publish("v1")
+    backup = control.snapshot()
+    for number in range(3):
+        control.publish(f"lost-{number}")
+    trust = agent(control, tmp_path / "agent")
+    trust.version(NAME.format("v1"), digest)
+    shutil.rmtree(control.metadata)
+    shutil.copytree(backup, control.metadata)
+    with pytest.raises(Untrusted, match="rolled back"):
+        trust.version(NAME.format("v1"), digest)
+    assert run("rotate-root", "--online", "timestamp", "--online", "snapshot")[0] == 0
+    trust.version(NAME.format("v1"), digest)
+    trust.version(NAME.format("v2"), control.publish("v2"))
+
+
+def test_root_keys_of_two_holders_are_brought_together(tmp_path) -> None:
+    control = ControlPlane(tmp_path / "control", TrustOptions(roots=2, threshold=2))
+    for number, path in enumerate(sorted((control.folder / "keys").glob("root-*.pem"))):
+        (tmp_path / f"holder-{number}").mkdir()
+        path.rename(tmp_path / f"holder-{number}" / path.name)
+    (tmp_path / "control.toml").write_text(f'[state]\nfolder = "{control.folder}"\n')
+
+    def rotate(*holders: str) -> int:
+        brought = [argument for holder in holders for argument in ("--root-keys", str(tmp_path / holder))]
+        return CliRunner().invoke(app, ["rotate-root", "--config", str(tmp_path / "control.toml"), *brought]).exit_code
+
+    assert rotate("holder-0") == 1
+    assert rotate("holder-0", "holder-1") == 0
+    agent(control, tmp_path / "agent").version(NAME.format("v1"), control.publish("v1"))
+
+
+def test_a_root_is_signed_anew_in_time_where_its_keys_are_and_else_expires(control, tmp_path) -> None:
+    digest = control.publish("v1")
+    control.now += 200 * DAY
+    assert control.repository.refresh()
+    assert control.repository.facts().version == 2
+    control.keys.remove_roots()
+    control.now += 364 * DAY
+    control.repository.refresh()
+    assert control.repository.facts().version == 2
+    agent(control, tmp_path / "agent").version(NAME.format("v1"), digest)
+    control.now += 2 * DAY
+    control.repository.refresh()
+    with pytest.raises(Untrusted, match=r"root\.json is expired"):
+        agent(control, tmp_path / "agent").version(NAME.format("v1"), digest)

@@ -54,11 +54,10 @@ def test_a_document_with_one_strange_part_is_read_or_refused_and_never_breaks(pl
     inner[place[-1]] = value
     try:
         read = read_version(NAME, DIGEST, custom)
-    except Untrusted as error:
-        assert NAME in str(error)
-    else:
-        assert isinstance(read, SignedVersion)
-        assert all(file.size_bytes >= 0 for file in read.files.values())
+    except Untrusted:
+        return
+    assert isinstance(read, SignedVersion)
+    assert all(file.size_bytes >= 0 for file in read.files.values())
 
 
 @pytest.mark.parametrize("size", [-1, 1 << 32, True, 1.0, "10"])
