@@ -31,14 +31,12 @@ NAME: Final = "models/digits/versions/{}"
 class ControlPlane:
     """A repository in a folder, with a clock that the test sets."""
 
-    def __init__(self, folder: Path, options: TrustOptions | None = None) -> None:
+    def __init__(self, folder: Path, options: TrustOptions | None = None, store=FolderMetadataStore) -> None:
         self.folder = folder
         self.now = time.time()
         self.metadata = folder / "metadata"
         self.keys = Keys(folder / "keys")
-        self.repository = Repository(
-            FolderMetadataStore(self.metadata), self.keys, options or TrustOptions(), lambda: self.now
-        )
+        self.repository = Repository(store(self.metadata), self.keys, options or TrustOptions(), lambda: self.now)
         self.fingerprint = self.repository.open()
 
     def publish(self, version: str, content: str = "") -> str:
