@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
 import grpc.aio
 from tuf.api.metadata import Targets
 
 from upriver.services import handlers
-from upriver.v1 import registry_pb2
+from upriver.v1 import blob_pb2, registry_pb2
 from upriver_control.artifacts import FsspecArtifacts
 from upriver_control.publishing import Publisher, nobody
 from upriver_control.services.authentication import OperatorTokens
@@ -25,6 +26,30 @@ from upriver_control.trust.repository import Repository, TrustOptions
 from upriver_control.validation import ChildValidation, Limits
 
 REGISTRY = registry_pb2.DESCRIPTOR.services_by_name["RegistryService"]
+
+
+BLOBS = blob_pb2.DESCRIPTOR.services_by_name["BlobService"]
+
+
+class Blobs:
+    """Gives the artifacts' blobs, in small pieces."""
+
+    def __init__(self, artifacts: FsspecArtifacts) -> None:
+        self.artifacts = artifacts
+
+    async def fetch(self, request, context):
+        data = self.artifacts.read(request.digest)
+        for at in range(0, len(data), 100):
+            yield blob_pb2.FetchResponse(offset=at, data=data[at : at + 100], size_bytes=len(data))
+
+    async def has(self, request, context):
+        return blob_pb2.HasResponse(digests=[one for one in request.digests if self.artifacts.has(one)])
+
+    async def find_delta(self, request, context):
+        await context.abort(grpc.StatusCode.NOT_FOUND, "no deltas here")
+
+    async def fetch_metadata(self, request, context):
+        await context.abort(grpc.StatusCode.NOT_FOUND, "no metadata here")
 
 
 @dataclass
@@ -66,7 +91,7 @@ def serving(registry: Registry, token: str = "", idle_s: float = 10.0, uploads: 
     async def run() -> None:
         server = grpc.aio.server(interceptors=[OperatorTokens(token)])
         servicer = RegistryServicer(registry.publisher, uploads, idle_s)
-        server.add_generic_rpc_handlers((handlers(REGISTRY, servicer),))
+        server.add_generic_rpc_handlers((handlers(REGISTRY, servicer), handlers(BLOBS, Blobs(registry.artifacts))))
         started.append(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
         await server.start()
         ready.set()

@@ -69,7 +69,9 @@ def test_a_version_is_published_shown_compared_and_deleted(upriver, tmp_path):
     assert "SOFTMAX" in upriver("show", "pattern/v1")
     assert json.loads(upriver("show", "pattern", "--json"))["aliases"] == {"champion": "v1"}
 
-    found = json.loads(upriver("diff", "pattern/@champion", "pattern/v2", "--json"))["changed"]
+    difference = json.loads(upriver("diff", "pattern/@champion", "pattern/v2", "--json"))
+    found = difference["changed"]
+    assert {'-version = "v1"', '+version = "v2"', "-threshold = 0.5", "+threshold = 0.7"} <= set(difference["manifest"])
     assert found["policy threshold"] == [0.5, 0.7]
     assert found["metric accuracy"] == [0.9, 0.95]
     assert found["parent"] == ["", "models/pattern/versions/v1"]

@@ -13,6 +13,7 @@ import pytest
 
 from tests.control_plane_registry import open_registry, signed
 from tests.models.folders import HERE
+from tests.postgres_process import real_postgres
 from tests.versions import make_version
 from upriver.errors import GoldenMismatch, InvalidInput, ModelInvalid, NotFound, NotNow, VersionConflict
 from upriver.listing import parse_listing, version_digest
@@ -301,3 +302,24 @@ def test_a_publication_that_is_killed_anywhere_is_not_there_or_whole_and_can_be_
         registry.database.close()
     assert killed >= 12
     assert 0 < shown < killed
+
+
+@pytest.mark.real_postgresql
+def test_a_publication_outlives_a_restart_of_postgresql_and_two_control_planes_see_it(tmp_path, verdicts):
+    with real_postgres() as postgres:
+        url = postgres.new_database()
+
+        def validate(folder: Path) -> Verdict:
+            postgres.restart()
+            return verdicts(folder)
+
+        one = open_registry(tmp_path / "control", url, validate=validate)
+        other = open_registry(tmp_path / "control", url, validate=validate)
+        folder = make_version(tmp_path, "v1", 0.5)
+        version, created = one.publisher.publish(folder, "pattern", Lineage())
+        assert created
+        assert other.publisher.publish(folder, "pattern", Lineage()) == (version, False)
+        with pytest.raises(VersionConflict):
+            other.publisher.publish(make_version(tmp_path / "other", "v1", 0.6), "pattern", Lineage())
+        for registry in (one, other):
+            registry.database.close()
