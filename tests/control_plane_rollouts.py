@@ -19,6 +19,7 @@ from upriver.v1 import fleet_pb2, rollout_pb2
 from upriver_control.observed import AgentFacts, Counters, SlotFacts, SlotState
 from upriver_control.reconcile.file_lock import FileLock
 from upriver_control.reconcile.mirror import RolloutMirror
+from upriver_control.reconcile.ports import LeaderLock
 from upriver_control.reconcile.reconciler import Reconciler
 from upriver_control.reconcile.threaded import ThreadedAgents, ThreadedRollouts
 from upriver_control.services.fleet import FleetServicer
@@ -29,7 +30,9 @@ from upriver_control.store.rollouts import RolloutTable
 
 ROLLOUTS = rollout_pb2.DESCRIPTOR.services_by_name["RolloutService"]
 FLEET = fleet_pb2.DESCRIPTOR.services_by_name["FleetService"]
-POLICY = '{{"box_threshold":0.5,"score":"max_probability","temperature":1.0,"threshold":0.8,"version_digest":"{digest}"}}'
+POLICY = (
+    '{{"box_threshold":0.5,"score":"max_probability","temperature":1.0,"threshold":0.8,"version_digest":"{digest}"}}'
+)
 Behaviour = Callable[[AgentFacts, SlotFacts], SlotFacts]
 
 
@@ -92,8 +95,9 @@ class PlayedVersions:
 class RolloutServer:
     """One control-plane process's part; several may share one database and lock."""
 
-    def __init__(self, database_url: str, folder: Any) -> None:
+    def __init__(self, database_url: str, folder: Any, lock: LeaderLock | None = None) -> None:
         self._url, self._folder = database_url, folder
+        self._lock = lock or FileLock(folder / "leader.lock")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.behaviour: Behaviour = lambda _, moved: moved
@@ -134,8 +138,7 @@ class RolloutServer:
         self._database = await asyncio.to_thread(open_database, self._url)
         store = ThreadedRollouts(RolloutTable(self._database))
         self.fleet, self.mirror = PlayedFleet(), RolloutMirror(store)
-        lock = FileLock(self._folder / "leader.lock")
-        self.reconciler = Reconciler(self.mirror, store, lock, self.fleet)
+        self.reconciler = Reconciler(self.mirror, store, self._lock, self.fleet)
         agents = ThreadedAgents(AgentTable(self._database, lambda: 1.0))
         self._server = grpc.aio.server()
         rollouts = RolloutServicer(store, self.versions, self.mirror)
@@ -179,8 +182,8 @@ class RolloutServer:
 
 
 @contextmanager
-def rollout_server(folder, database_url=None):
-    server = RolloutServer(database_url or f"sqlite:///{folder}/control.db", folder)
+def rollout_server(folder, database_url=None, lock=None):
+    server = RolloutServer(database_url or f"sqlite:///{folder}/control.db", folder, lock)
     server.start()
     try:
         yield server

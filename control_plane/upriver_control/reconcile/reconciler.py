@@ -7,7 +7,7 @@ pauses a rollout meanwhile, can't be overwritten: the save fails, and the next r
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from upriver.errors import DiskTrouble, NotAllowed, Unreachable
@@ -40,7 +40,7 @@ class Reconciler:
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`clock` gives the Unix times that rollouts remember."""
+        """`mirror` is kept up to date by its own `run`. `clock` gives the Unix times that rollouts remember."""
         self._mirror = mirror
         self._store = store
         self._lock = lock
@@ -68,12 +68,16 @@ class Reconciler:
                 await self._once()
                 took_s = self._steady() - begun
                 await asyncio.sleep(max(LEAST_S, took_s / _SHARE - took_s))
-                await _either(agents_changed, rollouts_changed, INTERVAL_S)
+                # With nothing under way agents' reports, of which there are many, need wake nobody here.
+                await _either((agents_changed, rollouts_changed) if self._has_work() else (rollouts_changed,))
         finally:
             self._fleet.unlisten(agents_changed)
             self._mirror.unlisten(rollouts_changed)
             self._leads = False
             await self._lock.release()
+
+    def _has_work(self) -> bool:
+        return any(not one.has_ended for one in self._mirror.rollouts.values())
 
     async def _once(self) -> None:
         try:
@@ -84,12 +88,11 @@ class Reconciler:
             self._told(str(error))
 
     async def round(self) -> None:
-        """Looks at every rollout once; raises Unreachable and DiskTrouble."""
-        await self._mirror.refresh()
+        """Looks once at every rollout that the mirror knows; raises Unreachable and DiskTrouble."""
+        if not self._has_work():
+            return
         await self._supersede()
         under_way = [one for one in self._mirror.rollouts.values() if not one.has_ended]
-        if not under_way:
-            return
         agents = self._fleet.agents()
         for rollout in under_way:
             stepped, commands = await self._step(rollout, agents)
@@ -98,8 +101,6 @@ class Reconciler:
 
     async def _supersede(self) -> None:
         rollouts = list(self._mirror.rollouts.values())
-        if all(one.has_ended for one in rollouts):
-            return
         for newer in sorted(rollouts, key=lambda one: -one.generation):
             if newer.is_withdrawn:
                 continue
@@ -121,6 +122,7 @@ class Reconciler:
         try:
             kept = await self._store.save(replace(rollout, updated=self._clock()))
         except RevisionConflict:
+            await self._mirror.refresh()
             return False
         self._mirror.take(kept)
         if kept.has_ended:
@@ -166,10 +168,11 @@ def _log(rollout: Rollout, commands: tuple[Command, ...]) -> None:
                 _LOG.info("rollouts/%s has ended as %s: %s", rollout.id, command.state, command.reason)
 
 
-async def _either(one: asyncio.Event, two: asyncio.Event, timeout_s: float) -> None:
-    waits = [asyncio.create_task(event.wait()) for event in (one, two)]
+async def _either(events: Iterable[asyncio.Event]) -> None:
+    """Waits until one of them is set, and at most INTERVAL_S."""
+    waits = [asyncio.create_task(event.wait()) for event in events]
     try:
-        await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(waits, timeout=INTERVAL_S, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for wait in waits:
             wait.cancel()

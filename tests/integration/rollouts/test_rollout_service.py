@@ -9,9 +9,11 @@ from google.protobuf.duration_pb2 import Duration
 
 from tests.agent_process import until
 from tests.control_plane_rollouts import rollout_server, stubs
+from tests.postgres_process import real_postgres
 from tests.unit.control_plane.fleet_facts import OLD, active, agent, failed
 from upriver.v1 import fleet_pb2, rollout_pb2
 from upriver_control.observed import Failure
+from upriver_control.reconcile.postgres_lock import PostgresLock
 
 CALL_S = 10.0
 
@@ -235,3 +237,26 @@ def test_two_processes_fight_for_the_lock_and_one_goes_on_when_the_other_ends(tm
 
 def rollouts_ring(server, name):
     return server.on_loop(lambda: server.mirror.rollouts.get(name.removeprefix("rollouts/")))
+
+
+@pytest.mark.real_postgresql
+def test_a_rollout_goes_on_when_its_database_is_restarted_and_its_leader_ends(tmp_path):
+    with real_postgres() as postgres:
+        url = postgres.new_database()
+        agents = [agent(number, active(OLD)) for number in range(20)]
+        with rollout_server(tmp_path, url, PostgresLock(url)) as second:
+            second.add(*agents)
+            with rollout_server(tmp_path, url, PostgresLock(url)) as first, stubs(first.address) as (rollouts, _):
+                first.add(*agents)
+                made = create(rollouts, strategy=strategy(2, 50.0, 100.0, soak_time=Duration(seconds=3)))
+                until(lambda: sum(f.slots["digits"].active != OLD for f in first.agents().values()) == 2, what="ring 1")
+                postgres.restart()
+                until(lambda: leaders(first, second) == 1, what="a leader after the restart")
+                until(lambda: rollouts_ring(first, made.name).ring == 1, what="ring 2")
+            with stubs(second.address) as (rollouts, _):
+                assert watch(rollouts, made.name)[-1].state == rollout_pb2.ROLLOUT_STATE_COMPLETED
+                assert leaders(second) == 1
+
+
+def leaders(*servers):
+    return sum(server.on_loop(lambda s=server: s.reconciler.leads) for server in servers)
