@@ -100,7 +100,8 @@ class Publisher:
             self._check_model(known.model, model)
             self._keep(folder, known, listing)
             self._sign(known, listing)
-            return known, False
+            if self._known(known.digest) is not None:  # else it was deleted at this moment, and is published anew
+                return known, False
         parent = self._check_lineage(lineage)
         verdict = self.validate(folder)
         self._check_model(verdict.model, model)

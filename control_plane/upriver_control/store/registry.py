@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, select, text, update
+from sqlalchemy import Connection, delete, func, insert, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from upriver.errors import NotFound, NotNow, VersionConflict
 from upriver_control.store.database import Database
+from upriver_control.store.reading import at_sign, read_aliases, read_model, read_version, read_versions
 from upriver_control.store.records import (
     Lineage,
     NewVersion,
@@ -17,7 +18,6 @@ from upriver_control.store.records import (
     StoredModel,
     StoredVersion,
     Validation,
-    VersionFile,
     model_name,
     version_name,
 )
@@ -38,10 +38,10 @@ class RegistryStore:
 
         def change(connection: Connection) -> StoredModel:
             _make_model(connection, model, description, now)
-            made = _model(connection, model)
+            made = read_model(connection, model)
             if description and not made.description:
                 connection.execute(update(models).where(models.c.id == model).values(description=description))
-                return _model(connection, model)
+                return read_model(connection, model)
             if description != made.description and description:
                 raise VersionConflict(
                     f"{model_name(model)} is there with another description, {made.description!r}; it can't be changed"
@@ -52,7 +52,7 @@ class RegistryStore:
 
     def model(self, model: str) -> StoredModel:
         """Gives a model; raises NotFound."""
-        return self._database.read(lambda connection: _model(connection, model))
+        return self._database.read(lambda connection: read_model(connection, model))
 
     def models(self, after: str, limit: int) -> list[StoredModel]:
         """Gives models by name, those after `after`, at most `limit`."""
@@ -60,7 +60,7 @@ class RegistryStore:
         def look(connection: Connection) -> list[StoredModel]:
             query = select(models).where(models.c.id > after).order_by(models.c.id).limit(limit)
             rows = connection.execute(query).mappings().all()
-            pointing = _aliases_of(connection, [row["id"] for row in rows])
+            pointing = read_aliases(connection, [row["id"] for row in rows])
             return [
                 StoredModel(row["id"], row["description"], row["created"], pointing.get(row["id"], {})) for row in rows
             ]
@@ -71,7 +71,7 @@ class RegistryStore:
         """Deletes a model; raises NotFound, and NotNow while it has versions."""
 
         def change(connection: Connection) -> None:
-            _model(connection, model)
+            read_model(connection, model)
             count = connection.scalar(select(func.count()).where(versions.c.model == model))
             if count:
                 raise NotNow(f"{model_name(model)} has {count} versions; delete them first")
@@ -81,13 +81,15 @@ class RegistryStore:
 
     def version(self, model: str, version: str) -> StoredVersion:
         """Gives a version by its id, or by `@alias`; raises NotFound."""
-        return self._database.read(lambda connection: _version(connection, model, version))
+        return self._database.read(lambda connection: read_version(connection, model, version))
 
     def by_digest(self, digest: str) -> StoredVersion:
         """Gives the version of a digest; raises NotFound."""
 
         def look(connection: Connection) -> StoredVersion:
-            found = _read(connection, connection.execute(_VERSIONS.where(versions.c.digest == digest)).mappings().all())
+            found = read_versions(
+                connection, connection.execute(select(versions).where(versions.c.digest == digest)).mappings().all()
+            )
             if not found:
                 raise NotFound(f"no version has the digest {digest}")
             return found[0]
@@ -98,11 +100,11 @@ class RegistryStore:
         """Gives a model's versions, newest first, those with numbers below `before`; raises NotFound."""
 
         def look(connection: Connection) -> list[StoredVersion]:
-            _model(connection, model)
-            query = _VERSIONS.where(versions.c.model == model).order_by(versions.c.number.desc()).limit(limit)
+            read_model(connection, model)
+            query = select(versions).where(versions.c.model == model).order_by(versions.c.number.desc()).limit(limit)
             if before is not None:
                 query = query.where(versions.c.number < before)
-            return _read(connection, connection.execute(query).mappings().all())
+            return read_versions(connection, connection.execute(query).mappings().all())
 
         return self._database.read(look)
 
@@ -145,7 +147,7 @@ class RegistryStore:
             known = connection.scalar(select(versions.c.digest).where(here))
             if known is not None:
                 _same(version.model, version.version, version.digest, known)
-                return _version(connection, version.model, version.version), False
+                return read_version(connection, version.model, version.version), False
             claimed = (claims.c.model == version.model) & (claims.c.version == version.version)
             if connection.scalar(select(claims.c.digest).where(claimed)) != version.digest:
                 raise NotNow(f"publishing {version.name} took so long that its name went to somebody else; try again")
@@ -153,7 +155,7 @@ class RegistryStore:
             _insert(connection, version, now)
             connection.execute(delete(claims).where(claimed))
             connection.execute(delete(loose_blobs).where(loose_blobs.c.digest.in_(version.blobs())))
-            return _version(connection, version.model, version.version), True
+            return read_version(connection, version.model, version.version), True
 
         return self._change(change)
 
@@ -166,9 +168,9 @@ class RegistryStore:
         """Deletes a version; its blobs become loose. Raises NotFound, and NotNow while an alias points at it."""
 
         def change(connection: Connection) -> None:
-            doomed = _version(connection, model, version)
+            doomed = read_version(connection, model, version)
             if doomed.aliases:
-                raise NotNow(f"{doomed.name} is {_at(doomed.aliases)}; move or delete the alias first")
+                raise NotNow(f"{doomed.name} is {at_sign(doomed.aliases)}; move or delete the alias first")
             connection.execute(delete(version_files).where(version_files.c.number == doomed.number))
             connection.execute(delete(versions).where(versions.c.number == doomed.number))
             _loosen(connection, doomed.blobs(), now)
@@ -179,11 +181,11 @@ class RegistryStore:
         """Points an alias at a version; raises NotFound."""
 
         def change(connection: Connection) -> StoredModel:
-            target = _version(connection, model, version)
+            target = read_version(connection, model, version)
             here = (aliases.c.model == model) & (aliases.c.alias == alias)
             connection.execute(delete(aliases).where(here))
             connection.execute(insert(aliases).values(model=model, alias=alias, number=target.number))
-            return _model(connection, model)
+            return read_model(connection, model)
 
         return self._change(change)
 
@@ -192,7 +194,7 @@ class RegistryStore:
 
         def change(connection: Connection) -> StoredModel:
             connection.execute(delete(aliases).where(aliases.c.model == model, aliases.c.alias == alias))
-            return _model(connection, model)
+            return read_model(connection, model)
 
         return self._change(change)
 
@@ -225,19 +227,12 @@ class RegistryStore:
         return self._database.write(alone)
 
 
-_VERSIONS: Final = select(versions)
-
-
 def _same(model: str, version: str, digest: str, known: str) -> None:
     if known != digest:
         raise VersionConflict(
             f"{version_name(model, version)} is published already, as {known}; versions never change: publish this "
             f"content ({digest}) under another name"
         )
-
-
-def _at(names: Iterable[str]) -> str:
-    return ", ".join(f"@{name}" for name in names)
 
 
 def _make_model(connection: Connection, model: str, description: str, now: float) -> None:
@@ -283,71 +278,3 @@ def _insert(connection: Connection, version: NewVersion, now: float) -> None:
 
 def _document(value: Lineage | Requirements | Validation) -> str:
     return json.dumps(asdict(value), sort_keys=True, allow_nan=False)
-
-
-def _model(connection: Connection, model: str) -> StoredModel:
-    row = connection.execute(select(models).where(models.c.id == model)).mappings().one_or_none()
-    if row is None:
-        known = ", ".join(connection.scalars(select(models.c.id).order_by(models.c.id).limit(20))) or "none"
-        raise NotFound(f"there is no {model_name(model)}; models: {known}")
-    return StoredModel(row["id"], row["description"], row["created"], _aliases_of(connection, [model]).get(model, {}))
-
-
-def _aliases_of(connection: Connection, names: Sequence[str]) -> dict[str, dict[str, str]]:
-    query = (
-        select(aliases.c.model, aliases.c.alias, versions.c.version)
-        .join(versions, versions.c.number == aliases.c.number)
-        .where(aliases.c.model.in_(names))
-        .order_by(aliases.c.alias)
-    )
-    found: dict[str, dict[str, str]] = {}
-    for model, alias, version in connection.execute(query):
-        found.setdefault(model, {})[alias] = version
-    return found
-
-
-def _version(connection: Connection, model: str, version: str) -> StoredVersion:
-    query = _VERSIONS.where(versions.c.model == model)
-    if version.startswith("@"):
-        query = query.join(aliases, aliases.c.number == versions.c.number)
-        query = query.where(aliases.c.model == model, aliases.c.alias == version[1:])
-    else:
-        query = query.where(versions.c.version == version)
-    found = _read(connection, connection.execute(query).mappings().all())
-    if found:
-        return found[0]
-    if version.startswith("@"):
-        known = _at(_model(connection, model).aliases) or "none"
-        raise NotFound(f"{model_name(model)} has no alias {version}; aliases: {known}")
-    _model(connection, model)
-    newest = select(versions.c.version).where(versions.c.model == model).order_by(versions.c.number.desc()).limit(20)
-    known = ", ".join(connection.scalars(newest)) or "none"
-    raise NotFound(f"there is no {version_name(model, version)}; versions: {known}")
-
-
-def _read(connection: Connection, rows: Sequence[RowMapping]) -> list[StoredVersion]:
-    numbers = [row["number"] for row in rows]
-    files: dict[int, list[VersionFile]] = {}
-    query = select(version_files).where(version_files.c.number.in_(numbers)).order_by(version_files.c.name)
-    for row in connection.execute(query):
-        files.setdefault(row.number, []).append(VersionFile(row.name, row.digest, row.size_bytes, row.chunks))
-    pointing: dict[int, list[str]] = {}
-    for row in connection.execute(select(aliases).where(aliases.c.number.in_(numbers)).order_by(aliases.c.alias)):
-        pointing.setdefault(row.number, []).append(row.alias)
-    return [_stored(row, files[row["number"]], pointing.get(row["number"], ())) for row in rows]
-
-
-def _stored(row: RowMapping, files: Iterable[VersionFile], pointing: Iterable[str]) -> StoredVersion:
-    requirements = json.loads(row["requirements"])
-    return StoredVersion(
-        model=row["model"],
-        version=row["version"],
-        digest=row["digest"],
-        files=tuple(files),
-        lineage=Lineage(**json.loads(row["lineage"])),
-        requirements=Requirements(**requirements | {"operators": tuple(requirements["operators"])}),
-        validation=Validation(**json.loads(row["validation"])),
-        number=row["number"],
-        created=row["created"],
-        aliases=tuple(pointing),
-    )
