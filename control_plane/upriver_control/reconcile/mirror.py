@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from upriver.errors import DiskTrouble, Unreachable
 from upriver_control.intent import Intent
+from upriver_control.observed import AgentFacts
 from upriver_control.reconcile.ports import RolloutStore
 from upriver_control.rollout import Rollout
 
@@ -37,9 +38,9 @@ class RolloutMirror:
         """What agents should run."""
         return self._intent
 
-    def is_under_way(self, model: str) -> bool:
-        """Whether some rollout of a model waits for what agents report."""
-        return any(one.model == model and not one.has_ended for one in self._rollouts.values())
+    def watches(self, agent: AgentFacts) -> bool:
+        """Whether some rollout under way waits for what this agent reports."""
+        return any(one.matches(agent.labels) for one in self._rollouts.values() if not one.has_ended)
 
     def listen(self) -> asyncio.Event:
         """An event that is set whenever a rollout has changed; whoever waits clears it. End with `unlisten`."""
