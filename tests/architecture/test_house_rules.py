@@ -60,8 +60,9 @@ def test_constraints_hold_names_and_versions_only() -> None:
     assert len({line.partition(";")[0] for line in pins}) == len(pins)
 
 
-def test_what_a_device_installs_is_listed_with_reasons() -> None:
-    listed = (ROOT / "tests/architecture/light_agent.txt").read_text().splitlines()
+@pytest.mark.parametrize("name", ["light_agent.txt", "light_agent_fleet.txt"])
+def test_what_a_device_installs_is_listed_with_reasons(name: str) -> None:
+    listed = (ROOT / "tests/architecture" / name).read_text().splitlines()
     rows = [line for line in listed if line and not line.startswith("#")]
     assert [line for line in rows if len(line.split(None, 1)) < 2] == []
     names = [line.split()[0] for line in rows]

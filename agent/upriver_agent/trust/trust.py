@@ -6,6 +6,7 @@ must be signed by the one before. What is refused leaves everything as it was: t
 
 import hashlib
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from upriver_agent.trust.source import MetadataSource
 _LOG = logging.getLogger(__name__)
 _FIRST_ROOT: Final = "1.root.json"
 _LOCK_S: Final = 60.0
+_NAME = re.compile(r"models/([^/]{1,256})/versions/([^/]{1,256})")
 
 
 class Trust:
@@ -47,8 +49,10 @@ class Trust:
         Raises Untrusted when it was not signed, or with another digest; Unreachable when metadata can't be fetched
         and what is kept does not tell; DiskTrouble when it can't be kept.
         """
-        model, version = name.split("/")[1::2]
-        path = f"versions/{model}/{version}"
+        named = _NAME.fullmatch(name)
+        if named is None:
+            raise Untrusted(f"{name[:80]!r} names no version; expected models/MODEL/versions/VERSION")
+        path = f"versions/{named[1]}/{named[2]}"
         target = self._target(path)
         if target is None:
             raise Untrusted(f"{name} is not signed by the control plane")

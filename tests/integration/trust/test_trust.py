@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.control_plane_trust import DAY, NAME, ControlPlane, Nobody, agent
-from upriver.errors import NotNow, Unreachable, Untrusted, VersionConflict
+from upriver.errors import DiskTrouble, NotNow, Unreachable, Untrusted, VersionConflict
 from upriver.policies import PolicyDocument, write_policy
 from upriver.scores import ScoreKind
 from upriver_agent.trust.source import FolderMetadata
@@ -268,3 +270,43 @@ def test_any_changed_byte_is_refused_or_without_effect(published, tmp_path_facto
     except Untrusted:
         return
     assert signed.needs.memory_bytes == 1000
+
+
+@pytest.mark.parametrize("name", ["", "digits", "models/digits", "models//versions/", "models/a/b/versions/c"])
+def test_a_name_that_is_no_versions_is_refused(control, tmp_path, name) -> None:
+    with pytest.raises(Untrusted, match="names no version"):
+        agent(control, tmp_path / "agent").version(name, control.publish("v1"))
+
+
+def test_a_disk_that_can_not_be_written_is_told_and_not_taken_for_an_attack(control, tmp_path) -> None:
+    digest = control.publish("v1")
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(DiskTrouble, match="can't be kept"):
+        agent(control, tmp_path / "file/agent").version(NAME.format("v1"), digest)
+    trust = agent(control, tmp_path / "agent")
+    trust.version(NAME.format("v1"), digest)
+    held = tmp_path / "agent/metadata/timestamp.json"
+    held.unlink()
+    held.mkdir()
+    with pytest.raises(DiskTrouble):
+        trust.version(NAME.format("v1"), digest)
+    held.rmdir()
+    trust.version(NAME.format("v1"), digest)
+
+
+def test_without_the_extra_the_error_names_it(control, tmp_path) -> None:
+    program = """
+import sys
+from pathlib import Path
+sys.modules["tuf.api"] = None
+from upriver.errors import RuntimeMissing
+from upriver_agent.trust.source import FolderMetadata
+from upriver_agent.trust.trust import Trust
+try:
+    Trust(Path(sys.argv[1]), FolderMetadata(Path(sys.argv[2])), "").version("models/m/versions/v", "")
+except RuntimeMissing as error:
+    print(error)
+"""
+    arguments = [sys.executable, "-c", program, str(tmp_path / "agent"), str(control.metadata)]
+    told = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=True)
+    assert "upriver[fleet]" in told.stdout
