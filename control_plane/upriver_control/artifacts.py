@@ -16,7 +16,16 @@ from typing import IO, Any, Final, Protocol
 import fsspec.core
 from fsspec.implementations.local import LocalFileSystem
 
-from upriver.errors import BlobNotFound, ConfigError, DiskTrouble, InvalidInput, ModelInvalid, RuntimeMissing
+from upriver.errors import (
+    BlobNotFound,
+    ConfigError,
+    DiskTrouble,
+    InvalidInput,
+    ModelInvalid,
+    RuntimeMissing,
+    Unreachable,
+    UpriverError,
+)
 from upriver.listing import is_digest
 
 CHUNK: Final = 1 << 20
@@ -24,7 +33,7 @@ _SPOOLED: Final = 8 << 20
 
 
 class Artifacts(Protocol):
-    """Keeps blobs by digest. Methods block; they raise DiskTrouble when the place fails."""
+    """Keeps blobs by digest. Methods block, and raise DiskTrouble when a folder fails, Unreachable when a store does."""
 
     def put(self, digest: str, stream: IO[bytes]) -> int:
         """Keeps the bytes of a stream, read to its end, and gives their number; a blob that is there whole stays.
@@ -67,7 +76,8 @@ class FsspecArtifacts:
         nothing serves, RuntimeMissing when what serves it is not installed.
         """
         try:
-            self._files, self._root = fsspec.core.url_to_fs(url, **(options or {}))
+            # Other processes write and delete there too: a remembered listing would be wrong.
+            self._files, self._root = fsspec.core.url_to_fs(url, **{"use_listings_cache": False, **(options or {})})
         except ImportError as error:
             raise RuntimeMissing(f"artifacts {url!r}: {error}; S3 needs: pip install 'upriver[s3]'") from error
         except ValueError as error:
@@ -96,8 +106,11 @@ class FsspecArtifacts:
 
     def has(self, digest: str) -> bool:
         """See `Artifacts`."""
-        with self._told(digest):
-            return bool(self._files.isfile(self._path(digest)))
+        try:
+            self.size(digest)  # isfile would take a store that can't be reached for one that has nothing
+        except BlobNotFound:
+            return False
+        return True
 
     def size(self, digest: str) -> int:
         """See `Artifacts`."""
@@ -168,10 +181,16 @@ class FsspecArtifacts:
     def _told(self, digest: str) -> Iterator[None]:
         try:
             yield
+        except UpriverError:
+            raise
         except FileNotFoundError as error:
             raise BlobNotFound(f"there is no blob {digest} in {self._root}") from error
-        except OSError as error:
-            raise DiskTrouble(f"artifacts in {self._root}: {error.strerror or error}") from error
+        except Exception as error:  # told below unless it is ours; object stores raise their libraries' own kinds
+            if self._local and not isinstance(error, OSError):
+                raise
+            what = getattr(error, "strerror", None) or error
+            kind = DiskTrouble if self._local else Unreachable
+            raise kind(f"artifacts in {self._root}: {what}") from error
 
 
 def put_bytes(artifacts: Artifacts, digest: str, data: bytes) -> None:

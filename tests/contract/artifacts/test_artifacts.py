@@ -10,10 +10,19 @@ import uuid
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from upriver.errors import BlobNotFound, ConfigError, DiskTrouble, InvalidInput, ModelInvalid, RuntimeMissing
+from upriver.errors import (
+    BlobNotFound,
+    ConfigError,
+    DiskTrouble,
+    InvalidInput,
+    ModelInvalid,
+    RuntimeMissing,
+    Unreachable,
+)
 from upriver_control.artifacts import FsspecArtifacts, put_bytes
 
 
@@ -77,7 +86,7 @@ def test_a_stream_that_breaks_leaves_nothing(artifacts, url, tmp_path):
         def read(self, size=-1):
             raise OSError(errno.EIO, "broken")
 
-    with pytest.raises(DiskTrouble, match="broken"):
+    with pytest.raises((DiskTrouble, Unreachable), match="broken"):
         artifacts.put(name(b"x"), Broken())
     assert list(artifacts.digests()) == []
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
@@ -135,6 +144,27 @@ def test_a_disk_without_room_is_told_and_nothing_is_left(tmp_path):
     )
     assert "File too large" in done.stdout
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+class Unplugged(MemoryFileSystem):
+    """An object store that can't be reached, with an error of its library's own kind."""
+
+    protocol = "unplugged"
+
+    def info(self, path, **options):
+        raise LookupError("no route to the store")
+
+    def _open(self, path, mode="rb", **options):
+        raise LookupError("no route to the store")
+
+
+def test_a_store_that_cannot_be_reached_is_not_taken_for_an_empty_one():
+    fsspec.register_implementation("unplugged", Unplugged, clobber=True)
+    artifacts = FsspecArtifacts("unplugged://x")
+    digest = name(b"x")
+    for ask in (artifacts.has, artifacts.size, artifacts.read, lambda digest: put_bytes(artifacts, digest, b"x")):
+        with pytest.raises(Unreachable, match="no route"):
+            ask(digest)
 
 
 def test_urls_that_nothing_serves_are_refused():
