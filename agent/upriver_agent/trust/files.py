@@ -10,7 +10,7 @@ from typing import Final
 
 from upriver.errors import Unreachable
 
-_LOOK_S: Final = 0.05
+_LOOK_S: Final = 0.01
 
 
 def write_whole(path: Path, data: bytes) -> None:
