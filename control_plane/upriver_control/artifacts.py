@@ -33,7 +33,7 @@ _SPOOLED: Final = 8 << 20
 
 
 class Artifacts(Protocol):
-    """Keeps blobs by digest. Methods block, and raise DiskTrouble when a folder fails, Unreachable when a store does."""
+    """Keeps blobs by digest. Methods block; they raise DiskTrouble when a folder fails, Unreachable for a store."""
 
     def put(self, digest: str, stream: IO[bytes]) -> int:
         """Keeps the bytes of a stream, read to its end, and gives their number; a blob that is there whole stays.

@@ -9,8 +9,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import insert, select, text
 
 from upriver.errors import ConfigError, DiskTrouble, Unreachable
-from upriver_control.store.database import open_database
-from upriver_control.store.database import Database
+from upriver_control.store.database import Database, open_database
 from upriver_control.store.registry import RegistryStore
 from upriver_control.store.schema import metadata, models
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.models.folders import CLASSIFIER, version_folder
-from upriver.errors import ManifestError, ModelInvalid
 from upriver import archive
+from upriver.errors import ManifestError, ModelInvalid
 from upriver_agent.versions.store import Version, open_version
 
 
