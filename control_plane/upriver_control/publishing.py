@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from upriver.chunks import CHUNK, chunk_list
 from upriver.errors import DiskTrouble, InvalidInput, NotFound, NotNow, VersionConflict
 from upriver.listing import digest as digest_of
 from upriver.listing import format_listing
@@ -35,7 +36,6 @@ from upriver_control.store.registry import RegistryStore
 from upriver_control.validation import Validate, Verdict
 
 FORMAT: Final = 1
-CHUNK: Final = 1 << 20
 CLAIM_S: Final = 600.0
 ABANDONED_S: Final = 86_400.0
 MAX_METRICS: Final = 100
@@ -247,12 +247,8 @@ def _files_in(folder: Path) -> tuple[VersionFile, ...]:
 
 
 def _chunk_list(path: Path) -> bytes:
-    """The sha256 of each MiB of a file, one after another."""
-    sums: list[bytes] = []
     with path.open("rb") as stream:
-        while data := stream.read(CHUNK):
-            sums.append(hashlib.sha256(data).digest())
-    return b"".join(sums)
+        return chunk_list(stream)
 
 
 def nobody(_: StoredVersion) -> str:
