@@ -2,7 +2,7 @@
 
 from __future__ import annotations  # grpc's classes are generic in its stubs only
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,9 @@ class GrpcServer:
         executor: ServingExecutor,
         max_inflight: int,
         max_message_bytes: int,
+        extra_services: Sequence[Any] = (),
     ) -> None:
+        """`extra_services` are generic handlers of services besides inference."""
         self._executor = executor
         self._server = grpc.server(
             executor,  # type: ignore[arg-type]  # any Executor does; the stubs ask for the one of the standard library
@@ -61,7 +63,9 @@ class GrpcServer:
             ],
         )
         handlers = _handlers(inference, catalogue)
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(names.SERVICE, handlers),))
+        self._server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(names.SERVICE, handlers), *extra_services)
+        )
         self._health = health.HealthServicer(experimental_non_blocking=True)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable(self._server)

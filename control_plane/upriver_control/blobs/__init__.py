@@ -1,0 +1,1 @@
+"""Blobs as agents fetch them from the control plane: versions' files, deltas made on demand, signed metadata."""
