@@ -25,6 +25,7 @@ _PATHS = (
     ("access", "operator_token_file"),
     ("access", "join_token_file"),
 )
+_WILDCARDS = ("0.0.0.0", "[::]", "[::0]")  # noqa: S104 - compared with, never bound
 _Address = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$")]
 
 
@@ -49,6 +50,10 @@ class ServerSection(_Section):
             raise ValueError("certificate and key go together: give both or neither")
         if self.client_ca is not None and self.certificate is None:
             raise ValueError("client_ca is set without certificate: clients are asked for theirs over TLS only")
+        if self.listen.rpartition(":")[0] in _WILDCARDS and not self.advertise:
+            raise ValueError(
+                f"advertise is empty while listen = {self.listen!r} is no address that agents can call: set it"
+            )
         return self
 
 

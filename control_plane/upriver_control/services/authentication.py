@@ -1,4 +1,4 @@
-"""Who may call: operators show a token with every call to the services that are theirs."""
+"""Who may call: operators and agents show a token with every call to the services that are theirs."""
 
 import hmac
 from collections.abc import Awaitable, Callable, Iterable
@@ -12,6 +12,8 @@ from upriver_control.services.refusals import Context
 OPERATOR_SERVICES: Final = tuple(
     f"upriver.v1.{name}" for name in ("RegistryService", "RolloutService", "FleetService", "PolicyService")
 )
+AGENT_SERVICES: Final = ("upriver.v1.BlobService",)
+_JOIN_WANTED: Final = "expected the join token: authorization: Bearer <control_plane.token of the agent>"
 _WANTED: Final = "expected the operator's token: authorization: Bearer <token>"
 
 
@@ -19,8 +21,9 @@ class OperatorTokens(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # g
     """Refuses calls to operators' services that do not show the token; an empty token lets everybody in."""
 
     def __init__(self, token: str, services: Iterable[str] = OPERATOR_SERVICES) -> None:
-        self._token = token
+        self._tokens: tuple[str, ...] = (token,) if token else ()
         self._prefixes = tuple(f"/{service}/" for service in services)
+        self._wanted = _WANTED
 
     async def intercept_service(
         self,
@@ -31,12 +34,22 @@ class OperatorTokens(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # g
         handler = await continuation(handler_call_details)
         if (
             handler is None
-            or not self._token
+            or not self._tokens
             or not handler_call_details.method.startswith(self._prefixes)
-            or shows(handler_call_details.invocation_metadata, self._token)
+            or any(shows(handler_call_details.invocation_metadata, token) for token in self._tokens)
         ):
             return handler
-        return _refusing(handler)
+        return _refusing(handler, self._wanted)
+
+
+class AgentTokens(OperatorTokens):
+    """The same for what agents fetch: the join token is asked for, and the operator's will do, to export versions."""
+
+    def __init__(self, join_token: str, operator_token: str) -> None:
+        super().__init__(join_token, AGENT_SERVICES)
+        if join_token:
+            self._tokens = (join_token, operator_token)
+        self._wanted = _JOIN_WANTED
 
 
 def shows(metadata: Any, token: str) -> bool:
@@ -46,12 +59,12 @@ def shows(metadata: Any, token: str) -> bool:
     return hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
 
 
-def _refusing(handler: Any) -> Any:
+def _refusing(handler: Any, wanted: str) -> Any:
     async def unary(_: Any, context: Context) -> None:
-        await context.abort(grpc.StatusCode.UNAUTHENTICATED, _WANTED)
+        await context.abort(grpc.StatusCode.UNAUTHENTICATED, wanted)
 
     async def stream(_: Any, context: Context) -> Any:
-        await context.abort(grpc.StatusCode.UNAUTHENTICATED, _WANTED)
+        await context.abort(grpc.StatusCode.UNAUTHENTICATED, wanted)
         yield  # an asynchronous generator, as the method is
 
     asked = "stream" if handler.request_streaming else "unary"

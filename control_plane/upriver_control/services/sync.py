@@ -17,7 +17,8 @@ from upriver_control.sessions.sessions import Sessions
 from upriver_control.sync_wire import read_hello
 
 HELLO_S = 10.0
-MAX_AGENT_BYTES = 1 << 20
+FULL_S = 60.0
+"""How long an agent is sent away for when there is no room for it."""
 RETRY_AFTER = "retry-after-ms"
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -30,12 +31,14 @@ class SyncServicer:
         sessions: Sessions,
         arrivals: Arrivals,
         join_token: str = "",
+        max_agents: int = 1_000_000,
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._sessions = sessions
         self._arrivals = arrivals
         self._join_token = join_token
+        self._max_agents = max_agents
         self._clock = clock
         self._steady = steady
 
@@ -45,10 +48,11 @@ class SyncServicer:
             await context.abort(
                 grpc.StatusCode.UNAUTHENTICATED, "expected the join token: control_plane.token of the agent"
             )
+        if self._sessions.connected() >= self._max_agents:
+            await _send_away(context, FULL_S, f"{self._max_agents} agents are connected here, which is all it takes")
         wait_s = self._arrivals.admit(self._steady())
         if wait_s > 0:
-            context.set_trailing_metadata(((RETRY_AFTER, str(round(wait_s * 1000))),))
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "many agents arrive at once; try again later")
+            await _send_away(context, wait_s, "many agents arrive at once; try again later")
         session = await self._greet(requests, context)
         reader = asyncio.create_task(self._read(session, requests))
         try:
@@ -92,3 +96,8 @@ class SyncServicer:
                         raise InvalidInput("expected a Status or an Acknowledgement after the Hello")
         finally:
             session.end()
+
+
+async def _send_away(context: Context, wait_s: float, why: str) -> None:
+    context.set_trailing_metadata(((RETRY_AFTER, str(round(wait_s * 1000))),))
+    await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, why)

@@ -1,4 +1,4 @@
-"""How the agent logs: to standard error, one line an event, as text for people or JSON for machines."""
+"""How processes log: to standard error, one line an event, as text for people or JSON for machines."""
 
 import json
 import logging

@@ -1,0 +1,18 @@
+"""`upriver-control`, or `python -m upriver_control`: says what to install when it can't, else runs the command line."""
+
+import sys
+
+
+def main() -> None:
+    """Runs the command line and exits: 0 done, 1 failed, 2 a configuration that can't be used."""
+    try:
+        from upriver_control.cli.control import run  # here, so that a missing package is told and not traced
+    except ModuleNotFoundError as error:
+        if error.name not in ("rich", "typer"):
+            raise
+        sys.exit(f"upriver-control: {error.name} is not installed; it needs: pip install 'upriver[control-plane]'")
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()

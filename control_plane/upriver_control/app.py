@@ -1,0 +1,325 @@
+"""The control plane's composition root: what is made of what, in which order it starts, and in which it ends."""
+
+import asyncio
+import json
+import logging
+import os
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from upriver import logs
+from upriver.errors import ConfigError, DiskTrouble, Unreachable
+from upriver.services import handlers
+from upriver.v1 import blob_pb2, fleet_pb2, registry_pb2, rollout_pb2, sync_pb2
+from upriver_control.artifacts import FsspecArtifacts
+from upriver_control.blobs.deltas import Deltas
+from upriver_control.blobs.servicer import BlobServicer
+from upriver_control.config import ControlPlaneConfig
+from upriver_control.needed import FleetNeeds
+from upriver_control.publishing import Publisher
+from upriver_control.reconcile.consul_lock import ConsulLock
+from upriver_control.reconcile.exchange import Exchange
+from upriver_control.reconcile.file_lock import FileLock
+from upriver_control.reconcile.mirror import RolloutMirror
+from upriver_control.reconcile.ports import LeaderLock
+from upriver_control.reconcile.postgres_lock import PostgresLock
+from upriver_control.reconcile.reconciler import Reconciler
+from upriver_control.reconcile.threaded import ThreadedAgents, ThreadedRollouts
+from upriver_control.services.authentication import AgentTokens, OperatorTokens
+from upriver_control.services.fleet import FleetServicer
+from upriver_control.services.published import RegistryVersions
+from upriver_control.services.registry import RegistryServicer
+from upriver_control.services.rollouts import RolloutServicer
+from upriver_control.services.sync import SyncServicer
+from upriver_control.sessions.arrivals import Arrivals
+from upriver_control.sessions.sessions import Sessions
+from upriver_control.store.agents import AgentTable
+from upriver_control.store.database import Database, open_database
+from upriver_control.store.registry import RegistryStore
+from upriver_control.store.rollouts import RolloutTable
+from upriver_control.tokens import read_token
+from upriver_control.trust.opening import repository_of
+from upriver_control.trust.repository import Repository
+from upriver_control.validation import ChildValidation
+
+T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
+MAX_MESSAGE: Final = 4 << 20
+DRAIN_S: Final = 2.0
+_UPSTREAMS_S: Final = 0.5
+_SIGN_S: Final = 600.0
+_SWEEP_S: Final = 3600.0
+_LOOP_ANSWERS_S: Final = 10.0
+_SERVICES: Final = tuple(
+    module.DESCRIPTOR.services_by_name[name]
+    for module, name in (
+        (registry_pb2, "RegistryService"),
+        (rollout_pb2, "RolloutService"),
+        (fleet_pb2, "FleetService"),
+        (sync_pb2, "SyncService"),
+        (blob_pb2, "BlobService"),
+    )
+)
+
+
+def run(config: ControlPlaneConfig, ready_file: Path | None = None) -> int:
+    """Runs a control plane until SIGTERM or SIGINT. Gives the process's exit code.
+
+    Raises ConfigError when it can't start: a port that is taken, a folder that can't be written; RuntimeMissing,
+    Unreachable and DiskTrouble for the database.
+    """
+    logs.set_up(config.log.level, config.log.format)
+    logging.getLogger("alembic").setLevel("WARNING")  # it tells at every start that there is nothing to do
+    kept = open_kept(config)
+    try:
+        asyncio.run(_serve(kept, ready_file))
+    finally:
+        kept.close()
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Everything that outlives the process, opened. `join_token` and `operator_token` are empty where none is asked."""
+
+    config: ControlPlaneConfig
+    database: Database
+    artifacts: FsspecArtifacts
+    repository: Repository
+    fingerprint: str
+    operator_token: str
+    join_token: str
+
+    def close(self) -> None:
+        """Closes the database."""
+        self.database.close()
+
+
+def open_kept(config: ControlPlaneConfig) -> Kept:
+    """Opens database, artifacts, keys and tokens, and makes them at the first start; raises as `run` does."""
+    folder = config.state.folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            "can't start", [f"state.folder = {str(folder)!r}: {error.strerror}; expected a folder to write to"]
+        ) from error
+    operator_token, join_token = tokens_of(config)
+    artifacts = FsspecArtifacts(config.artifacts_url)
+    repository = repository_of(config, time.time)
+    fingerprint = repository.open()
+    database = open_database(config.database_url)
+    return Kept(config, database, artifacts, repository, fingerprint, operator_token, join_token)
+
+
+def tokens_of(config: ControlPlaneConfig) -> tuple[str, str]:
+    """The operator's token and the join token, made at the first start; both empty where none is required."""
+    access, folder = config.access, config.state.folder
+    if not access.required:
+        return "", ""
+    operator = access.operator_token_file or folder / "operator-token"
+    join = access.join_token_file or folder / "join-token"
+    return read_token(operator, "access.operator_token_file"), read_token(join, "access.join_token_file")
+
+
+def join_text(config: ControlPlaneConfig, join_token: str, fingerprint: str, address: str = "") -> str:
+    """What agents are configured with: `upriver://TOKEN@host:port?root=sha256:...`; `address` is the one bound."""
+    where = config.server.advertise or address or config.server.listen
+    return f"upriver://{join_token + '@' if join_token else ''}{where}?root={fingerprint}"
+
+
+class ControlPlane:
+    """One control-plane process, composed. Made and used on a running event loop."""
+
+    def __init__(self, kept: Kept) -> None:
+        config = kept.config
+        self._kept = kept
+        self._loop = asyncio.get_running_loop()
+        rollouts = ThreadedRollouts(RolloutTable(kept.database))
+        agents = ThreadedAgents(AgentTable(kept.database, time.time))
+        self._lock = _leader_lock(config)
+        self._mirror = RolloutMirror(rollouts)
+        self._sessions = Sessions(lambda facts: self._mirror.intent.desired(facts), self._mirror.watches)
+        self._exchange = Exchange(
+            agents, self._sessions, f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        )
+        self._reconciler = Reconciler(self._mirror, rollouts, self._lock, self._sessions)
+        store = RegistryStore(kept.database)
+        needed = FleetNeeds(
+            lambda: self._ask(lambda: tuple(self._mirror.rollouts.values())),
+            lambda: self._ask(lambda: tuple(self._sessions.agents().values())),
+        )
+        self._publisher = Publisher(
+            store, kept.artifacts, kept.repository, ChildValidation(), needed, config.state.folder / "uploads"
+        )
+        self._deltas = Deltas(kept.artifacts)
+        self._registry = RegistryServicer(self._publisher)
+        rate = config.server.arrivals_per_s
+        servicers = (
+            self._registry,
+            RolloutServicer(rollouts, RegistryVersions(store, kept.repository), self._mirror),
+            FleetServicer(self._sessions, agents, self._mirror),
+            SyncServicer(self._sessions, Arrivals(rate, rate), kept.join_token, config.server.max_agents),
+            BlobServicer(kept.artifacts, self._deltas, kept.repository),
+        )
+        self._server = grpc.aio.server(
+            interceptors=[OperatorTokens(kept.operator_token), AgentTokens(kept.join_token, kept.operator_token)],
+            options=[
+                ("grpc.max_receive_message_length", MAX_MESSAGE),
+                ("grpc.max_send_message_length", MAX_MESSAGE),
+                ("grpc.so_reuseport", 0),
+                # Agents behind address translation ping to keep their way open; those that vanish are noticed.
+                ("grpc.http2.max_ping_strikes", 0),
+                ("grpc.keepalive_time_ms", 60_000),
+                ("grpc.keepalive_timeout_ms", 20_000),
+            ],
+        )
+        self._server.add_generic_rpc_handlers(
+            tuple(handlers(service, servicer) for service, servicer in zip(_SERVICES, servicers, strict=True))
+        )
+        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # not in its stubs
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = [*(service.full_name for service in _SERVICES), health.SERVICE_NAME, reflection.SERVICE_NAME]
+        reflection.enable_server_reflection(names, self._server)
+        self._jobs: list[asyncio.Task[None]] = []
+        self.address = ""
+
+    async def start(self) -> None:
+        """Reads what is kept, binds and serves; raises ConfigError, Unreachable and DiskTrouble."""
+        server = self._kept.config.server
+        await self._mirror.refresh()
+        await self._exchange.once()
+        await asyncio.to_thread(self._publisher.clean)
+        port = _bind(self._server, self._kept.config)
+        self.address = f"{server.listen.rpartition(':')[0]}:{port}"
+        await self._server.start()
+        await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
+        self._jobs = [
+            asyncio.create_task(job, name=name)
+            for name, job in (
+                ("rollouts are mirrored", self._mirror.run()),
+                ("intent is followed", self._follow_intent()),
+                ("upstreams are told", self._tell_upstreams()),
+                ("agents are exchanged", self._exchange.run()),
+                ("rollouts move on", self._reconciler.run()),
+                ("signatures are renewed", self._every(_SIGN_S, self._kept.repository.refresh)),
+                ("artifacts are swept", self._every(_SWEEP_S, self._publisher.sweep)),
+            )
+        ]
+
+    async def wait(self, ended: asyncio.Event) -> None:
+        """Waits for the end, or until a job ends that never should: then its error is raised."""
+        end = asyncio.create_task(ended.wait())
+        done, _ = await asyncio.wait([end, *self._jobs], return_when=asyncio.FIRST_COMPLETED)
+        end.cancel()
+        for job in done - {end}:
+            await job
+
+    async def stop(self) -> None:
+        """Takes no more calls, lets publications finish, notes that no agent is connected here any more."""
+        await self._health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self._server.stop(DRAIN_S)
+        await self._registry.close()
+        for job in self._jobs:
+            job.cancel()
+        await asyncio.gather(*self._jobs, return_exceptions=True)
+        self._deltas.close()
+        if isinstance(self._lock, ConsulLock):
+            await self._lock.close()
+
+    async def _follow_intent(self) -> None:
+        changed = self._mirror.listen()
+        while True:
+            await changed.wait()
+            changed.clear()
+            self._sessions.intent_changed()
+
+    async def _tell_upstreams(self) -> None:
+        while True:
+            self._sessions.upstreams_changed()
+            await asyncio.sleep(_UPSTREAMS_S)
+
+    async def _every(self, seconds: float, work: Callable[[], object]) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(work)
+            except (Unreachable, DiskTrouble, OSError) as error:
+                _LOG.error("%s; tried again in %.0f s", error, seconds)
+            await asyncio.sleep(seconds)
+
+    def _ask(self, function: Callable[[], T]) -> T:
+        """Runs something on the event loop for a thread that waits for it."""
+
+        async def answer() -> T:
+            return function()
+
+        return asyncio.run_coroutine_threadsafe(answer(), self._loop).result(_LOOP_ANSWERS_S)
+
+
+async def _serve(kept: Kept, ready_file: Path | None) -> None:
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    control_plane = ControlPlane(kept)
+    await control_plane.start()
+    try:
+        _LOG.info("the control plane serves on %s; its root is %s", control_plane.address, kept.fingerprint)
+        _LOG.info("agents join with what `upriver-control join` prints")
+        if ready_file is not None:
+            await asyncio.to_thread(_write_ready, ready_file, _facts(kept, control_plane.address))
+        await control_plane.wait(ended)
+        _LOG.info("ending")
+    finally:
+        await control_plane.stop()
+
+
+def _leader_lock(config: ControlPlaneConfig) -> LeaderLock:
+    if config.leader.lock == "consul":
+        return ConsulLock(config.leader.consul, config.leader.consul_token)
+    if config.database_url.startswith("sqlite"):
+        return FileLock(config.state.folder / "leader.lock")
+    return PostgresLock(config.database_url)
+
+
+def _bind(server: grpc.aio.Server, config: ControlPlaneConfig) -> int:
+    section = config.server
+    try:
+        if section.certificate is None or section.key is None:
+            return server.add_insecure_port(section.listen)
+        pair = (section.key.read_bytes(), section.certificate.read_bytes())
+        client_ca = section.client_ca.read_bytes() if section.client_ca is not None else None
+        credentials = grpc.ssl_server_credentials([pair], client_ca, require_client_auth=client_ca is not None)
+        return server.add_secure_port(section.listen, credentials)
+    except (RuntimeError, OSError) as error:
+        raise ConfigError(
+            "can't serve",
+            [f"server.listen = {section.listen!r}: {error}; expected a free port on an address of this host"],
+        ) from error
+
+
+def _facts(kept: Kept, address: str) -> Mapping[str, Any]:
+    return {
+        "address": address,
+        "pid": os.getpid(),
+        "fingerprint": kept.fingerprint,
+        "join": join_text(kept.config, kept.join_token, kept.fingerprint, address),
+    }
+
+
+def _write_ready(path: Path, facts: Mapping[str, Any]) -> None:
+    aside = path.with_name(f".{path.name}.new")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # the join text has a token in it
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(facts, file)
+    aside.replace(path)
