@@ -7,21 +7,24 @@ import signal
 import socket
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from upriver import logs
 from upriver.channels import ChannelOptions, TlsFiles
 from upriver.discovery.port import AgentRecord, Discovery, ServedModel
 from upriver.discovery.static import StaticDiscovery
 from upriver.errors import ConfigError, ManifestError, ModelInvalid, RuntimeMissing
 from upriver.parameters import PROTOCOL
-from upriver_agent import logs
 from upriver_agent.config import AgentConfig
+from upriver_agent.member import Member, Relay, Surroundings
 from upriver_agent.otlp import ExportOptions, SpanExport
 from upriver_agent.place import Place
 from upriver_agent.serving.admission import Admission
 from upriver_agent.serving.core import CascadeRules, ServingCore
 from upriver_agent.serving.loader import Loader, LoaderOptions
 from upriver_agent.serving.slots import Slots
+from upriver_agent.sync.discovery import ControlPlaneDiscovery
 from upriver_agent.telemetry import Telemetry
 from upriver_agent.transport.catalogue import CatalogueServicer
 from upriver_agent.transport.inference import InferenceServicer
@@ -29,6 +32,7 @@ from upriver_agent.transport.server import GrpcServer, ServerTls, make_executor
 from upriver_agent.tuning import settle, tune
 from upriver_agent.upstream.links import Links
 from upriver_agent.upstream.upstreams import Upstreams
+from upriver_agent.versions import Version, open_version
 
 _LOG = logging.getLogger(__name__)
 _LAST_CALLS_S = 0.2
@@ -78,9 +82,12 @@ class Agent:
         options = LoaderOptions(
             serving.runtime, serving.threads, serving.workers, serving.large_model_ms, agent.state_dir
         )
-        self._slots = Slots(Loader(options))
-        self._discovery = _discovery(config)
-        self._links = Links(ChannelOptions(max_message_bytes=max_message_bytes, tls=_upstream_tls(config)))
+        loader = Loader(options)
+        self._slots = Slots(loader)
+        self._discovery = _discovery(config, self._tell)
+        channel = ChannelOptions(max_message_bytes=max_message_bytes, tls=_upstream_tls(config))
+        self._links = Links(channel)
+        self._relay = Relay(config, self._place, self._discovery.agents, channel)
         self._telemetry = Telemetry(agent.id, agent.tier, agent.region, config.telemetry.sample_rate)
         self._admission = Admission(serving.max_inflight)
         core = ServingCore(
@@ -98,23 +105,31 @@ class Agent:
             executor,
             serving.max_inflight,
             max_message_bytes,
+            [self._relay.service(executor.blocking)],
         )
+        self._configured = _configured(config)
+        self._member = self._join(loader) if config.control_plane.addresses else None
         self._export = _span_export(config, self._telemetry)
+        self._ending = False
         self.address = ""
 
     def start(self) -> None:
-        """Binds, loads the models, serves, and only then tells discovery."""
+        """Binds, loads the models, serves, and only then tells discovery and the control plane."""
         config = self._config
         port = self._server.bind(config.agent.listen, _server_tls(config))
         self.address = f"{config.agent.listen.rpartition(':')[0]}:{port}"
-        for entry in config.models:
-            self._load(entry.path)
+        installed = self._member.recover() if self._member is not None else frozenset()
+        for path, version in self._configured.items():
+            # What the control plane had this agent run comes before what its configuration says.
+            if version is None or version.manifest.model not in installed:
+                self._load(path)
         self._server.start()
-        for slot in self._slots.all():
-            self._server.set_health(slot.model, slot.active is not None)
+        self._show_health()
         self._server.set_health("", True)
         _LOG.info("agent %s (tier %s) serves on %s", config.agent.id, config.agent.tier, self.address)
         self._discovery.start(self._record())
+        if self._member is not None:
+            self._member.start()
         if self._export is not None:
             self._export.start()
 
@@ -124,11 +139,16 @@ class Agent:
         _LOG.info("draining: at most %.0f s", config.serving.drain_s)
         self._discovery.draining()
         self._server.set_health("", False)
+        self._ending = True
+        self._tell()
         if not self._admission.drain(config.serving.drain_s):
             _LOG.warning("%d requests were not finished in time", self._admission.inflight)
         # Calls that are on their way here now are still told that we drain; the server's end would only cut them off.
         time.sleep(_LAST_CALLS_S)
         self._server.stop(1.0)
+        if self._member is not None:
+            self._member.close()
+        self._relay.close()
         self._discovery.close()
         self._links.close()
         if self._export is not None:
@@ -151,10 +171,34 @@ class Agent:
         manifest = loaded.version.manifest
         _LOG.info("serving %s version %s (%s)", manifest.model, manifest.version, loaded.version.digest[:19])
 
-    def _announce(self) -> None:
-        """Tells health checks and discovery what is served now."""
+    def _join(self, loader: Loader) -> Member:
+        around = Surroundings(
+            describe=self._record,
+            load=lambda: self._admission.inflight / self._admission.limit,
+            draining=lambda: self._ending,
+            changed=self._announce,
+            fallback=self._fall_back,
+        )
+        discovery = self._discovery if isinstance(self._discovery, ControlPlaneDiscovery) else None
+        digests = [version.digest for version in self._configured.values() if version is not None]
+        return Member(self._config, self._relay, loader, self._slots, discovery, around, digests)
+
+    def _tell(self) -> None:
+        if self._member is not None:
+            self._member.tell()
+
+    def _fall_back(self, model: str) -> None:
+        for path, version in self._configured.items():
+            if version is not None and version.manifest.model == model:
+                self._load(path)
+
+    def _show_health(self) -> None:
         for slot in self._slots.all():
             self._server.set_health(slot.model, slot.active is not None)
+
+    def _announce(self) -> None:
+        """Tells health checks and discovery what is served now."""
+        self._show_health()
         self._discovery.update(self._record())
 
     def _record(self) -> AgentRecord:
@@ -194,8 +238,22 @@ def _span_export(config: AgentConfig, telemetry: Telemetry) -> SpanExport | None
     return SpanExport(ExportOptions(endpoint, config.agent.id, config.telemetry.queue_spans), telemetry)
 
 
-def _discovery(config: AgentConfig) -> Discovery:
+def _configured(config: AgentConfig) -> dict[Path, Version | None]:
+    """The configured versions by path, opened but not loaded; None for one that is broken, which loading tells of."""
+    found: dict[Path, Version | None] = {}
+    for entry in config.models:
+        try:
+            found[entry.path] = open_version(entry.path, config.agent.state_dir)
+        except (ManifestError, ModelInvalid):
+            found[entry.path] = None
+    return found
+
+
+def _discovery(config: AgentConfig, tell: Callable[[], None]) -> Discovery:
+    """`tell` has the control plane told that something has changed."""
     discovery = config.discovery
+    if discovery.kind == "control-plane":
+        return ControlPlaneDiscovery(config.agent.state_dir, tell)
     if discovery.kind == "consul":
         from upriver.discovery.consul import ConsulDiscovery, ConsulOptions  # httpx is loaded only where it is used
 

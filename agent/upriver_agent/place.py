@@ -25,6 +25,10 @@ class Place:
         """The tier's position on the ladder, 0 for the lowest."""
         return self.tiers.index(self.tier)
 
+    def is_above(self, tier: str) -> bool:
+        """Whether a tier is on the ladder, and higher than ours."""
+        return tier in self.tiers and self.tiers.index(tier) > self.rank
+
 
 def highest_rank(tiers: Sequence[str], max_tier: str | None) -> int:
     """Position of the highest tier that may answer; raises InvalidInput when `max_tier` is not on the ladder."""

@@ -14,7 +14,15 @@ from upriver.backoff import full_jitter_s
 from upriver.chunks import check_list, list_size
 from upriver.delta import MAX_BYTES as MAX_DELTA_BYTES
 from upriver.delta import apply_delta
-from upriver.errors import BlobNotFound, InvalidInput, RuntimeMissing, Unreachable, Untrusted, UpriverError
+from upriver.errors import (
+    BlobNotFound,
+    InvalidInput,
+    QueueFull,
+    RuntimeMissing,
+    Unreachable,
+    Untrusted,
+    UpriverError,
+)
 from upriver_agent.blobs.bandwidth import Bandwidth
 from upriver_agent.blobs.flight import Flight
 from upriver_agent.blobs.sources import BlobSource, Delta
@@ -25,6 +33,7 @@ _LOG = logging.getLogger(__name__)
 _LOOK_S: Final = 0.1
 _LARGEST: Final = 1 << 31
 _UNKNOWN: Final = -1
+_BUSY_STEPS: Final = 3  # of the backoff, for a source that serves others just now
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,8 @@ class DownloadOptions:
     """`bytes_per_s` 0 is no bound. A source that sends nothing for `stall_s` is left for the next one.
 
     After `rounds` rounds over all sources without a new byte a download ends; waits between rounds are by full jitter.
+    An agent that serves others just now is waited for, at most `patience_s` without a byte: going past it would have
+    the control plane send the blob to each of them.
     """
 
     bytes_per_s: float = 0.0
@@ -39,6 +50,7 @@ class DownloadOptions:
     rounds: int = 6
     first_backoff_s: float = 0.5
     longest_backoff_s: float = 15.0
+    patience_s: float = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,10 +249,11 @@ class _Whole:
             self._open(file.size_bytes)
 
     def bring(self) -> Path:
-        failures = 0
+        failures = waits = 0
+        since = time.monotonic()
         while True:
             before = self._offset
-            missing, troubles = True, []
+            missing, busy, troubles = True, False, []
             for source in self._run.sources():
                 if source.name in self._left:
                     continue
@@ -254,12 +267,21 @@ class _Whole:
                     self._left |= {source.name, *(self._gave if not self._sums else ())}
                     troubles.append(f"{source.name}: {error}")
                     _LOG.warning("%s is left for this download: %s", source.name, error)
-                except (InvalidInput, Unreachable) as error:
+                except (InvalidInput, QueueFull, Unreachable) as error:
                     missing = False
                     troubles.append(f"{source.name}: {error}")
+                    busy = isinstance(error, QueueFull) and source.is_agent and self._is_patient(since)
                 if self._partial is not None:
                     self._partial.rewind()
+                if busy:
+                    break
             self._run.flight.give_up()
+            if self._offset > before:
+                since, waits = time.monotonic(), 0
+            if busy:
+                waits += 1
+                self._run.downloader.backoff(self._run.flight, min(waits, _BUSY_STEPS))
+                continue
             failures = 1 if self._offset > before else failures + 1
             if failures >= self._run.rounds or (troubles and len(self._left) >= len(self._run.sources())):
                 told_by = "; ".join(troubles) or "nobody to ask"
@@ -270,6 +292,9 @@ class _Whole:
     def close(self) -> None:
         if self._partial is not None:
             self._partial.close()
+
+    def _is_patient(self, since: float) -> bool:
+        return time.monotonic() - since < self._run.options.patience_s
 
     @property
     def _offset(self) -> int:

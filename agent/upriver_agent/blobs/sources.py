@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 
 import grpc
 
-from upriver.errors import BlobNotFound, NotFound, Unreachable, UpriverError
+from upriver.errors import BlobNotFound, NotFound, QueueFull, Unreachable, UpriverError
 from upriver.refusals import error_of
 from upriver.services import Stub
 from upriver.v1 import blob_pb2 as pb
@@ -33,7 +33,7 @@ class Transfer(Protocol):
     """A blob on its way."""
 
     def __iter__(self) -> Iterator[Piece]:
-        """Pieces in order; raises UpriverError."""
+        """Pieces in order; raises BlobNotFound, QueueFull when the source serves too many, Unreachable for the rest."""
         ...
 
     def cancel(self) -> None:
@@ -122,4 +122,7 @@ class _GrpcTransfer:
 def _trouble(error: grpc.RpcError, name: str) -> UpriverError:
     if isinstance(error, grpc.Call) and error.code() is grpc.StatusCode.NOT_FOUND:
         return BlobNotFound(f"{name} does not have it")
-    return Unreachable(str(error_of(error, name)))  # whatever its trouble is, another may be asked
+    told = error_of(error, name)
+    if isinstance(told, QueueFull):
+        return told
+    return Unreachable(str(told))  # whatever its trouble is, another may be asked

@@ -63,6 +63,11 @@ class BlobStore:
         """Whether the blob seems to be here; it is held against its digest when it is used."""
         return self._path(digest).is_file()
 
+    def size_bytes(self) -> int:
+        """The bytes that are kept, with those on their way."""
+        with told("the blobs' folder"):
+            return sum(file.size_bytes for file in self._files())
+
     def reserve(self, digest: str, size_bytes: int) -> None:
         """Makes room for a blob that is about to come; raises DiskTrouble when there is none."""
         with self._lock, told(f"room for {digest}"):

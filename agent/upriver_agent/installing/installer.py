@@ -69,7 +69,7 @@ class Installer:
     def start(self) -> None:
         """Goes on with what was under way."""
         self._proof.start()
-        self._supply.release(self._kept())
+        self._release()
         for worker in self._workers.values():
             worker.start()
         # The record may have been written between the world's arrival and a slot's first step towards it.
@@ -126,8 +126,14 @@ class Installer:
     def _slot_changed(self, worker: SlotWorker) -> None:
         del worker
         self._save()
-        self._supply.release(self._kept())
+        self._release()
         self._told()
+
+    def _release(self) -> None:
+        try:
+            self._supply.release(self._kept())
+        except DiskTrouble as error:
+            _LOG.warning("versions that nobody needs stay on disk: %s", error)
 
     def _kept(self) -> Iterable[Pair]:
         return [pair for worker in list(self._workers.values()) for pair in worker.slot.keeps()]

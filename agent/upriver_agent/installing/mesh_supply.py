@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,7 +15,7 @@ from upriver_agent.installing.supply import Staged
 from upriver_agent.slot import Pair
 from upriver_agent.versions import Version, assemble, open_stored
 from upriver_agent.versions.manifest import PolicySpec
-from upriver_agent.versions.store import folder_of, remove, stored
+from upriver_agent.versions.store import files_of, folder_of, remove, stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,16 @@ class MeshSupply:
         self._device = device
         self._configured = frozenset(configured)
         self._working: dict[str, int] = {}
+        self._coming: dict[str, frozenset[str]] = {}
+        self._kept: frozenset[str] = frozenset()
+        self._made_of: dict[str, frozenset[str]] = {}
         self._lock = threading.Lock()
+
+    def blobs(self) -> frozenset[str]:
+        """The blobs that kept versions, and those on their way, are made of: they must not be deleted."""
+        with self._lock:
+            coming = [blobs for digest, blobs in self._coming.items() if self._working.get(digest)]
+            return self._kept.union(*coming)
 
     def obtain(self, model: str, pair: Pair, bases: Iterable[Pair], cancelled: threading.Event) -> Staged:
         """Fetches what is not here yet; see `Supply`."""
@@ -84,11 +93,14 @@ class MeshSupply:
         have = [base for pair in bases if (base := self._model_file(pair)) is not None]
         with self._lock:
             self._working[pair.digest] = self._working.get(pair.digest, 0) + 1
+            self._coming[pair.digest] = frozenset(file.digest for file in signed.files.values())
         try:
             return Staged(self._assemble(pair, signed, have, cancelled), _policy(pair))
         finally:
             with self._lock:
                 self._working[pair.digest] -= 1
+                if not self._working[pair.digest]:
+                    del self._working[pair.digest], self._coming[pair.digest]
 
     def reopen(self, pair: Pair) -> Staged:
         """Gives a pair that was obtained before; raises ModelInvalid when it is not whole."""
@@ -98,13 +110,25 @@ class MeshSupply:
         """Removes the folders of other versions; their blobs stay until the room is needed."""
         with self._lock:
             working = {digest for digest, count in self._working.items() if count}
-        keep = {pair.digest for pair in kept} | self._configured | working
+        wanted = {pair.digest for pair in kept}
+        keep = wanted | self._configured | working
+        self._pin(wanted)
         for digest in stored(self._state_dir):
             if digest not in keep:
                 try:
                     remove(digest, self._state_dir)
                 except OSError as error:
                     raise DiskTrouble(f"can't remove version {digest}: {error.strerror or error}") from error
+
+    def _pin(self, digests: Set[str]) -> None:
+        for digest in digests - self._made_of.keys():
+            found = files_of(digest, self._state_dir)
+            if found:
+                self._made_of[digest] = frozenset(found)
+        for digest in self._made_of.keys() - digests:
+            del self._made_of[digest]
+        with self._lock:
+            self._kept = frozenset().union(*self._made_of.values())
 
     def _assemble(self, pair: Pair, signed: SignedVersion, bases: Sequence[str], cancelled: threading.Event) -> Version:
         try:

@@ -232,9 +232,14 @@ class SlotWorker:
             failure = next((kind for cls, kind in _FAILURES if isinstance(error, cls)), None)
             if failure is None:
                 raise
-            _LOG.warning("%s: %s: %s: %s", self.slot.model, pair.version, failure.value, error)
-            return Failed(pair, failure, " ".join(str(error).split()))
+            return self._refused(pair, failure, error)
+        except OSError as error:
+            return self._refused(pair, Failure.DISK, error)
         return None
+
+    def _refused(self, pair: Pair, failure: Failure, error: Exception) -> Event:
+        _LOG.warning("%s: %s: %s: %s", self.slot.model, pair.version, failure.value, error)
+        return Failed(pair, failure, " ".join(str(error).split()))
 
     def _stage(self, pair: Pair) -> Event:
         self._retry_at = None

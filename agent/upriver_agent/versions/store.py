@@ -115,6 +115,15 @@ def folder_of(digest: str, state_dir: Path) -> Path:
     return _place(state_dir / "versions", digest)
 
 
+def files_of(digest: str, state_dir: Path) -> tuple[str, ...]:
+    """The digests of the files of a version that is in the state folder; none when it is not, or can't be read."""
+    try:
+        found = sums(_place(state_dir / "versions", digest))
+    except OSError:
+        return ()
+    return tuple(f"sha256:{hexadecimal}" for hexadecimal in found.values())
+
+
 def stored(state_dir: Path) -> tuple[str, ...]:
     """The digests of all versions in the state folder."""
     versions = state_dir / "versions"

@@ -1,0 +1,167 @@
+"""An agent's part in a fleet, composed: blobs for itself and those below, and what a control plane sends it.
+
+`Relay` is in every agent; `Member` only where `[control_plane]` is configured.
+"""
+
+import secrets
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from importlib.metadata import version as installed_version
+from typing import Any
+
+from upriver.channels import ChannelOptions, TlsFiles
+from upriver.discovery.port import AgentRecord
+from upriver.services import handlers
+from upriver.v1 import sync_pb2 as pb
+from upriver_agent.blobs.download import Downloader, DownloadOptions
+from upriver_agent.blobs.mesh import Above, MeshSources
+from upriver_agent.blobs.servicer import BlobServicer
+from upriver_agent.blobs.sources import SERVICE
+from upriver_agent.blobs.store import BlobStore
+from upriver_agent.config import AgentConfig
+from upriver_agent.installing import device
+from upriver_agent.installing.installer import Installer
+from upriver_agent.installing.mesh_supply import MeshSupply
+from upriver_agent.place import Place
+from upriver_agent.serving.loader import Loader
+from upriver_agent.serving.slots import Slots
+from upriver_agent.sync.discovery import ControlPlaneDiscovery
+from upriver_agent.sync.session import SyncOptions, SyncSession
+from upriver_agent.sync.wire import write_hello, write_slots
+from upriver_agent.trust.bundle import TRUST, SideLoadedFirst
+from upriver_agent.trust.source import RemoteMetadata
+from upriver_agent.trust.trust import Trust
+
+_MIB = 1 << 20
+
+
+class Relay:
+    """The blobs that are kept here, fetched from above when somebody asks, and served to agents below."""
+
+    def __init__(
+        self, config: AgentConfig, place: Place, agents: Callable[[], Sequence[AgentRecord]], channel: ChannelOptions
+    ) -> None:
+        """`agents` gives the agents that discovery knows, `channel` is how they are called."""
+        blobs = config.blobs
+        self._max_serving = blobs.max_serving
+        self._serve_bytes_per_s = blobs.serve_mib_s * _MIB
+        self.sources = MeshSources(place, agents, channel, above(config))
+        self.pinned: Callable[[], frozenset[str]] = frozenset
+        """Gives the blobs that must not be deleted; set by whoever keeps versions."""
+        self.store = BlobStore(config.agent.state_dir / "blobs", blobs.disk_mib * _MIB, lambda: self.pinned())
+        self.downloader = Downloader(self.store, self.sources, DownloadOptions(blobs.fetch_mib_s * _MIB))
+
+    def service(self, blocking: Callable[[], AbstractContextManager[None]]) -> Any:
+        """BlobService's handler; `blocking` marks a serving thread as waiting."""
+        servicer = BlobServicer(
+            self.store, self.downloader, self.sources, blocking, self._max_serving, self._serve_bytes_per_s
+        )
+        return handlers(SERVICE, servicer)
+
+    def close(self) -> None:
+        """Ends what is being fetched."""
+        self.sources.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a member needs of the agent that it is in.
+
+    `describe` gives the agent's own record, `load` its share of inflight requests, `draining` whether it ends;
+    `changed` is called when another version answers, `fallback` puts a configured version back in a model's slot.
+    """
+
+    describe: Callable[[], AgentRecord]
+    load: Callable[[], float]
+    draining: Callable[[], bool]
+    changed: Callable[[], None]
+    fallback: Callable[[str], None]
+
+
+class Member:
+    """Follows a control plane: assignments are installed, what the slots hold is reported."""
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        relay: Relay,
+        loader: Loader,
+        slots: Slots,
+        discovery: ControlPlaneDiscovery | None,
+        around: Surroundings,
+        configured: Sequence[str],
+    ) -> None:
+        """`discovery` takes the upstreams that the control plane tells; `configured` are digests that stay on disk."""
+        agent, link = config.agent, above(config)
+        self._config = config
+        self._relay = relay
+        self._around = around
+        self._boot = secrets.token_hex(8)
+        self._device = device.look(config.serving.runtime, config.blobs.disk_mib * _MIB)
+        trust = Trust(
+            agent.state_dir / TRUST,
+            RemoteMetadata(tuple(link.addresses), link.channel, link.token),
+            config.control_plane.root,
+        )
+        fetcher = SideLoadedFirst(agent.state_dir, relay.downloader)
+        supply = MeshSupply(agent.state_dir, trust, fetcher, self._device, configured)
+        relay.pinned = supply.blobs
+        self._installer = Installer(agent.state_dir, supply, loader, slots, self._changed, around.fallback)
+        self._session = SyncSession(
+            SyncOptions(link.addresses, link.channel, link.token), self._hello, self._status, self._installer, discovery
+        )
+
+    def recover(self) -> frozenset[str]:
+        """Loads what was active when the agent last ran; gives the models that answer now."""
+        return self._installer.recover()
+
+    def start(self) -> None:
+        """Goes on with what was under way, and dials the control plane, in the background."""
+        self._installer.start()
+        self._session.start()
+
+    def tell(self) -> None:
+        """Has a status sent soon; never waits."""
+        self._session.changed()
+
+    def close(self) -> None:
+        """Ends; what was under way goes on at the next start."""
+        self._session.close()
+        self._installer.close()
+
+    def _changed(self) -> None:
+        self._around.changed()
+        self._session.changed()
+
+    def _hello(self) -> pb.Hello:
+        config = self._config
+        return write_hello(
+            self._around.describe(),
+            config.agent.tiers,
+            config.agent.labels,
+            self._device,
+            installed_version("upriver"),
+            self._boot,
+        )
+
+    def _status(self) -> pb.Status:
+        traffic = self._relay.downloader.traffic
+        return pb.Status(
+            slots=write_slots(self._installer.facts()),
+            load=self._around.load(),
+            disk_bytes=self._relay.store.size_bytes(),
+            fetched_control_plane_bytes=traffic.from_control_plane,
+            fetched_agent_bytes=traffic.from_agents,
+            delta_saved_bytes=traffic.saved_by_deltas,
+            draining=self._around.draining(),
+        )
+
+
+def above(config: AgentConfig) -> Above:
+    """The control plane that a configuration names, if any."""
+    section, tls = config.control_plane, config.tls
+    files = None
+    if section.ca is not None:
+        files = TlsFiles(ca=section.ca, certificate=tls.upstream_certificate, key=tls.upstream_key)
+    return Above(section.addresses, ChannelOptions(tls=files, connect_timeout_ms=3_000), section.token)
