@@ -2,6 +2,7 @@
 #
 #   ensure_venv demo      what scripts/demo needs: the agent, the client, the CLI and telemetry
 #   ensure_venv dev       that and the tools of scripts/check and scripts/test
+#   ensure_train_venv     .venv-train: TensorFlow and the control plane
 #   new_venv FOLDER       an empty venv with pip, for scripts that keep one of their own
 #
 # A venv of the level dev serves demo too; from demo to dev it grows in place. It is stale when the dependencies in
@@ -127,4 +128,18 @@ ensure_tflite_venv() {
         tflite-runtime==2.14.0 numpy==1.26.4 pytest hypothesis >&2 || return 1
     .venv-tflite/bin/python -m pip install -qq --disable-pip-version-check --no-input --no-deps -e . >&2 || return 1
     echo "$stamp" >.venv-tflite/upriver-stamp
+}
+
+# .venv-train: TensorFlow, for converting trained models and for training the demo's; 1.5 GB. It wants a newer ml_dtypes
+# than devices are given.
+ensure_train_venv() {
+    local stamp constraints=.cache/constraints-train.txt
+    stamp=$(_venv_stamp .venv-train/bin/python 2>/dev/null) && grep -qsxF "$stamp" .venv-train/upriver-stamp && return 0
+    _say "making .venv-train, with TensorFlow"
+    new_venv .venv-train || return 1
+    mkdir -p .cache
+    grep -v '^ml_dtypes' constraints.txt >"$constraints"
+    .venv-train/bin/python -m pip install -qq --disable-pip-version-check --no-input \
+        -c "$constraints" -e '.[control-plane,train]' pytest hypothesis >&2 || return 1
+    _venv_stamp .venv-train/bin/python >.venv-train/upriver-stamp
 }
