@@ -1,11 +1,13 @@
 """The control plane's configuration."""
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from upriver.errors import ConfigError
-from upriver_control.config import load_config
+from upriver_control.config import ControlPlaneConfig, load_config
 from upriver_control.tokens import read_token
 
 
@@ -16,6 +18,20 @@ def test_everything_has_a_default_below_one_folder(tmp_path: Path) -> None:
     assert config.artifacts_url == f"{tmp_path}/artifacts"
     assert config.keys_folder == tmp_path / "keys"
     assert config.access.required
+
+
+def test_the_annotated_example_is_a_configuration_and_shows_every_setting() -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs/examples/control.toml").read_text()
+    assert ControlPlaneConfig.model_validate(tomllib.loads(text)).server.advertise == "control.example:8480"
+    optional = re.sub(r"^# ([a-z_]+ = )", r"\1", text, flags=re.MULTILINE)
+    shown = {section: set(table) for section, table in tomllib.loads(optional).items()}
+    known = {name: set(field.annotation.model_fields) for name, field in ControlPlaneConfig.model_fields.items()}
+    assert shown == known
+
+
+def test_an_address_that_nobody_can_call_needs_another_to_be_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"advertise is empty while listen = '0\.0\.0\.0:8480'"):
+        load_config(None, {"UPRIVER_CONTROL_SERVER_LISTEN": "0.0.0.0:8480"})
 
 
 def test_paths_start_from_the_files_folder(tmp_path: Path) -> None:
