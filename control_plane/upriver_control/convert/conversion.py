@@ -115,7 +115,8 @@ def _from_onnx(path: Path, aside: Path) -> Path:
             f"(onnx2tf -i {path.name} -o saved_model -osd) and publish that"
         )
     made = aside / "saved_model"
-    command = [program, "-i", str(path.resolve()), "-o", str(made), "-osd", "-n"]
+    # One row at a time: with a free number of rows, what it makes of a Flatten gives wrong shapes for more than one.
+    command = [program, "-i", str(path.resolve()), "-o", str(made), "-osd", "-n", "-b", "1"]
     try:
         done = subprocess.run(  # noqa: S603 - a program that the operator installed, no shell
             command, capture_output=True, timeout=_ONNX_S, check=False, stdin=subprocess.DEVNULL

@@ -28,14 +28,15 @@ class Source:
         """`function` takes tensors by name and gives a dictionary; `inputs` are their specs."""
         self._function = function
         self._inputs = dict(inputs)
+        self._rows = min((spec.shape[0] for spec in inputs.values() if spec.shape[0]), default=_GROUP)
         self.outputs = outputs
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """The original's outputs for its own inputs, [rows, ...]."""
+        """The original's outputs for its own inputs, [rows, ...]; a model of one row at a time is run so."""
         rows = len(next(iter(inputs.values())))
         groups = []
-        for at in range(0, rows, _GROUP):
-            given = {name: tf.constant(array[at : at + _GROUP]) for name, array in inputs.items()}
+        for at in range(0, rows, self._rows):
+            given = {name: tf.constant(array[at : at + self._rows]) for name, array in inputs.items()}
             groups.append({name: np.asarray(value) for name, value in self._function(**given).items()})
         return {name: np.concatenate([group[name] for group in groups]) for name in groups[0]}
 

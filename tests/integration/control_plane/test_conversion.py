@@ -1,9 +1,11 @@
 """Trained models become versions: with TensorFlow where it is installed, and with a played model where it is not."""
 
 import json
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -154,6 +156,9 @@ model = keras.Model(image, out)
 model.save(f"{folder}/model.keras")
 model.export(f"{folder}/saved", verbose=False)
 
+single = keras.Input((14, 14, 1), batch_size=1, name="image")
+keras.Model(single, model(single)).export(f"{folder}/single", verbose=False)
+
 class Strange(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([None, 14, 14, 1], tf.float32, name="image")])
     def serve(self, image):
@@ -198,6 +203,47 @@ def test_a_saved_model_becomes_a_version(tmp_path, trained, manifest, samples):
 
 
 @with_tensorflow
+def test_a_model_of_one_row_at_a_time_becomes_a_version(tmp_path, trained, manifest, samples):
+    manifest.write_text(manifest.read_text().replace('scores = "probabilities"', 'scores = "output_0"'))
+    made = convert_to_version(trained / "single", manifest, samples, "best", tmp_path)
+    assert made.costs[0].agreement == 1.0
+    assert ChildValidation()(tmp_path).model == "pattern"
+
+
+ONNX = """
+import sys
+import numpy as np, onnx
+from onnx import TensorProto, helper, numpy_helper
+rng = np.random.default_rng(0)
+weights = numpy_helper.from_array((rng.standard_normal((4, 1, 3, 3)) * 0.3).astype(np.float32), "conv")
+head = numpy_helper.from_array((rng.standard_normal((576, 10)) * 0.05).astype(np.float32), "head")
+nodes = [helper.make_node("Conv", ["image", "conv"], ["c"], kernel_shape=[3, 3]),
+         helper.make_node("Relu", ["c"], ["r"]),
+         helper.make_node("Flatten", ["r"], ["f"]), helper.make_node("MatMul", ["f", "head"], ["m"]),
+         helper.make_node("Softmax", ["m"], ["probabilities"], axis=1)]
+given = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 1, 14, 14])
+found = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", 10])
+graph = helper.make_graph(nodes, "g", [given], [found], [weights, head])
+model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+model.ir_version = 8
+onnx.save(model, sys.argv[1])
+"""
+
+
+@with_tensorflow
+@pytest.mark.skipif(
+    shutil.which("onnx2tf") is None, reason="onnx2tf, which wants another TensorFlow, is not on the PATH"
+)
+def test_an_onnx_file_becomes_a_version(tmp_path, manifest, samples):
+    python = Path(shutil.which("onnx2tf")).with_name("python")  # its own environment has onnx
+    subprocess.run([python, "-c", ONNX, tmp_path / "model.onnx"], check=True, timeout=60)
+    manifest.write_text(manifest.read_text().replace('scores = "probabilities"', 'scores = "output_0"'))
+    made = convert_to_version(tmp_path / "model.onnx", manifest, samples, "best", tmp_path)
+    assert made.costs[0].agreement == 1.0
+    assert ChildValidation()(tmp_path).model == "pattern"
+
+
+@with_tensorflow
 def test_operators_that_cannot_go_to_the_edge_are_all_named(tmp_path, trained, manifest, samples):
     with pytest.raises(ModelInvalid) as told:
         convert_to_version(trained / "strange", manifest, samples, "best", tmp_path)
@@ -215,6 +261,7 @@ def test_files_that_are_no_models_are_refused(tmp_path, manifest):
 
 
 @with_tensorflow
+@pytest.mark.skipif(shutil.which("onnx2tf") is not None, reason="onnx2tf is on the PATH")
 def test_onnx_needs_its_own_program(tmp_path):
     with pytest.raises(RuntimeMissing, match=r"onnx2tf -i model\.onnx -o saved_model"):
         open_trained(tmp_path / "model.onnx", tmp_path)
