@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 MIN_S = 0.005
 MAX_S = 1.0
+SHARE = 0.02
+"""Of the time left, at least so much is kept back: a machine that is busy for a moment must not make an answer late."""
 UNKNOWN_S = 0.02
 """Reserve for an upstream that has not been asked yet."""
 
@@ -43,11 +45,9 @@ class Reserve:
         return min(max(self.mean_s + 4 * self.deviation_s, MIN_S), MAX_S)
 
 
-def escalation_timeout_s(time_left_s: float | None, reserve_s: float, default_s: float) -> float:
-    """How long an upstream may take: the time left less the reserve, `default_s` when the caller set no deadline.
+def escalation_timeout_s(time_left_s: float, reserve_s: float) -> float:
+    """How long an upstream may take: the time left less the reserve, or less SHARE of it where that is more.
 
     0.0 means that it is too late to ask.
     """
-    if time_left_s is None:
-        return default_s
-    return max(0.0, time_left_s - reserve_s)
+    return max(0.0, time_left_s - max(reserve_s, SHARE * time_left_s))

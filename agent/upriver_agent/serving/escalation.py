@@ -18,6 +18,7 @@ from upriver_agent import wire
 from upriver_agent.cascade import failed_escalation
 from upriver_agent.envelope import Envelope, envelope_to_metadata
 from upriver_agent.merge import AnswerInvalid
+from upriver_agent.reserve import escalation_timeout_s
 from upriver_agent.serving.request import UpstreamAnswer
 from upriver_agent.telemetry import EscalateSpan, QuestionTrace
 from upriver_agent.upstream.links import Escalation, Link, Links, PendingCall
@@ -100,7 +101,7 @@ class WayUp:
                 self._finish(Outcome(reason=failed_escalation(self._failures), bytes_up=self._sent))
                 return
             link = self._links.to(record)
-            timeout_s = self._deadline_s - time.monotonic() - link.reserve_s
+            timeout_s = escalation_timeout_s(self._deadline_s - time.monotonic(), link.reserve_s)
             if timeout_s <= 0:
                 self._failures.append(DeadlineExpired("no time left to ask an upstream"))
                 continue

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upriver_agent.reserve import MAX_S, MIN_S, UNKNOWN_S, Reserve, escalation_timeout_s
+from upriver_agent.reserve import MAX_S, MIN_S, SHARE, UNKNOWN_S, Reserve, escalation_timeout_s
 
 trips = st.floats(0, 1e6)
 
@@ -56,6 +56,6 @@ def test_an_impossible_round_trip_is_refused(trip: float) -> None:
 
 @given(st.floats(-10, 1000), st.floats(MIN_S, MAX_S))
 def test_an_escalation_never_gets_time_that_the_caller_does_not_have(left: float, reserve: float) -> None:
-    timeout = escalation_timeout_s(left, reserve, default_s=10)
-    assert timeout == max(0, left - reserve)
-    assert escalation_timeout_s(None, reserve, default_s=10) == 10
+    timeout = escalation_timeout_s(left, reserve)
+    assert timeout == max(0, left - max(reserve, SHARE * left))
+    assert 0 <= timeout <= max(0, left)
