@@ -131,7 +131,7 @@ ensure_tflite_venv() {
 }
 
 # .venv-train: TensorFlow, for converting trained models and for training the demo's; 1.5 GB. It wants a newer ml_dtypes
-# than devices are given.
+# than devices are given. Also what else is too large for .venv: a server of S3's protocol and its client.
 ensure_train_venv() {
     local stamp constraints=.cache/constraints-train.txt
     stamp=$(_venv_stamp .venv-train/bin/python 2>/dev/null) && grep -qsxF "$stamp" .venv-train/upriver-stamp && return 0
@@ -140,6 +140,6 @@ ensure_train_venv() {
     mkdir -p .cache
     grep -v '^ml_dtypes' constraints.txt >"$constraints"
     .venv-train/bin/python -m pip install -qq --disable-pip-version-check --no-input \
-        -c "$constraints" -e '.[control-plane,train]' pytest hypothesis >&2 || return 1
+        -c "$constraints" -e '.[control-plane,train,s3]' 'moto[s3,server]' pytest hypothesis >&2 || return 1
     _venv_stamp .venv-train/bin/python >.venv-train/upriver-stamp
 }

@@ -116,7 +116,7 @@ def open_kept(config: ControlPlaneConfig) -> Kept:
             "can't start", [f"state.folder = {str(folder)!r}: {error.strerror}; expected a folder to write to"]
         ) from error
     operator_token, join_token = tokens_of(config)
-    artifacts = FsspecArtifacts(config.artifacts_url)
+    artifacts = FsspecArtifacts(config.artifacts_url, config.artifacts_options)
     repository = repository_of(config, time.time)
     fingerprint = repository.open()
     database = open_database(config.database_url)

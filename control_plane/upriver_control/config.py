@@ -58,11 +58,15 @@ class ServerSection(_Section):
 
 
 class StateSection(_Section):
-    """Where everything is kept. Empty URLs are a SQLite file and a folder below `folder`."""
+    """Where everything is kept. Empty URLs are a SQLite file and a folder below `folder`.
+
+    `s3_endpoint` is another S3 service than Amazon's, for artifacts at `s3://...`.
+    """
 
     folder: Path = Path("upriver-control-state")
     database: str = Field(default="", pattern=r"^(|sqlite:///.+|postgresql(\+psycopg)?://.+)$")
     artifacts: str = ""
+    s3_endpoint: str = Field(default="", pattern=r"^(|https?://.+)$")
 
 
 class AccessSection(_Section):
@@ -126,6 +130,11 @@ class ControlPlaneConfig(_Section):
     def artifacts_url(self) -> str:
         """Where blobs are kept, as fsspec has it."""
         return self.state.artifacts or str(self.state.folder.absolute() / "artifacts")
+
+    @property
+    def artifacts_options(self) -> Mapping[str, str]:
+        """What fsspec is told besides."""
+        return {"endpoint_url": self.state.s3_endpoint} if self.state.s3_endpoint else {}
 
     @property
     def keys_folder(self) -> Path:

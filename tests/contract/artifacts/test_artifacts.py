@@ -1,12 +1,18 @@
-"""Artifacts: the same promises in a folder and in another file system of fsspec's."""
+"""Artifacts: the same promises in a folder, in another file system of fsspec's, and over S3's protocol.
 
+The last where moto is installed, whose server speaks it.
+"""
+
+import contextlib
 import errno
 import hashlib
 import io
 import os
+import socket
 import subprocess
 import sys
 import uuid
+from importlib.util import find_spec
 
 import fsspec
 import pytest
@@ -14,6 +20,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.agent_process import until
 from upriver.errors import (
     BlobNotFound,
     ConfigError,
@@ -24,14 +31,47 @@ from upriver.errors import (
     Unreachable,
 )
 from upriver_control.artifacts import FsspecArtifacts, put_bytes
+from upriver_control.config import load_config
 
 
 def name(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-@pytest.fixture(params=["folder", "memory"])
-def url(request, tmp_path):
+HERE = ["folder", "memory", *(["s3"] if find_spec("moto") and find_spec("s3fs") else [])]
+
+
+@pytest.fixture(scope="module")
+def s3():
+    """The address of a server of S3's protocol, a process of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: _answers(port), 60, "the S3 server")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.kill()
+        server.wait(30)
+
+
+def _answers(port):
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+@pytest.fixture(params=HERE)
+def url(request, tmp_path, monkeypatch):
+    if request.param == "s3":
+        for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(variable, "test")
+        monkeypatch.setitem(fsspec.config.conf, "s3", {"endpoint_url": request.getfixturevalue("s3")})
+        bucket = f"s3://bucket-{uuid.uuid4().hex}"
+        fsspec.filesystem("s3").mkdir(bucket)
+        return f"{bucket}/artifacts"
     return str(tmp_path / "artifacts") if request.param == "folder" else f"memory://{uuid.uuid4().hex}"
 
 
@@ -172,11 +212,20 @@ def test_urls_that_nothing_serves_are_refused():
         FsspecArtifacts("nonsense://x")
 
 
+@pytest.mark.skipif(find_spec("s3fs") is not None, reason="s3fs is installed")
 def test_a_missing_package_is_named():
-    try:
-        import s3fs  # noqa: F401 - whether it is installed decides what can be tested
-    except ImportError:
-        with pytest.raises(RuntimeMissing, match=r"upriver\[s3\]"):
-            FsspecArtifacts("s3://bucket/prefix")
-    else:
-        pytest.skip("s3fs is installed")
+    with pytest.raises(RuntimeMissing, match=r"upriver\[s3\]"):
+        FsspecArtifacts("s3://bucket/prefix")
+
+
+@pytest.mark.skipif("s3" not in HERE, reason="moto and s3fs are not installed")
+def test_an_endpoint_of_the_configuration_is_used(s3, monkeypatch):
+    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(variable, "test")
+    fsspec.filesystem("s3", endpoint_url=s3).mkdir("s3://configured")
+    config = load_config(
+        None, {"UPRIVER_CONTROL_STATE_ARTIFACTS": "s3://configured/x", "UPRIVER_CONTROL_STATE_S3_ENDPOINT": s3}
+    )
+    artifacts = FsspecArtifacts(config.artifacts_url, config.artifacts_options)
+    put_bytes(artifacts, name(b"there"), b"there")
+    assert artifacts.read(name(b"there")) == b"there"
