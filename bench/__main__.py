@@ -3,9 +3,13 @@
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import serving, tracing
+from bench import fleet, serving, tracing
 
-SUITES: dict[str, Callable[[Sequence[str]], int]] = {"serving": serving.main, "tracing": tracing.main}
+SUITES: dict[str, Callable[[Sequence[str]], int]] = {
+    "serving": serving.main,
+    "tracing": tracing.main,
+    "fleet": fleet.main,
+}
 
 
 def main() -> int:

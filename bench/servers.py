@@ -53,6 +53,11 @@ class Server:
             pages += int(fields[21]) if fields else 0
         return pages * _PAGE / 1e6
 
+    def kill(self) -> None:
+        """kill -9."""
+        self._process.kill()
+        self._process.wait(10)
+
     def stop(self) -> None:
         """Ends it and what it started."""
         pids = self._pids()
