@@ -22,7 +22,7 @@ _COLOURS = {
     "superseded": "yellow",
     "cancelled": "yellow",
 }
-_BAR = 24
+_BAR = 10  # with it a line fits a terminal of 80 columns
 ENDED = ("completed", "rolled-back", "cancelled", "superseded")
 
 
@@ -81,9 +81,9 @@ def view(rollout: pb.Rollout) -> RenderableType:
         f"  to {rollout.selector or 'all agents'}  ",
         (state, _COLOURS.get(state, "")),
     )
-    table = Table(box=None, pad_edge=False)
-    for name in ("ring", "", "agents", "told", "active", "failed", "offline", "agreement", "p95", "escalates"):
-        table.add_column(name, justify="left" if name in ("ring", "") else "right")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("ring", "", "agents", "told", "active", "failed", "offline", "agree", "p95", "go up"):
+        table.add_column(name, justify="left" if name in ("ring", "") else "right", no_wrap=True)
     for number, status in enumerate(rollout.rings):
         current = number == rollout.ring and state not in ENDED
         table.add_row(
