@@ -87,7 +87,9 @@ class Agent:
         self._discovery = _discovery(config, self._tell)
         channel = ChannelOptions(max_message_bytes=max_message_bytes, tls=_upstream_tls(config))
         self._links = Links(channel)
-        self._relay = Relay(config, self._place, self._discovery.agents, channel)
+        told = self._discovery
+        relays = told.relays if isinstance(told, ControlPlaneDiscovery) else told.agents
+        self._relay = Relay(config, self._place, relays, channel)
         self._telemetry = Telemetry(agent.id, agent.tier, agent.region, config.telemetry.sample_rate)
         self._admission = Admission(serving.max_inflight)
         core = ServingCore(

@@ -17,12 +17,13 @@ class ControlPlaneDiscovery:
     def __init__(self, state_dir: Path, changed: Callable[[], None]) -> None:
         self._file = state_dir / "discovery.json"
         self._records = snapshot.load(self._file)
+        self._serving = _serving(self._records)
         self._changed = changed
         self._saving = threading.Lock()
 
     def take(self, records: tuple[AgentRecord, ...]) -> None:
         """Takes in what the control plane tells."""
-        self._records = records
+        self._records, self._serving = records, _serving(records)
         with self._saving:
             snapshot.save(self._file, records)
 
@@ -38,8 +39,16 @@ class ControlPlaneDiscovery:
         self._changed()
 
     def agents(self) -> Sequence[AgentRecord]:
-        """The last known upstreams."""
+        """The last known upstreams that serve something: the control plane tells of each what it serves."""
+        return self._serving
+
+    def relays(self) -> Sequence[AgentRecord]:
+        """All last known upstreams: one that serves no model yet passes blobs on all the same."""
         return self._records
 
     def close(self) -> None:
         """The session's end deregisters us."""
+
+
+def _serving(records: tuple[AgentRecord, ...]) -> tuple[AgentRecord, ...]:
+    return tuple(record for record in records if record.models)

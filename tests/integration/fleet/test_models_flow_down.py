@@ -31,6 +31,7 @@ def test_an_operator_publishes_once_and_every_agent_gets_it_through_the_one_abov
         told = ask(agents["dev-1"])
         # Its own threshold is never reached, so the answer comes from the only agent above that has the model.
         assert told.parameters["upriver.tier"].string_param == "cloud"
+        assert "unknown model" not in agents["dev-1"].log.read_text()  # the far edge, which has none, was not asked
         fleet = json.loads(plane.upriver("fleet", "list", "--json"))
         assert {agent["name"] for agent in fleet["agents"]} == {*agents}, fleet
         assert all(agent["in_sync"] for agent in fleet["agents"]), fleet

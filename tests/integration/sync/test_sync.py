@@ -192,13 +192,14 @@ def test_a_world_that_makes_no_sense_is_refused_and_told(tmp_path, server, agent
 def test_agents_learn_their_upstreams_over_the_stream(tmp_path, server, agent) -> None:
     cloud = Agent(tmp_path, "cloud-1", "cloud", server).start()
     try:
-        found = until(agent.discovery.agents, what="the upstream")
+        found = until(agent.discovery.relays, what="the upstream")
         assert [(record.agent, record.tier) for record in found] == [("cloud-1", "cloud")]
-        assert cloud.discovery.agents() == ()
+        assert agent.discovery.agents() == ()  # it serves no model: blobs may be asked of it, and no questions
+        assert cloud.discovery.relays() == ()
     finally:
         cloud.close()
     until(lambda: not server.facts("cloud-1").connected, what="the end of the upstream")
-    until(lambda: not agent.discovery.agents(), what="the upstream's disappearance")
+    until(lambda: not agent.discovery.relays(), what="the upstream's disappearance")
 
 
 def test_a_wrong_token_is_told_and_a_right_one_gets_in(tmp_path, caplog) -> None:
