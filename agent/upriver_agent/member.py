@@ -3,6 +3,7 @@
 `Relay` is in every agent; `Member` only where `[control_plane]` is configured.
 """
 
+import logging
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -12,6 +13,7 @@ from typing import Any
 
 from upriver.channels import ChannelOptions, TlsFiles
 from upriver.discovery.port import AgentRecord
+from upriver.errors import DiskTrouble
 from upriver.services import handlers
 from upriver.v1 import sync_pb2 as pb
 from upriver_agent.blobs.download import Downloader, DownloadOptions
@@ -33,6 +35,7 @@ from upriver_agent.trust.bundle import TRUST, SideLoadedFirst
 from upriver_agent.trust.source import RemoteMetadata
 from upriver_agent.trust.trust import Trust
 
+_LOG = logging.getLogger(__name__)
 _MIB = 1 << 20
 
 
@@ -98,6 +101,7 @@ class Member:
         self._relay = relay
         self._around = around
         self._boot = secrets.token_hex(8)
+        self._kept_bytes = 0
         self._device = device.look(config.serving.runtime, config.blobs.disk_mib * _MIB)
         trust = Trust(
             agent.state_dir / TRUST,
@@ -150,12 +154,20 @@ class Member:
         return pb.Status(
             slots=write_slots(self._installer.facts()),
             load=self._around.load(),
-            disk_bytes=self._relay.store.size_bytes(),
+            disk_bytes=self._disk_bytes(),
             fetched_control_plane_bytes=traffic.from_control_plane,
             fetched_agent_bytes=traffic.from_agents,
             delta_saved_bytes=traffic.saved_by_deltas,
             draining=self._around.draining(),
         )
+
+    def _disk_bytes(self) -> int:
+        # A disk that fails is told by the slots that need it; it must not end the stream that tells.
+        try:
+            self._kept_bytes = self._relay.store.size_bytes()
+        except DiskTrouble as error:
+            _LOG.warning("what is kept can't be counted: %s", error)
+        return self._kept_bytes
 
 
 def above(config: AgentConfig) -> Above:
