@@ -115,6 +115,7 @@ class Member:
         self._session = SyncSession(
             SyncOptions(link.addresses, link.channel, link.token), self._hello, self._status, self._installer, discovery
         )
+        relay.downloader.ended = self._session.stirred
 
     def recover(self) -> frozenset[str]:
         """Loads what was active when the agent last ran; gives the models that answer now."""

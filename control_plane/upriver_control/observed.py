@@ -118,6 +118,15 @@ class Hardware:
 
 
 @dataclass(frozen=True, slots=True)
+class Traffic:
+    """Bytes of blobs that an agent has received since its process started, and those that deltas made needless."""
+
+    from_control_plane: int = 0
+    from_agents: int = 0
+    saved_by_deltas: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class AgentFacts:
     """One agent.
 
@@ -142,6 +151,7 @@ class AgentFacts:
     draining: bool = False
     refusal: str = ""
     connected_since: float = 0.0
+    traffic: Traffic = Traffic()
 
     @property
     def tier(self) -> str:

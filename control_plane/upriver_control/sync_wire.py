@@ -17,6 +17,7 @@ from upriver_control.observed import (
     Pair,
     SlotFacts,
     SlotState,
+    Traffic,
 )
 
 MAX_LABELS = 64
@@ -61,6 +62,7 @@ def read_hello(hello: pb.Hello, now: float) -> AgentFacts:
         ),
         load=hello.status.load,
         draining=hello.status.draining,
+        traffic=read_traffic(hello.status),
     )
 
 
@@ -69,6 +71,11 @@ def read_slots(status: pb.Status) -> Mapping[str, SlotFacts]:
     if len(status.slots) > MAX_SLOTS:
         raise InvalidInput(f"status: {len(status.slots)} slots; at most {MAX_SLOTS}")
     return {report.model: _read_slot(report) for report in status.slots}
+
+
+def read_traffic(status: pb.Status) -> Traffic:
+    """What an agent has received."""
+    return Traffic(status.fetched_control_plane_bytes, status.fetched_agent_bytes, status.delta_saved_bytes)
 
 
 def write_assignments(desired: Mapping[str, Desired]) -> pb.Assignments:

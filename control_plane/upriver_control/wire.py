@@ -109,6 +109,9 @@ def write_agent(facts: AgentFacts, views: tuple[SlotView, ...]) -> fleet_pb2.Age
         slots=[_write_view(view) for view in views],
         in_sync=in_sync(views),
         load=facts.load,
+        fetched_control_plane_bytes=facts.traffic.from_control_plane,
+        fetched_agent_bytes=facts.traffic.from_agents,
+        delta_saved_bytes=facts.traffic.saved_by_deltas,
     )
 
 

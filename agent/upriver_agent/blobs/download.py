@@ -80,6 +80,8 @@ class Downloader:
         self._flights: dict[str, Flight] = {}
         self._lock = threading.Lock()
         self._traffic = Traffic()
+        self.ended: Callable[[], None] = lambda: None
+        """Called when a download has ended; set by whoever tells what was received."""
 
     @property
     def traffic(self) -> Traffic:
@@ -141,6 +143,7 @@ class Downloader:
             with self._lock:
                 if self._flights.get(file.digest) is flight:
                     del self._flights[file.digest]
+            self.ended()
 
     def count(self, received: int, is_agent: bool) -> None:
         """Counts received bytes."""

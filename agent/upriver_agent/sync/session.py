@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -31,9 +32,21 @@ DEFAULT_REPORT_S = 15.0
 REPORT_BOUNDS_S = (0.2, 3600.0)
 SETTLED_S = 10.0
 """A stream that lived so long was a good one: the next failure is the first again."""
+SOON_S = 1.0
+"""What need not be told at once is told within this time, with whatever else happens until then."""
 RETRY_AFTER = "retry-after-ms"
 """Trailing metadata of a control plane that is busy: how long to stay away."""
 _LOG = logging.getLogger(__name__)
+
+
+class _Wake(Enum):
+    """What has a status sent."""
+
+    NOW = 0
+    SOON = 1
+
+
+_Outbox = SimpleQueue[pb.SyncRequest | _Wake]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +76,7 @@ class SyncSession:
         self._discovery = discovery
         self._upstreams_version = ""
         self._report_s = DEFAULT_REPORT_S
-        self._outbox: SimpleQueue[pb.SyncRequest | None] = SimpleQueue()
+        self._outbox: _Outbox = SimpleQueue()
         self._call: Any = None
         self._closed = threading.Event()
         self._told = "never connected"
@@ -75,7 +88,11 @@ class SyncSession:
 
     def changed(self) -> None:
         """Has a status sent soon; never waits."""
-        self._outbox.put(None)
+        self._outbox.put(_Wake.NOW)
+
+    def stirred(self) -> None:
+        """Has a status sent within SOON_S; never waits."""
+        self._outbox.put(_Wake.SOON)
 
     def close(self) -> None:
         """Ends the stream."""
@@ -103,7 +120,7 @@ class SyncSession:
     def _once(self, address: str) -> float | None:
         """Runs one stream to its end; gives how long the control plane asks to stay away, if it does."""
         # A queue of its own: an acknowledgement for a stream that has ended is for nobody.
-        outbox: SimpleQueue[pb.SyncRequest | None] = SimpleQueue()
+        outbox: _Outbox = SimpleQueue()
         self._outbox = outbox
         ended = threading.Event()
         channel = open_channel(address, self._options.channel)
@@ -122,7 +139,7 @@ class SyncSession:
             return self._failed(address, error)
         finally:
             ended.set()
-            outbox.put(None)
+            outbox.put(_Wake.NOW)
             self._call = None
             channel.close()
         return None
@@ -138,9 +155,7 @@ class SyncSession:
                 return min(LONGEST_BACKOFF_S, int(value) / 1000) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
         return None
 
-    def _messages(
-        self, outbox: "SimpleQueue[pb.SyncRequest | None]", ended: threading.Event
-    ) -> Iterator[pb.SyncRequest]:
+    def _messages(self, outbox: _Outbox, ended: threading.Event) -> Iterator[pb.SyncRequest]:
         hello = self._hello()
         hello.resource_versions["assignments"] = self._installer.resource_version
         hello.resource_versions["upstreams"] = self._upstreams_version
@@ -151,15 +166,18 @@ class SyncSession:
             try:
                 message = outbox.get(timeout=max(0.0, due - time.monotonic()))
             except Empty:
-                message = None
+                message = _Wake.NOW
             if ended.is_set():
                 return
-            if message is not None:
+            if message is _Wake.SOON:
+                due = min(due, time.monotonic() + SOON_S)
+                continue
+            if isinstance(message, pb.SyncRequest):
                 yield message
                 continue
             while not outbox.empty():  # several changes are one status
                 queued = outbox.get()
-                if queued is not None:
+                if isinstance(queued, pb.SyncRequest):
                     yield queued
             yield pb.SyncRequest(status=self._status())
             due = self._due()
@@ -167,13 +185,13 @@ class SyncSession:
     def _due(self) -> float:
         return time.monotonic() + self._report_s * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
 
-    def _take(self, message: pb.SyncResponse, outbox: "SimpleQueue[pb.SyncRequest | None]") -> None:
+    def _take(self, message: pb.SyncResponse, outbox: _Outbox) -> None:
         kind = message.WhichOneof("resource")
         if kind == "directions":
             wanted = message.directions.report_interval
             low, high = REPORT_BOUNDS_S
             self._report_s = min(high, max(low, wanted.seconds + wanted.nanos / 1e9))
-            outbox.put(None)
+            outbox.put(_Wake.NOW)
             return
         refusal = ""
         try:

@@ -163,6 +163,11 @@ def document(agent: pb.Agent) -> dict[str, Any]:
         "last_seen": _seen(agent),
         "in_sync": agent.in_sync,
         "load": agent.load,
+        "fetched": {
+            "control_plane_bytes": agent.fetched_control_plane_bytes,
+            "agent_bytes": agent.fetched_agent_bytes,
+            "delta_saved_bytes": agent.delta_saved_bytes,
+        },
         "hardware": {
             "machine": hardware.machine,
             "cores": hardware.cores,
@@ -223,6 +228,7 @@ def _details(agent: pb.Agent) -> RenderableType:
         ("program", agent.program_version),
         ("machine", f"{hardware.machine}, {hardware.cores} cores, {hardware.memory_bytes / 2**20:.0f} MiB of memory"),
         ("runtime", f"{hardware.runtime} {hardware.runtime_version}"),
+        ("fetched", _fetched(agent)),
     )
     about = Table(box=None, show_header=False, pad_edge=False)
     for name, value in rows:
@@ -234,6 +240,11 @@ def _details(agent: pb.Agent) -> RenderableType:
         more = (slot.difference or "as desired", _span(slot.different_for) if slot.difference else "", slot.needs)
         table.add_row(*map(escape, (*cells, *more)))
     return Group(Text(_id(agent), style="bold"), about, Text(), table)
+
+
+def _fetched(agent: pb.Agent) -> str:
+    told = f"{agent.fetched_control_plane_bytes:,} bytes from the control plane, {agent.fetched_agent_bytes:,} from"
+    return f"{told} agents; {agent.delta_saved_bytes:,} saved by deltas"
 
 
 def _show_live(changes: Iterator[Any], console: Console) -> None:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from upriver.v1 import sync_pb2 as pb
 from upriver_control.observed import AgentFacts, Desired
 from upriver_control.sessions.session import Kind, Session
-from upriver_control.sync_wire import content_version, read_slots, write_assignments, write_upstream
+from upriver_control.sync_wire import content_version, read_slots, read_traffic, write_assignments, write_upstream
 
 _LOG = logging.getLogger(__name__)
 MAX_UPSTREAMS = 32
@@ -108,6 +108,7 @@ class Sessions:
             slots=read_slots(status),
             load=status.load,
             draining=status.draining,
+            traffic=read_traffic(status),
             last_seen=self._clock(),
         )
         self._changed(session)

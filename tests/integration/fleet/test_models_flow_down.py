@@ -37,6 +37,25 @@ def test_an_operator_publishes_once_and_every_agent_gets_it_through_the_one_abov
         assert all(agent["in_sync"] for agent in fleet["agents"]), fleet
 
 
+def test_the_fleet_tells_who_received_how_many_bytes_of_blobs_and_from_whom(tmp_path):
+    published = make_version(tmp_path, "v1", ALWAYS)
+    size = sum((published / name).stat().st_size for name in ("model.tflite", "manifest.toml"))
+    with control_plane(tmp_path / "control") as plane, ExitStack() as stack:
+        for name, tier in (("cloud-1", "cloud"), ("dev-1", "device"), ("dev-2", "device")):
+            stack.enter_context(following(tmp_path, plane, name, tier))
+        plane.upriver("model", "publish", str(published))
+        operator = stack.enter_context(plane.stubs())
+        until(lambda: len(operator.agents()) == 3, 20, "all agents")
+        plane.upriver("rollout", "start", "pattern/v1", "--selector", "tier=device", "--soak", "0s", "--wait")
+        # The relay runs nothing itself, so nobody watches it, and yet it tells within a second or so.
+        told = until(lambda: (agents := operator.agents())["cloud-1"].fetched_control_plane_bytes and agents, 8)
+        received = {name: (one.fetched_control_plane_bytes, one.fetched_agent_bytes) for name, one in told.items()}
+        assert received == {"cloud-1": (size, 0), "dev-1": (0, size), "dev-2": (0, size)}
+        fetched = json.loads(plane.upriver("fleet", "show", "dev-1", "--json"))["fetched"]
+        assert fetched == {"control_plane_bytes": 0, "agent_bytes": size, "delta_saved_bytes": 0}
+        assert f"{size:,} from agents" in plane.upriver("fleet", "show", "dev-1")
+
+
 def test_an_agent_boots_with_what_it_had_when_nothing_can_be_reached_and_catches_up_later(tmp_path):
     with control_plane(tmp_path / "control") as plane:
         for version, threshold in (("v1", ALWAYS), ("v2", ALWAYS)):
