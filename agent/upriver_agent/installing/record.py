@@ -7,7 +7,6 @@ still in the state folder, and the next assignment brings it back without fetchi
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -34,7 +33,10 @@ class Record:
 
 
 def save(path: Path, record: Record) -> None:
-    """Writes the record; raises DiskTrouble."""
+    """Writes the record; raises DiskTrouble.
+
+    One writer at a time: the file aside always has the same name, so that ended processes leave one at most.
+    """
     document = {
         "format": _FORMAT,
         "resource_version": record.resource_version,
@@ -44,15 +46,12 @@ def save(path: Path, record: Record) -> None:
     }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".slots-", delete=False) as file:
-            try:
-                json.dump(document, file)
-                file.flush()
-                os.fsync(file.fileno())
-            except OSError:
-                Path(file.name).unlink(missing_ok=True)
-                raise
-        Path(file.name).replace(path)
+        aside = path.with_name(f".{path.name}.new")
+        with aside.open("w") as file:
+            json.dump(document, file)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
     except OSError as error:
         raise DiskTrouble(f"can't write {path}: {error.strerror or error}") from error
 

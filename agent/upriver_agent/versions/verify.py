@@ -13,7 +13,6 @@ import platform
 import signal
 import subprocess
 import sys
-import tempfile
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -167,11 +166,12 @@ def _recalled(note: Path) -> VerifyReport | None:
 def _remembered(note: Path, report: VerifyReport) -> None:
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=note.parent, prefix=".note-", delete=False) as file:
+        aside = note.with_name(f".{note.name}.new")  # one name for all that are killed here
+        with aside.open("w") as file:
             json.dump(asdict(report), file)
             file.flush()
             os.fsync(file.fileno())
-        Path(file.name).replace(note)
+        aside.replace(note)
     except OSError as error:
         _LOG.warning(
             "can't note in %s that a version has passed (%s): it is tried again at the next start", note, error

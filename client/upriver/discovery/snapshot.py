@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,15 +13,19 @@ _FORMAT = 1
 
 
 def save(path: Path, records: tuple[AgentRecord, ...]) -> None:
-    """Writes the records whole or not at all; a disk that refuses is logged and costs nothing else."""
+    """Writes the records whole or not at all; a disk that refuses is logged and costs nothing else.
+
+    One writer at a time: the file aside always has the same name, so that ended processes leave one at most.
+    """
     document = {"format": _FORMAT, "agents": [asdict(record) for record in records]}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
+        aside = path.with_name(f".{path.name}.new")
+        with aside.open("w", encoding="utf-8") as file:
             json.dump(document, file)
             file.flush()
             os.fsync(file.fileno())
-        Path(file.name).replace(path)
+        aside.replace(path)
     except OSError as error:
         _LOG.warning("the last known agents can't be kept in %s: %s", path, error)
 
