@@ -73,18 +73,26 @@ def write_config(
     return path
 
 
-@contextmanager
-def running(config: Path, name: str, tier: str = "") -> Iterator[AgentProcess]:
-    """An agent that serves; killed at the end if it still runs."""
+PROGRAM = ("-m", "upriver_agent")
+
+
+def spawn(config: Path, program: Sequence[str] = PROGRAM) -> subprocess.Popen[bytes]:
+    """Starts an agent and does not wait for it; `program` are the interpreter's arguments."""
     ready = config.with_suffix(".ready")
     ready.unlink(missing_ok=True)
-    log = config.with_suffix(".log")
-    with log.open("ab") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "upriver_agent", "--config", str(config), "--ready-file", str(ready)],
+    with config.with_suffix(".log").open("ab") as out:
+        return subprocess.Popen(
+            [sys.executable, *program, "--config", str(config), "--ready-file", str(ready)],
             stdout=out,
             stderr=subprocess.STDOUT,
         )
+
+
+@contextmanager
+def running(config: Path, name: str, tier: str = "", program: Sequence[str] = PROGRAM) -> Iterator[AgentProcess]:
+    """An agent that serves; killed at the end if it still runs."""
+    ready, log = config.with_suffix(".ready"), config.with_suffix(".log")
+    process = spawn(config, program)
     try:
         deadline = time.monotonic() + START_S
         while not ready.exists():

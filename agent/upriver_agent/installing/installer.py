@@ -17,7 +17,8 @@ from upriver_agent.slot import Assigned, Pair, Slot
 _LOG = logging.getLogger(__name__)
 MAX_SLOTS = 64
 MAX_STARTS = 3
-"""Starts in a row that ended before PROOF_S; then the active pairs that have a previous one are passed over."""
+"""Starts in a row, with the same active pairs, that ended before PROOF_S; then those with a previous one are passed
+over."""
 PROOF_S = 30.0
 """An agent that has run so long has shown that its pairs do not end it."""
 _CLOSE_S = 5.0
@@ -47,8 +48,8 @@ class Installer:
         self._resource_version = ""
         self._assignments: dict[str, Assigned] = {}
         self._starts = 0
-        self._proof = threading.Timer(PROOF_S, self._proven)
-        self._proof.daemon = True
+        self._answering: dict[str, Pair | None] = {}
+        self._proof = self._timer()
 
     def recover(self) -> frozenset[str]:
         """Loads what was active when the agent last ran, with nothing reachable; gives the models that answer now."""
@@ -63,6 +64,7 @@ class Installer:
         why = f"the agent ended {kept.starts} times within {PROOF_S:.0f} s of its start" if harmful else ""
         for worker in self._workers.values():
             worker.recover(why)
+        self._answering = {model: worker.slot.active for model, worker in self._workers.items()}
         self._save()
         return frozenset(model for model, worker in self._workers.items() if worker.slot.active is not None)
 
@@ -112,9 +114,10 @@ class Installer:
 
     def close(self) -> None:
         """Ends the workers; what was under way goes on at the next start."""
-        self._proof.cancel()
         for worker in list(self._workers.values()):
             worker.close(_CLOSE_S)
+        with self._lock:
+            self._proof.cancel()
         self._starts = 0
         self._save()
 
@@ -124,7 +127,7 @@ class Installer:
         )
 
     def _slot_changed(self, worker: SlotWorker) -> None:
-        del worker
+        self._prove_anew(worker.slot)
         self._save()
         self._release()
         self._told()
@@ -137,6 +140,23 @@ class Installer:
 
     def _kept(self) -> Iterable[Pair]:
         return [pair for worker in list(self._workers.values()) for pair in worker.slot.keeps()]
+
+    def _prove_anew(self, slot: Slot) -> None:
+        """Starts that ended while something else answered are no sign against the pair that answers now."""
+        with self._lock:
+            if self._answering.get(slot.model) == slot.active:
+                return
+            self._answering[slot.model] = slot.active
+            self._starts = 1
+            if self._proof.ident is not None:
+                self._proof.cancel()
+                self._proof = self._timer()
+                self._proof.start()
+
+    def _timer(self) -> threading.Timer:
+        timer = threading.Timer(PROOF_S, self._proven)
+        timer.daemon = True
+        return timer
 
     def _proven(self) -> None:
         self._starts = 0
