@@ -78,6 +78,9 @@ def _difference(agent: AgentFacts, slot: SlotFacts, pair: Pair | None) -> tuple[
     if not agent.connected:
         return f"{instead}: it is not connected", _needs_contact(agent)
     if slot.candidate is not None and pair.is_same(slot.candidate):
+        if slot.state is SlotState.STAGING and slot.failure is not Failure.NONE:
+            # An operator must not see the reason come and go with every try.
+            return f"{instead}: {_short(pair)} is tried again: {slot.reason or slot.failure}", _needs(slot)
         return f"{instead}: {_ON_ITS_WAY.get(slot.state, 'the new one is on its way')}", ""
     return f"{instead}: it has been told, and has not begun", ""
 

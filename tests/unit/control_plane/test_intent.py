@@ -92,6 +92,11 @@ def test_a_newer_rollout_takes_over_where_it_may_meet_the_older():
             "it runs 1: its files are being fetched",
             "",
         ),
+        (
+            agent(1, replace(failed(failure=Failure.DISK, reason="no space"), state=SlotState.STAGING)),
+            "it runs 1: 2 is tried again: no space",
+            "room on its disk",
+        ),
         (agent(1, failed()), "it runs 1: 2 failed: sample 3 came out as 7", "golden samples come out"),
         (agent(1, failed(failure=Failure.UNFIT, reason="needs 40 MB, has 16")), "2 failed: needs 40", "needs 40 MB"),
         (replace(agent(1, active(OLD)), refusal="65 slots"), "it refused what it was sent: 65 slots", "mended"),
