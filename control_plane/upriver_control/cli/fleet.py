@@ -201,7 +201,10 @@ def _slot_document(slot: pb.AgentSlot) -> dict[str, Any]:
 
 
 def _table(agents: list[pb.Agent]) -> Table:
-    table = Table("agent", "tier", "region", "seen", "runs", "difference", "for", "needs", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("agent", no_wrap=True)  # other commands want it, so on a narrow terminal the others give way
+    for name in ("tier", "region", "seen", "runs", "difference", "for", "needs"):
+        table.add_column(name)
     for agent in agents:
         different = [slot for slot in agent.slots if slot.difference]
         table.add_row(

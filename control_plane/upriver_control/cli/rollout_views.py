@@ -108,9 +108,10 @@ def view(rollout: pb.Rollout) -> RenderableType:
 
 def listing(rollouts: list[pb.Rollout]) -> Table:
     """Many rollouts, one a line."""
-    table = Table(
-        "rollout", "version", "selector", "state", "ring", "active", "failed", "since", box=None, pad_edge=False
-    )
+    table = Table(box=None, pad_edge=False)
+    table.add_column("rollout", no_wrap=True)  # other commands want it, so on a narrow terminal the others give way
+    for name in ("version", "selector", "state", "ring", "active", "failed", "since"):
+        table.add_column(name)
     for rollout in rollouts:
         state = state_name(rollout)
         agents = sum(status.agents for status in rollout.rings)
