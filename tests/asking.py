@@ -9,11 +9,16 @@ from upriver.tensors import encode_raw
 RNG = np.random.default_rng(17)
 
 
-def ask(agent, model="pattern", timeout=20):
+def question(model="pattern"):
     message = pb.ModelInferRequest(
         model_name=model, raw_input_contents=[encode_raw(RNG.random((1, 14, 14, 1), dtype=np.float32), "FP32")]
     )
     message.inputs.add(name="image", datatype="FP32", shape=(1, 14, 14, 1))
+    return message
+
+
+def ask(agent, model="pattern", timeout=20):
+    message = question(model)
     with grpc.insecure_channel(agent.address) as channel:
         call = channel.unary_unary(
             "/inference.GRPCInferenceService/ModelInfer",
