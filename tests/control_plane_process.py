@@ -118,9 +118,16 @@ class Operator:
         self._rollouts, self._fleet = Stub(channel, ROLLOUTS), Stub(channel, FLEET)
         self._metadata = (("authorization", f"Bearer {token}"),)
 
-    def start(self, version: str, selector: str = "", strategy: rollout_pb2.Strategy | None = None, request_id=""):
+    def start(
+        self,
+        version: str,
+        selector: str = "",
+        strategy: rollout_pb2.Strategy | None = None,
+        request_id: str = "",
+        overrides: str = "",
+    ):
         request = rollout_pb2.CreateRolloutRequest(
-            version=version, selector=selector, strategy=strategy, request_id=request_id
+            version=version, selector=selector, strategy=strategy, request_id=request_id, policy_overrides=overrides
         )
         return self._rollouts.CreateRollout(request, timeout=20, metadata=self._metadata, wait_for_ready=True).rollout
 
