@@ -1,34 +1,27 @@
-"""Trains the demo's four models and writes them as versions into demo/models. Needs TensorFlow (the `train` extra).
+"""Trains the demo's models and writes them as versions into demo/models. Needs TensorFlow (the `train` extra).
 
-Each model is a small convolutional network that also puts out its embedding. Thresholds are chosen on 5,000 digits that
-no model was trained on, so that at most a few of them end below the cloud with another answer than the cloud's.
-Accuracies are then measured with the .tflite files on the 10,000 test digits and recorded beside them.
+Each model is a small convolutional network that also puts out its embedding. There is one for each tier, and a better
+one for the device, which `demo/refine.py` makes of the first; `demo/judging.py` chooses thresholds and measures.
 """
 
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 from tensorflow import keras
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from demo.digits import Digits, load_holdout, load_test, load_train
+from demo.judging import MODELS, Floats, Judged, answers, at_side, write_version
+from demo.refine import SEED, moving, refine
 
-MODELS = Path(__file__).parent / "models"
-MODEL = "digits"
-SEED = 11
-DISAGREEMENTS = {"device": 6, "far-edge": 5, "near-edge": 3}
-"""Of the 5,000 holdout digits, how many may end at a tier with another answer than the cloud's."""
-CLOUD_THRESHOLD = 0.5
-
-Floats = NDArray[np.float32]
+BETTER = "device-better"
 
 
 @dataclass(frozen=True)
@@ -61,12 +54,6 @@ RECIPES = (
 )
 
 
-def at_side(digits: Digits, side: int) -> Floats:
-    """The images as the version's manifest makes them: [n, side, side, 1], 0..1."""
-    images = digits.images.astype(np.float32) / np.float32(255)
-    return images if side == images.shape[1] else np.asarray(tf.image.resize(images, [side, side], method="area"))
-
-
 def build(recipe: Recipe) -> keras.Model:
     """The untrained network: image to (probabilities, embedding)."""
     image = keras.Input((recipe.side, recipe.side, 1), name="image")
@@ -87,13 +74,7 @@ def train(recipe: Recipe, digits: Digits) -> keras.Model:
     images, labels = at_side(digits, recipe.side), digits.labels
     dataset = tf.data.Dataset.from_tensor_slices((images, labels)).shuffle(len(labels), seed=SEED).batch(128)
     if recipe.augment:
-        moved = keras.Sequential(
-            [
-                keras.layers.RandomRotation(0.03, seed=SEED),
-                keras.layers.RandomTranslation(0.08, 0.08, seed=SEED),
-                keras.layers.RandomZoom(0.08, seed=SEED),
-            ]
-        )
+        moved = moving()
         dataset = dataset.map(lambda x, y: (moved(x, training=True), y), num_parallel_calls=2)
     classifier = keras.Model(model.input, model.outputs[0])
     steps = recipe.epochs * -(-len(labels) // 128)
@@ -124,130 +105,72 @@ def convert(model: keras.Model, recipe: Recipe, sample: Floats) -> bytes:
     return bytes(converter.convert())
 
 
-def answers(path: Path, images: Floats) -> Floats:
-    """Probabilities of a .tflite file, [n, 10]."""
-    interpreter = tf.lite.Interpreter(str(path))
-    runner = interpreter.get_signature_runner()
-    return np.concatenate([runner(image=images[at : at + 500])["probabilities"] for at in range(0, len(images), 500)])
-
-
-def threshold(probabilities: Floats, top: Floats, allowed: int) -> float:
-    """The lowest threshold at which at most `allowed` rows end here with another label than the top's."""
-    confidence = probabilities.max(axis=1)
-    wrong = np.sort(confidence[probabilities.argmax(axis=1) != top.argmax(axis=1)])[::-1]
-    return float(np.nextafter(np.float32(wrong[allowed]), np.float32(2))) if len(wrong) > allowed else 0.0
-
-
-MANIFEST = """# Made by scripts/train_demo_models.
-format = 1
-model = "{model}"
-version = "{version}"
-description = "Handwritten digits, {parameters} parameters, {side}x{side} pixels"
-
-[task]
-kind = "classify"
-labels = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]
-
-[[canonical]]
-name = "image"
-datatype = "UINT8"
-shape = [28, 28, 1]
-
-[[inputs]]
-tensor = "image"
-from = "image"
-{resize}scale = 0.00392156862745098
-
-[outputs]
-scores = "probabilities"
-scores_are = "probabilities"
-embedding = "embedding"
-
-[policy]
-score = "max_probability"
-temperature = 1.0
-threshold = {threshold:.7f}
-"""
-
-
 def main() -> None:
-    """Trains, converts, chooses thresholds, measures, writes."""
+    """Trains, converts, refines, chooses thresholds, measures, writes."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=[recipe.tier for recipe in RECIPES], action="append", help="train only these")
+    names = [*(recipe.tier for recipe in RECIPES), BETTER]
+    parser.add_argument("--only", choices=names, action="append", help="make only these")
     arguments = parser.parse_args()
     digits, holdout, test = load_train(), load_holdout(), load_test()
     parameters: dict[str, int] = {}
     for recipe in RECIPES:
-        folder = MODELS / recipe.tier
-        folder.mkdir(parents=True, exist_ok=True)
-        if arguments.only and recipe.tier not in arguments.only and (folder / "model.tflite").exists():
+        if _is_skipped(recipe.tier, arguments.only):
             continue
         started = time.monotonic()
         print(f"== {recipe.tier}", flush=True)
         model = train(recipe, digits)
         parameters[recipe.tier] = model.count_params()
-        (folder / "model.tflite").write_bytes(convert(model, recipe, at_side(digits.part(0, 300), recipe.side)))
+        _file(recipe.tier).write_bytes(convert(model, recipe, at_side(digits.part(0, 300), recipe.side)))
         print(f"{recipe.tier}: trained and converted in {time.monotonic() - started:.0f} s", flush=True)
+    if "device" in parameters or not _is_skipped(BETTER, arguments.only):  # it is made of the device's
+        print(f"== {BETTER}", flush=True)
+        _file(BETTER).write_bytes(refine(_file("device"), _file("cloud"), RECIPES[0].side, digits))
     publish(parameters, holdout, test)
 
 
 def publish(parameters: dict[str, int], holdout: Digits, test: Digits) -> None:
     """Chooses thresholds on the holdout, measures on the test digits, writes manifests and records."""
-    seen = {recipe.tier: answers(_file(recipe), at_side(holdout, recipe.side)) for recipe in RECIPES}
-    tested = {recipe.tier: answers(_file(recipe), at_side(test, recipe.side)) for recipe in RECIPES}
-    for recipe in RECIPES:
-        record = MODELS / recipe.tier / "accuracy.json"
-        known = json.loads(record.read_text()) if record.exists() else {}
-        count = parameters.get(recipe.tier, known.get("parameters", 0))
-        allowed = DISAGREEMENTS.get(recipe.tier)
-        chosen = CLOUD_THRESHOLD if allowed is None else threshold(seen[recipe.tier], seen["cloud"], allowed)
-        resize = ""
-        if recipe.side != 28:
-            resize = f'resize = {{ height = {recipe.side}, width = {recipe.side}, interpolation = "area" }}\n'
-        (MODELS / recipe.tier / "manifest.toml").write_text(
-            MANIFEST.format(
-                model=MODEL,
-                version=f"{recipe.tier}-{recipe.side}px",
-                parameters=f"{count:,}",
-                side=recipe.side,
-                resize=resize,
-                threshold=chosen,
-            )
+    device = RECIPES[0]
+    models = [_judged(recipe.tier, recipe.side, f"{recipe.tier}-{recipe.side}px", parameters) for recipe in RECIPES]
+    models.append(_judged(BETTER, device.side, f"device-{device.side}px-better", {BETTER: models[0].parameters}))
+    seen = {model.folder: answers(model.file, at_side(holdout, model.side)) for model in models}
+    tested = {model.folder: answers(model.file, at_side(test, model.side)) for model in models}
+    limits = {
+        model.folder: write_version(
+            model, seen[model.folder], tested[model.folder], seen[RECIPES[-1].tier], holdout, test
         )
-        facts = {
-            "accuracy": accuracy(tested[recipe.tier], test),
-            "accuracy_holdout": accuracy(seen[recipe.tier], holdout),
-            "share_answered_holdout": float((seen[recipe.tier].max(axis=1) >= chosen).mean()),
-            "threshold": round(chosen, 7),
-            "parameters": count,
-            "model_bytes": _file(recipe).stat().st_size,
-            "measured": "model.tflite on MNIST's 10,000 test digits (accuracy) and 5,000 held out of training",
-        }
-        record.write_text(json.dumps(facts, indent=2) + "\n")
-        print(recipe.tier, facts, flush=True)
-    report_cascade(tested, test)
+        for model in models
+    }
+    for first in (device.tier, BETTER):
+        report_cascade((first, *(recipe.tier for recipe in RECIPES[1:])), tested, limits, test)
 
 
-def report_cascade(tested: dict[str, Floats], test: Digits) -> None:
+def report_cascade(ladder: Sequence[str], tested: dict[str, Floats], limits: dict[str, float], test: Digits) -> None:
     """Prints what the cascade makes of the test digits."""
     left = np.ones(len(test), bool)
     labels = np.zeros(len(test), np.int64)
-    for recipe in RECIPES:
-        limit = json.loads((MODELS / recipe.tier / "accuracy.json").read_text())["threshold"]
-        here = left & (tested[recipe.tier].max(axis=1) >= limit) if recipe.tier != "cloud" else left
-        labels[here] = tested[recipe.tier].argmax(axis=1)[here]
-        print(f"{recipe.tier}: answers {here.mean():.2%}")
+    for name in ladder:
+        here = left & (tested[name].max(axis=1) >= limits[name]) if name != ladder[-1] else left
+        labels[here] = tested[name].argmax(axis=1)[here]
+        print(f"{name}: answers {here.mean():.2%}")
         left &= ~here
-    print(f"cascade: {float((labels == test.labels).mean()):.4f}")
+    print(f"cascade from {ladder[0]}: {float((labels == test.labels).mean()):.4f}")
 
 
-def accuracy(probabilities: Floats, digits: Digits) -> float:
-    """The share of digits whose most probable label is right."""
-    return round(float((probabilities.argmax(axis=1) == digits.labels).mean()), 4)
+def _judged(folder: str, side: int, version: str, parameters: dict[str, int]) -> Judged:
+    record = MODELS / folder / "accuracy.json"
+    known = json.loads(record.read_text()) if record.exists() else {}
+    return Judged(folder, side, version, parameters.get(folder, known.get("parameters", 0)))
 
 
-def _file(recipe: Recipe) -> Path:
-    return MODELS / recipe.tier / "model.tflite"
+def _is_skipped(name: str, only: Sequence[str] | None) -> bool:
+    return bool(only) and name not in (only or ()) and _file(name).exists()
+
+
+def _file(name: str) -> Path:
+    folder = MODELS / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / "model.tflite"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,126 @@
+"""Measures .tflite files on digits, chooses their thresholds, and writes manifests and records. Needs TensorFlow.
+
+Thresholds are chosen on 5,000 digits that no model was trained on, so that at most a few of them end below the cloud
+with another answer than the cloud's. Accuracies are then measured with the .tflite files on the 10,000 test digits.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from demo.digits import Digits
+
+MODELS = Path(__file__).parent / "models"
+MODEL = "digits"
+DISAGREEMENTS = {"device": 6, "device-better": 3, "far-edge": 5, "near-edge": 3}
+"""Of the 5,000 holdout digits, how many may end at a tier with another answer than the cloud's."""
+CLOUD_THRESHOLD = 0.5
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A model file in its folder below MODELS: its input's side in pixels, its version's name, its parameters."""
+
+    folder: str
+    side: int
+    version: str
+    parameters: int
+
+    @property
+    def file(self) -> Path:
+        """The .tflite file."""
+        return MODELS / self.folder / "model.tflite"
+
+
+def at_side(digits: Digits, side: int) -> Floats:
+    """The images as the version's manifest makes them: [n, side, side, 1], 0..1."""
+    images = digits.images.astype(np.float32) / np.float32(255)
+    return images if side == images.shape[1] else np.asarray(tf.image.resize(images, [side, side], method="area"))
+
+
+def answers(path: Path, images: Floats) -> Floats:
+    """Probabilities of a .tflite file, [n, 10]."""
+    interpreter = tf.lite.Interpreter(str(path))
+    runner = interpreter.get_signature_runner()
+    return np.concatenate([runner(image=images[at : at + 500])["probabilities"] for at in range(0, len(images), 500)])
+
+
+def threshold(probabilities: Floats, top: Floats, allowed: int) -> float:
+    """The lowest threshold at which at most `allowed` rows end here with another label than the top's."""
+    confidence = probabilities.max(axis=1)
+    wrong = np.sort(confidence[probabilities.argmax(axis=1) != top.argmax(axis=1)])[::-1]
+    return float(np.nextafter(np.float32(wrong[allowed]), np.float32(2))) if len(wrong) > allowed else 0.0
+
+
+MANIFEST = """# Made by scripts/train_demo_models.
+format = 1
+model = "{model}"
+version = "{version}"
+description = "Handwritten digits, {parameters} parameters, {side}x{side} pixels"
+
+[task]
+kind = "classify"
+labels = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]
+
+[[canonical]]
+name = "image"
+datatype = "UINT8"
+shape = [28, 28, 1]
+
+[[inputs]]
+tensor = "image"
+from = "image"
+{resize}scale = 0.00392156862745098
+
+[outputs]
+scores = "probabilities"
+scores_are = "probabilities"
+embedding = "embedding"
+
+[policy]
+score = "max_probability"
+temperature = 1.0
+threshold = {threshold:.7f}
+"""
+
+
+def write_version(model: Judged, seen: Floats, tested: Floats, cloud: Floats, holdout: Digits, test: Digits) -> float:
+    """Writes manifest and record; gives the threshold. `seen` and `cloud` are answers to the holdout's digits."""
+    allowed = DISAGREEMENTS.get(model.folder)
+    chosen = CLOUD_THRESHOLD if allowed is None else threshold(seen, cloud, allowed)
+    resize = ""
+    if model.side != 28:
+        resize = f'resize = {{ height = {model.side}, width = {model.side}, interpolation = "area" }}\n'
+    (MODELS / model.folder / "manifest.toml").write_text(
+        MANIFEST.format(
+            model=MODEL,
+            version=model.version,
+            parameters=f"{model.parameters:,}",
+            side=model.side,
+            resize=resize,
+            threshold=chosen,
+        )
+    )
+    facts = {
+        "accuracy": accuracy(tested, test),
+        "accuracy_holdout": accuracy(seen, holdout),
+        "share_answered_holdout": float((seen.max(axis=1) >= chosen).mean()),
+        "threshold": round(chosen, 7),
+        "parameters": model.parameters,
+        "model_bytes": model.file.stat().st_size,
+        "measured": "model.tflite on MNIST's 10,000 test digits (accuracy) and 5,000 held out of training",
+    }
+    (MODELS / model.folder / "accuracy.json").write_text(json.dumps(facts, indent=2) + "\n")
+    print(model.folder, facts, flush=True)
+    return chosen
+
+
+def accuracy(probabilities: Floats, digits: Digits) -> float:
+    """The share of digits whose most probable label is right."""
+    return round(float((probabilities.argmax(axis=1) == digits.labels).mean()), 4)
