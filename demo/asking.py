@@ -1,9 +1,9 @@
-"""Asks the device agent one digit at a time, a few at once, and measures each."""
+"""Asks the device agents one digit at a time, a few at once, and measures each."""
 
-import queue
+import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import grpc
 import numpy as np
@@ -59,6 +59,7 @@ def read(response: pb.ModelInferResponse, latency_ms: float) -> Told:
     return Told(
         label=str(int(scores.argmax())),
         tier=facts[names.TIER].string_param,
+        version=response.model_version,
         path=tuple(facts[names.PATH].string_param.split(",")),
         resolved=facts[names.RESOLVED].bool_param,
         degraded=facts[names.DEGRADED].bool_param,
@@ -69,24 +70,33 @@ def read(response: pb.ModelInferResponse, latency_ms: float) -> Told:
     )
 
 
-def ask_all(address: str, digits: Digits, tally: Tally, stop: threading.Event, tick: Callable[[], None]) -> None:
-    """Asks about every digit, IN_FLIGHT at once, until `stop`; `tick` is called ten times a second from this thread."""
-    jobs: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for index in range(len(digits)):
-        jobs.put(index)
+def ask_all(
+    addresses: Sequence[str],
+    digits: Digits,
+    tally: Tally,
+    stop: threading.Event,
+    tick: Callable[[], None],
+    goes_on: Callable[[int], bool],
+) -> None:
+    """Asks about one digit after the other, over and over, each of the agents in turn, IN_FLIGHT at once.
+
+    It ends with the first number of a question that `goes_on` says no to, or with `stop`. `tick` is called ten times a
+    second from this thread.
+    """
+    numbers = itertools.count()
     lock = threading.Lock()
 
     def work() -> None:
-        asker = Asker(address)
+        askers = [Asker(address) for address in addresses]
         while not stop.is_set():
-            try:
-                index = jobs.get_nowait()
-            except queue.Empty:
+            number = next(numbers)
+            if not goes_on(number):
                 break
+            index = number % len(digits)
             message = make_request(digits.images[index : index + 1])
             started = time.perf_counter()
             try:
-                response = asker.ask(message)
+                response = askers[number % len(askers)].ask(message)
             except grpc.RpcError as error:
                 with lock:
                     tally.fail(error.code().name)
@@ -94,7 +104,8 @@ def ask_all(address: str, digits: Digits, tally: Tally, stop: threading.Event, t
             told = read(response, (time.perf_counter() - started) * 1000)
             with lock:
                 tally.add(told, str(int(digits.labels[index])))
-        asker.close()
+        for asker in askers:
+            asker.close()
 
     threads = [threading.Thread(target=work, daemon=True) for _ in range(IN_FLIGHT)]
     for thread in threads:

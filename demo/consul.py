@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from demo.mesh import DemoFailed
+from demo.processes import DemoFailed
 
 _SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "consul"
 _START_S = 30.0

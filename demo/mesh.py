@@ -1,22 +1,17 @@
-"""The demo's agents: four processes with configurations of their own, ended by pid."""
+"""The demo's agents: processes with configurations of their own, started without a model."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from demo.processes import Program, end
+
 TIERS = ("device", "far-edge", "near-edge", "cloud")
-MODELS = Path(__file__).parent / "models"
-START_S = 60.0
 
 _CONFIG = """
 [agent]
-id = "{tier}-1"
+id = "{name}"
 tier = "{tier}"
 tiers = {tiers}
 region = "demo"
@@ -28,103 +23,84 @@ hop_delay_ms = {delay_ms}
 [telemetry]
 otlp_endpoint = {otlp}
 sample_rate = {rate}
-[[models]]
-path = {model}
+[control_plane]
+join = "{join}"
 [discovery]
 """
 
 
-class DemoFailed(Exception):
-    """The demo can't go on; the message is for the person who started it."""
+@dataclass(frozen=True)
+class MeshOptions:
+    """`join` is how agents join the control plane, `consul` where they find each other instead of through it.
+
+    `delays_ms` are added to the three hops; so many `devices` are there, and one agent of each other tier.
+    """
+
+    join: str
+    otlp: str
+    delays_ms: Sequence[float]
+    sample_rate: float
+    devices: int = 1
+    consul: str | None = None
 
 
 @dataclass
 class Running:
-    """One agent process."""
+    """One agent."""
 
+    name: str
     tier: str
-    address: str
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    @property
-    def name(self) -> str:
-        """The agent's id."""
-        return f"{self.tier}-1"
+    program: Program
+    address: str = ""
 
 
 class Mesh:
-    """Starts the agents, top first; `stop` ends those that still run."""
+    """Starts the agents; `stop` ends those that still run."""
 
-    def __init__(
-        self, folder: Path, otlp: str, delays_ms: Sequence[float], sample_rate: float, consul: str | None = None
-    ) -> None:
+    def __init__(self, folder: Path, options: MeshOptions) -> None:
         self.agents: dict[str, Running] = {}
+        """By id: device-1, far-edge-1 and so on, lowest tier first."""
         self._folder = folder
-        self._otlp = otlp
-        self._rate = sample_rate
-        self._consul = consul
-        self._delays = dict(zip(TIERS, [*delays_ms, 0.0], strict=True))
+        self._options = options
+        self._delays = dict(zip(TIERS, [*options.delays_ms, 0.0], strict=True))
+
+    @property
+    def devices(self) -> list[Running]:
+        """The agents that are asked."""
+        return [agent for agent in self.agents.values() if agent.tier == TIERS[0]]
 
     def start(self) -> None:
-        """Starts all four and waits until they serve; raises DemoFailed with the log of one that does not."""
-        for tier in reversed(TIERS):
-            self.agents[tier] = self._start(tier)
+        """Starts all and waits until they can be called; raises DemoFailed with the log of one that can't."""
+        for tier in TIERS:
+            for number in range(1, 1 + (self._options.devices if tier == TIERS[0] else 1)):
+                name = f"{tier}-{number}"
+                config = self._folder / f"{name}.toml"
+                config.write_text(self._config(name, tier))
+                program = Program(name, ["-m", "upriver_agent", "--config", str(config)], self._folder)
+                self.agents[name] = Running(name, tier, program)
+        for agent in self.agents.values():
+            agent.address = agent.program.wait_ready()["address"]
 
-    def kill(self, tier: str) -> None:
-        """kill -9."""
-        self.agents[tier].process.kill()
+    def first(self, tier: str) -> Running:
+        """The first agent of a tier."""
+        return self.agents[f"{tier}-1"]
 
     def stop(self) -> None:
-        """Asks all to end, waits, and kills what has not ended in ten seconds."""
-        running = [agent.process for agent in self.agents.values() if agent.process.poll() is None]
-        for process in running:
-            process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + 10
-        for process in running:
-            try:
-                process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(10)
+        """Ends all."""
+        end(agent.program for agent in self.agents.values())
 
-    def _start(self, tier: str) -> Running:
-        config = self._folder / f"{tier}.toml"
-        config.write_text(self._config(tier))
-        ready = self._folder / f"{tier}.ready"
-        log = self._folder / f"{tier}.log"
-        command = [sys.executable, "-m", "upriver_agent", "--config", str(config), "--ready-file", str(ready)]
-        environ = {key: value for key, value in os.environ.items() if not key.startswith("UPRIVER_")}
-        with log.open("wb") as out:
-            # A session of its own: Ctrl-C reaches the demo alone, which then ends its agents in order.
-            process = subprocess.Popen(  # noqa: S603 - our own program and arguments
-                command, stdout=out, stderr=subprocess.STDOUT, env=environ, start_new_session=True
-            )
-        agent = Running(tier, "", process, log)
-        self.agents[tier] = agent
-        deadline = time.monotonic() + START_S
-        while not ready.exists():
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise DemoFailed(f"the agent {tier}-1 did not start; its log:\n{log.read_text()[-2000:]}")
-            time.sleep(0.02)
-        agent.address = json.loads(ready.read_text())["address"]
-        return agent
-
-    def _config(self, tier: str) -> str:
+    def _config(self, name: str, tier: str) -> str:
+        options = self._options
         text = _CONFIG.format(
+            name=name,
             tier=tier,
             tiers=json.dumps(TIERS),
-            state=json.dumps(str(self._folder / f"state-{tier}")),
+            state=json.dumps(str(self._folder / f"state-{name}")),
             delay_ms=self._delays[tier],
-            otlp=json.dumps(self._otlp),
-            rate=self._rate,
-            model=json.dumps(str(MODELS / tier)),
+            otlp=json.dumps(options.otlp),
+            rate=options.sample_rate,
+            join=options.join,
         )
-        if self._consul is not None:
-            return f'{text}kind = "consul"\n[discovery.consul]\naddress = "{self._consul}"\n'
-        text += 'kind = "static"\n'
-        for above in TIERS[TIERS.index(tier) + 1 :]:
-            upstream = self.agents[above]
-            text += f'[[discovery.static]]\nid = "{upstream.name}"\naddress = "{upstream.address}"\n'
-            text += f'tier = "{above}"\nregion = "demo"\n'
-        return text
+        if options.consul is not None:
+            return f'{text}kind = "consul"\n[discovery.consul]\naddress = "{options.consul}"\n'
+        return f'{text}kind = "control-plane"\n'

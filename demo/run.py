@@ -1,4 +1,4 @@
-"""`scripts/demo`: 10,000 real handwritten digits, answered by a mesh of four agents on this machine."""
+"""`scripts/demo`: 10,000 real handwritten digits, answered by a mesh of agents that a control plane sends models to."""
 
 import argparse
 import json
@@ -7,25 +7,31 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 
-from demo.asking import Asker, alone, ask_all, make_request, read
+from demo.asking import MODEL, Asker, alone, ask_all, make_request, read
+from demo.candidates import BETTER, WORSE, accuracies
 from demo.collector import Collector
 from demo.consul import consul
-from demo.digits import CACHE, Digits, DigitsMissing, load_test
-from demo.mesh import TIERS, DemoFailed, Mesh
+from demo.control import MODELS, ControlPlane, active_version
+from demo.digits import Digits, DigitsMissing, load_test
+from demo.mesh import TIERS, Mesh, MeshOptions
+from demo.processes import DemoFailed
+from demo.rollouts import DEVICES, LIMIT_S, RolloutStory
+from demo.showing import live, summary_in_words, what_to_try
 from demo.tally import Tally
 
 SAMPLE_RATE = 0.05
 _TRACE_WAIT_S = 15.0
 _FOUND_WAIT_S = 30.0
+_PROVISIONED_WAIT_S = 60.0
+_BEGIN = 0.25
+"""The share of the digits after which a rollout begins."""
 
 
 @dataclass(frozen=True)
@@ -79,16 +85,38 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/demo",
-        description="Four agents (device, far edge, near edge, cloud) answer 10,000 real handwritten digits. Every "
-        "question goes to the device; what a tier is not sure of goes up. Stays up for playing; Ctrl-C ends it all.",
+        description="Agents (device, far edge, near edge, cloud) join a control plane, are sent their models by it, "
+        "and answer 10,000 real handwritten digits. Every question goes to a device; what a tier is not sure of goes "
+        "up. Stays up for playing; Ctrl-C ends it all.",
+        epilog="The exit status is 0 when no question failed and a rollout, if any, ended as it was to and all devices "
+        "run what they should then. The JSON's `rollout` is null without one. With one it has state, rings (agents, "
+        "active, failed, offline of each), failed_requests (of the questions asked from before its publication to its "
+        "end), rolled_back, reason, bytes_from_control_plane and bytes_from_agents (of blobs, received by agents of "
+        "all tiers meanwhile; at every hop of a relay), and delta_ratio (what a device received of the model's file, "
+        "as a share of it; null when no delta was used).",
     )
     parser.add_argument("--once", action="store_true", help="end after the summary")
-    parser.add_argument("--questions", type=int, default=10_000, metavar="N", help="ask only the first N digits")
+    parser.add_argument("--questions", type=int, default=10_000, metavar="N", help="use only the first N digits")
     parser.add_argument("--consul", action="store_true", help="let the agents find each other through a real Consul")
     parser.add_argument(
         "--hop-delay", type=parse_delays, default=(0.0, 0.0, 0.0), metavar="MS,MS,MS", help="delay each hop, in ms"
     )
     parser.add_argument("--kill", type=parse_kill, metavar="TIER@SECONDS", help="kill -9 an agent in the middle")
+    more = (
+        f"in the middle of the stream, over {DEVICES} devices in three rings. Digits are asked over and over until it "
+        f"has ended, at most {LIMIT_S:.0f} s."
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--rollout", dest="candidate", action="store_const", const=BETTER, help=f"roll out a better device model {more}"
+    )
+    which.add_argument(
+        "--bad-rollout",
+        dest="candidate",
+        action="store_const",
+        const=WORSE,
+        help="the same with a worse one, which the control plane rolls back by itself",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the summary as JSON")
     arguments = parser.parse_args()
     if not 1 <= arguments.questions <= 10_000:
@@ -103,40 +131,87 @@ def _run(arguments: argparse.Namespace, folder: Path, console: Console, stop: th
         collector = Collector()
         collector.start()
         stack.callback(collector.stop)
+        control = ControlPlane(folder)
+        stack.callback(control.stop)
         address = stack.enter_context(consul(folder)) if arguments.consul else None
-        mesh = Mesh(folder, collector.endpoint, arguments.hop_delay, SAMPLE_RATE, address)
+        with console.status("starting the control plane"):
+            control.wait_ready()
+        devices = 1 if arguments.candidate is None else DEVICES
+        options = MeshOptions(control.join, collector.endpoint, arguments.hop_delay, SAMPLE_RATE, devices, address)
+        mesh = Mesh(folder, options)
         stack.callback(mesh.stop)
-        with console.status("starting four agents"):
+        with console.status("starting the agents and sending them models"):
             mesh.start()
+            _provision(mesh, control)
             _found(mesh, digits)
-            own = {tier: alone(agent.address, digits) for tier, agent in mesh.agents.items()}
-        where = f", found through Consul at {address}" if address else ""
-        console.print(
-            f"{len(TIERS)} agents serve{where}. Asking {mesh.agents['device'].name} about {len(digits)} digits."
-        )
         tally = Tally(request_bytes=make_request(digits.images[:1]).ByteSize())
-        _ask(arguments, mesh, digits, tally, console, stop)
-        complete = _complete(collector, tally)
-        summary = tally.summary({tier: own[tier] for tier in TIERS}, len(TIERS) - 1, complete)
-        _show(console, tally, summary)
+        story = _story(arguments, control, tally, folder, stop)
+        with console.status("asking each model alone"):
+            own = _own(mesh, digits, story, folder)
+        where = f", found through Consul at {address}" if address else ""
+        asked = ", ".join(agent.name for agent in mesh.devices)
+        console.print(f"{len(mesh.agents)} agents serve{where}. Asking {asked} about {len(digits)} digits.")
+        _ask(arguments, mesh, digits, tally, story, console, stop)
+        record = None if story is None else story.record
+        summary = tally.summary(own, len(TIERS) - 1, _complete(collector, tally), record)
+        summary_in_words(console, tally, summary)
         if arguments.json is not None:
             arguments.json.write_text(json.dumps(summary, indent=2) + "\n")
         if not arguments.once and not stop.is_set():
-            _stay(console, mesh, digits, address)
+            what_to_try(console, mesh, control, digits, address)
             stop.wait()
-        console.print("ending the agents")
-    return 1 if tally.failed else 0
+        console.print("ending the agents and the control plane")
+    return 1 if tally.failed or (story is not None and not story.is_as_meant) else 0
+
+
+def _provision(mesh: Mesh, control: ControlPlane) -> None:
+    """Publishes each tier's version, rolls it out, and waits until every agent answers with it."""
+    versions = control.provision({tier: MODELS / tier for tier in TIERS})
+    wanted = {agent.name: versions[agent.tier].rpartition("/")[2] for agent in mesh.agents.values()}
+    deadline = time.monotonic() + _PROVISIONED_WAIT_S
+    while True:
+        agents = control.agents()
+        if {name: active_version(agent, MODEL) for name, agent in agents.items()} == wanted:
+            return
+        if time.monotonic() > deadline:
+            told = [f"{name}: {slot.difference}" for name, agent in agents.items() for slot in agent.slots]
+            raise DemoFailed(f"not every agent has its model after {_PROVISIONED_WAIT_S:.0f} s: {'; '.join(told)}")
+        time.sleep(0.05)
 
 
 def _found(mesh: Mesh, digits: Digits) -> None:
-    """Waits until a question that asks for the top gets there from the device, by whatever discovery."""
-    asker = Asker(mesh.agents["device"].address)
+    """Waits until a question that asks for the top gets there from every device, by whatever discovery."""
     deadline = time.monotonic() + _FOUND_WAIT_S
-    while read(asker.ask(make_request(digits.images[:1], mode="top")), 0.0).tier != TIERS[-1]:
-        if time.monotonic() > deadline:
-            raise DemoFailed(f"the device did not find the cloud within {_FOUND_WAIT_S:.0f} s")
-        time.sleep(0.1)
-    asker.close()
+    for device in mesh.devices:
+        asker = Asker(device.address)
+        while read(asker.ask(make_request(digits.images[:1], mode="top")), 0.0).tier != TIERS[-1]:
+            if time.monotonic() > deadline:
+                raise DemoFailed(f"{device.name} did not find the cloud within {_FOUND_WAIT_S:.0f} s")
+            time.sleep(0.1)
+        asker.close()
+
+
+def _story(
+    arguments: argparse.Namespace, control: ControlPlane, tally: Tally, folder: Path, stop: threading.Event
+) -> RolloutStory | None:
+    candidate = arguments.candidate
+    if candidate is None:
+        return None
+    version = candidate.folder(folder)
+    return RolloutStory(candidate, control, version, lambda: tally.asked, lambda: tally.failed, stop)
+
+
+def _own(mesh: Mesh, digits: Digits, story: RolloutStory | None, folder: Path) -> dict[str, float]:
+    """Each model's accuracy with nobody above it.
+
+    With a rollout the devices' models are not asked through the agents: those count what they are asked, and what one
+    of them has not sent up here would be held against the new model.
+    """
+    if story is None:
+        return {tier: alone(mesh.first(tier).address, digits) for tier in TIERS}
+    now, candidate = accuracies([MODELS / "device", story.folder], len(digits), folder)
+    own = {"device": now, story.candidate.name: candidate}
+    return own | {tier: alone(mesh.first(tier).address, digits) for tier in TIERS[1:]}
 
 
 def _ask(
@@ -144,6 +219,7 @@ def _ask(
     mesh: Mesh,
     digits: Digits,
     tally: Tally,
+    story: RolloutStory | None,
     console: Console,
     stop: threading.Event,
 ) -> None:
@@ -153,38 +229,24 @@ def _ask(
 
     def tick() -> None:
         nonlocal kill
-        if kill is not None and time.monotonic() - started >= kill.after_s:
-            mesh.kill(kill.tier)
+        seconds = time.monotonic() - started
+        if kill is not None and seconds >= kill.after_s:
+            mesh.first(kill.tier).program.kill()
             notes.append(f"{kill.tier}-1 was killed after {tally.asked} questions")
             kill = None
-        live.update(_table(tally, len(digits), time.monotonic() - started, notes))
+        if story is not None and not story.has_begun and tally.asked >= _BEGIN * len(digits):
+            story.begin()
+        shown.update(live(tally, len(digits), seconds, notes, story))
 
-    with Live(console=console, refresh_per_second=8, transient=False) as live:
-        ask_all(mesh.agents["device"].address, digits, tally, stop, tick)
+    def goes_on(number: int) -> bool:
+        return number < len(digits) or (story is not None and not story.is_over)
+
+    addresses = [device.address for device in mesh.devices]
+    with Live(console=console, refresh_per_second=8, transient=False) as shown:
+        ask_all(addresses, digits, tally, stop, tick, goes_on)
         tick()
     if kill is not None:
         console.print(f"[yellow]the questions ended before {kill.tier} was to be killed at {kill.after_s:g} s[/yellow]")
-
-
-def _table(tally: Tally, total: int, seconds: float, notes: Sequence[str]) -> Table:
-    rate = tally.asked / seconds if seconds else 0.0
-    title = (
-        f"{tally.asked:,} of {total:,} digits, {rate:,.0f}/s, accuracy {tally.accuracy():.2%}, failed {tally.failed}"
-    )
-    table = Table(title=title, caption="\n".join(notes) or None, title_justify="left")
-    for name in ("answered by", "questions", "share", "right", "p50 ms", "p99 ms"):
-        table.add_column(name, justify="left" if name == "answered by" else "right")
-    for tier in TIERS:
-        count = tally.by_tier[tier]
-        table.add_row(
-            tier,
-            f"{count:,}",
-            f"{count / max(1, tally.answers):.1%}",
-            f"{tally.right_by_tier[tier] / count:.2%}" if count else "-",
-            f"{tally.percentile_ms(50, tier):.2f}",
-            f"{tally.percentile_ms(99, tier):.2f}",
-        )
-    return table
 
 
 def _complete(collector: Collector, tally: Tally) -> int:
@@ -193,44 +255,6 @@ def _complete(collector: Collector, tally: Tally) -> int:
     while (complete := collector.complete(tally.traces)) < len(tally.traces) and time.monotonic() < deadline:
         time.sleep(0.1)
     return complete
-
-
-def _show(console: Console, tally: Tally, summary: Mapping[str, object]) -> None:
-    accuracy, traces = summary["accuracy"], summary["traces"]
-    up, every = summary["bytes_up_per_question"], summary["bytes_send_all"]
-    assert isinstance(accuracy, dict)  # noqa: S101 - narrows what summary() has just made
-    assert isinstance(traces, dict)  # noqa: S101 - likewise
-    own = ", ".join(f"{tier} {accuracy[tier]:.2%}" for tier in TIERS)
-    reasons = ", ".join(f"{reason} {count:,}" for reason, count in tally.reasons.most_common())
-    lines = [
-        f"accuracy   {accuracy['cascade']:.2%} as a mesh; alone: {own}",
-        f"bytes up   {up} a question over all hops; {every} if each were sent to the cloud",
-        f"latency    p50 {tally.percentile_ms(50):.2f} ms, p99 {tally.percentile_ms(99):.2f} ms, as the caller saw it",
-        f"why ended  {reasons}",
-        f"marked     unresolved {tally.unresolved}, degraded {tally.degraded}, failed {tally.failed}",
-        f"traces     {traces['complete']} of {traces['sampled']} complete over all hops",
-    ]
-    if tally.failures:
-        lines.append(f"errors     {dict(tally.failures)}")
-    console.print("", *lines, sep="\n", highlight=False, soft_wrap=True)
-
-
-def _stay(console: Console, mesh: Mesh, digits: Digits, consul_address: str | None) -> None:
-    from PIL import Image
-
-    pictures = CACHE.parent / "demo"
-    pictures.mkdir(parents=True, exist_ok=True)
-    for index in range(min(10, len(digits))):
-        Image.fromarray(digits.images[index, :, :, 0]).save(pictures / f"digit-{index}.png")
-    device = mesh.agents["device"].address
-    lines = ["", "The agents stay up; Ctrl-C ends them. Try, in another terminal:"]
-    lines.append(f"  .venv/bin/upriver infer digits {pictures}/*.png --agent {device}")
-    lines.append(f"  .venv/bin/upriver infer digits {pictures}/digit-8.png --agent {device} --mode top")
-    if consul_address:
-        lines.append(f"  .venv/bin/upriver agents --consul {consul_address}")
-    for agent in mesh.agents.values():
-        lines.append(f"  {agent.name:<12} {agent.address:<18} log {agent.log}")
-    console.print("\n".join(lines), highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ class Told:
 
     label: str
     tier: str
+    version: str
     path: tuple[str, ...]
     resolved: bool
     degraded: bool
@@ -35,6 +36,8 @@ class Tally:
     bytes_up: int = 0
     by_tier: Counter[str] = field(default_factory=Counter)
     right_by_tier: Counter[str] = field(default_factory=Counter)
+    by_version: Counter[str] = field(default_factory=Counter)
+    right_by_version: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     latencies_ms: list[float] = field(default_factory=list)
     latencies_by_tier: dict[str, list[float]] = field(default_factory=dict)
@@ -50,6 +53,8 @@ class Tally:
         self.degraded += told.degraded
         self.bytes_up += told.bytes_up
         self.by_tier[told.tier] += 1
+        self.by_version[told.version] += 1
+        self.right_by_version[told.version] += told.label == truth
         self.reasons[told.reason] += 1
         self.latencies_ms.append(told.latency_ms)
         self.latencies_by_tier.setdefault(told.tier, []).append(told.latency_ms)
@@ -75,7 +80,9 @@ class Tally:
         values = self.latencies_ms if tier is None else self.latencies_by_tier.get(tier, [])
         return float(np.percentile(values, percent)) if values else 0.0
 
-    def summary(self, alone: Mapping[str, float], hops: int, complete: int) -> dict[str, object]:
+    def summary(
+        self, alone: Mapping[str, float], hops: int, complete: int, rollout: Mapping[str, object] | None = None
+    ) -> dict[str, object]:
         """The record that `--json` writes. `alone` are the tiers' own accuracies, `hops` the way to the top.
 
         `bytes_send_all` is what sending each question up to the top would take per question: its request over each hop.
@@ -92,4 +99,5 @@ class Tally:
             "bytes_send_all": self.request_bytes * hops,
             "latency_ms": {"p50": round(self.percentile_ms(50), 3), "p99": round(self.percentile_ms(99), 3)},
             "traces": {"sampled": len(self.traces), "complete": complete},
+            "rollout": None if rollout is None else dict(rollout),
         }

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from demo.consul import ConsulProcess
-from demo.mesh import DemoFailed
+from demo.processes import DemoFailed
 
 
 @contextmanager

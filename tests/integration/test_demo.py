@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,12 @@ from tests.agent_process import REPOSITORY, until
 
 KEYS = {
     "questions", "accuracy", "answered_by", "unresolved", "degraded", "failed",
-    "bytes_up_per_question", "bytes_send_all", "latency_ms", "traces",
+    "bytes_up_per_question", "bytes_send_all", "latency_ms", "traces", "rollout",
+}  # fmt: skip
+
+ROLLOUT_KEYS = {
+    "state", "rings", "failed_requests", "rolled_back", "reason",
+    "bytes_from_control_plane", "bytes_from_agents", "delta_ratio",
 }  # fmt: skip
 
 
@@ -43,6 +49,7 @@ def test_it_answers_digits_with_every_trace_complete(tmp_path):
     assert summary["traces"]["complete"] == summary["traces"]["sampled"] > 100
     assert 0 < summary["bytes_up_per_question"] < summary["bytes_send_all"] / 5
     assert "as a mesh" in done.stdout
+    assert summary["rollout"] is None
 
 
 def test_an_agent_killed_in_the_middle_fails_nothing(tmp_path):
@@ -51,6 +58,36 @@ def test_an_agent_killed_in_the_middle_fails_nothing(tmp_path):
     summary = json.loads((tmp_path / "demo.json").read_text())
     assert summary["failed"] == 0
     assert "near-edge-1 was killed" in done.stdout
+
+
+def test_a_better_model_reaches_three_devices_in_rings_while_they_are_asked(tmp_path):
+    done = demo("--questions", "2000", "--rollout", "--json", str(tmp_path / "demo.json"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = json.loads((tmp_path / "demo.json").read_text())
+    assert set(summary) == KEYS
+    rollout, accuracy = summary["rollout"], summary["accuracy"]
+    assert set(rollout) == ROLLOUT_KEYS
+    assert (rollout["state"], rollout["rolled_back"], rollout["failed_requests"]) == ("completed", False, 0)
+    assert rollout["rings"] == [{"agents": 1, "active": 1, "failed": 0, "offline": 0}] * 3
+    # The control plane sends everything once; then it goes from agent to agent, over three tiers to three devices.
+    assert rollout["bytes_from_agents"] == 5 * rollout["bytes_from_control_plane"] > 0
+    assert 0.3 < rollout["delta_ratio"] < 0.7
+    assert accuracy["device-better"] > accuracy["device"]
+    assert (summary["failed"], summary["degraded"]) == (0, 0)
+    for device in ("device-1", "device-2", "device-3"):
+        assert f"{device} answers with device-14px-better" in done.stdout
+
+
+def test_a_worse_model_is_rolled_back_by_what_devices_report_and_hardly_harms(tmp_path):
+    done = demo("--questions", "2000", "--bad-rollout", "--json", str(tmp_path / "demo.json"))
+    assert done.returncode == 0, done.stdout + done.stderr  # also that every device runs the old version again
+    summary = json.loads((tmp_path / "demo.json").read_text())
+    rollout, accuracy = summary["rollout"], summary["accuracy"]
+    assert (rollout["state"], rollout["rolled_back"], rollout["failed_requests"]) == ("rolled-back", True, 0)
+    assert "escalate" in rollout["reason"] or "agree" in rollout["reason"]
+    assert accuracy["device-worse"] < accuracy["device"] - 0.02
+    assert accuracy["cascade"] >= accuracy["cloud"] - 0.01
+    assert "rolled back" in done.stdout
 
 
 @pytest.mark.real_consul
@@ -76,7 +113,13 @@ def test_it_stays_up_for_playing_and_ctrl_c_ends_every_process(tmp_path):
             found = subprocess.run(["pgrep", "-f", folder], capture_output=True, text=True, check=False)
             return found.stdout.split()
 
-        assert len(children()) == 4
+        assert len(children()) == 5  # four agents and the control plane
+        command = next(line for line in out.read_text().splitlines() if "upriver fleet list" in line)
+        listed = subprocess.run(
+            [str(Path(sys.executable).with_name("upriver")), *command.split()[1:]],
+            capture_output=True, text=True, timeout=30, check=True,
+        )  # fmt: skip
+        assert "device-14px" in listed.stdout
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
         assert children() == []

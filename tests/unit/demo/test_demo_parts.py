@@ -21,7 +21,7 @@ SPANS = (
 
 def told(label="7", tier="device"):
     facts = {"path": ("device-1",), "resolved": True, "degraded": False, "reason": "confident", "trace_id": ""}
-    return Told(label=label, tier=tier, bytes_up=0, latency_ms=1.0, **facts)
+    return Told(label=label, tier=tier, version=f"{tier}-v1", bytes_up=0, latency_ms=1.0, **facts)
 
 
 def test_a_trace_with_every_hop_under_its_parent_is_complete():
@@ -45,7 +45,16 @@ def test_the_summary_counts_what_was_told():
     tally.add(told("7"), "7")
     tally.add(
         Told(
-            "1", "cloud", PATH, resolved=False, degraded=True, reason="top", trace_id="t", bytes_up=2400, latency_ms=9.0
+            "1",
+            "cloud",
+            "device-v1",
+            PATH,
+            resolved=False,
+            degraded=True,
+            reason="top",
+            trace_id="t",
+            bytes_up=2400,
+            latency_ms=9.0,
         ),
         "2",
     )
@@ -57,6 +66,9 @@ def test_the_summary_counts_what_was_told():
     assert (summary["unresolved"], summary["degraded"], summary["failed"]) == (1, 1, 1)
     assert (summary["bytes_up_per_question"], summary["bytes_send_all"]) == (1200.0, 2400)
     assert summary["traces"] == {"sampled": 1, "complete": 1}
+    assert summary["rollout"] is None
+    assert tally.summary({}, 3, 1, {"state": "completed"})["rollout"] == {"state": "completed"}
+    assert (tally.by_version["device-v1"], tally.right_by_version["device-v1"]) == (2, 1)
 
 
 def test_kill_and_delays_are_read():

@@ -1,0 +1,109 @@
+"""The demo's control plane, and what its operator does: publishes versions, starts rollouts, looks at the fleet.
+
+The calls are those of `upriver model`, `upriver rollout` and `upriver fleet`.
+"""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from rich.console import Console
+
+from demo.processes import DemoFailed, Program, end
+from upriver.errors import UpriverError
+from upriver.v1 import fleet_pb2, rollout_pb2
+from upriver_control.cli.connection import Connection
+from upriver_control.cli.publishing import Publication, publish
+
+MODELS = Path(__file__).parent / "models"
+_ROLLOUTS = rollout_pb2.DESCRIPTOR.services_by_name["RolloutService"]
+_FLEET = fleet_pb2.DESCRIPTOR.services_by_name["FleetService"]
+_PUBLISH_S = 120.0
+
+
+class ControlPlane:
+    """A control plane in a process of its own. Its operator's calls raise UpriverError."""
+
+    def __init__(self, folder: Path) -> None:
+        """Starts it, with everything that it keeps below `folder`; `wait_ready` comes before any other call."""
+        self._state = folder / "state-control"
+        config = folder / "control.toml"
+        config.write_text(f'[state]\nfolder = "{self._state}"\n[server]\nlisten = "127.0.0.1:0"\n')
+        self.program = Program("control", ["-m", "upriver_control", "run", "-c", str(config)], folder)
+        self.address = ""
+        self.join = ""
+        self._connection: Connection | None = None
+
+    def wait_ready(self) -> None:
+        """Waits until it serves; raises DemoFailed with its log."""
+        facts = self.program.wait_ready()
+        self.address, self.join = facts["address"], facts["join"]
+        self._connection = Connection(self.address, self.token_file)
+
+    def stop(self) -> None:
+        """Ends it."""
+        if self._connection is not None:
+            self._connection.close()
+        end([self.program])
+
+    @property
+    def token_file(self) -> Path:
+        """The operator's token."""
+        return self._state / "operator-token"
+
+    @property
+    def access(self) -> str:
+        """How commands are told where it is and that they may."""
+        return f"--control-plane {self.address} --token-file {self.token_file}"
+
+    def publish(self, folder: Path, parent: str = "") -> str:
+        """Publishes a version; gives its name, `models/{model}/versions/{version}`."""
+        order = Publication(folder, parent, "", {}, (), None, None, "best", _PUBLISH_S)
+        version, _, _ = publish(self._connected(), order, Console(quiet=True))
+        return version.name
+
+    def roll_out(self, version: str, selector: str, strategy: rollout_pb2.Strategy | None = None) -> str:
+        """Starts a rollout and gives its name; without a strategy it goes to all at once."""
+        request = rollout_pb2.CreateRolloutRequest(version=version, selector=selector, strategy=strategy)
+        return str(self._connected().call(_ROLLOUTS, "CreateRollout", request).rollout.name)
+
+    def rollout(self, name: str) -> rollout_pb2.Rollout:
+        """A rollout as it is now."""
+        request = rollout_pb2.GetRolloutRequest(name=name)
+        found: rollout_pb2.Rollout = self._connected().call(_ROLLOUTS, "GetRollout", request).rollout
+        return found
+
+    def agents(self) -> Mapping[str, fleet_pb2.Agent]:
+        """Every agent by its id."""
+        listed = self._connected().call(_FLEET, "ListAgents", fleet_pb2.ListAgentsRequest(page_size=1000))
+        return {agent.name.removeprefix("agents/"): agent for agent in listed.agents}
+
+    def provision(self, tiers: Mapping[str, Path]) -> Mapping[str, str]:
+        """Publishes each tier's version and rolls it out to the tier; gives the versions' names by tier.
+
+        Raises DemoFailed when one is refused.
+        """
+
+        def one(tier: str) -> str:
+            version = self.publish(tiers[tier])
+            self.roll_out(version, f"tier={tier}")
+            return version
+
+        try:
+            with ThreadPoolExecutor(len(tiers)) as pool:
+                return dict(zip(tiers, pool.map(one, tiers), strict=True))
+        except UpriverError as error:
+            raise DemoFailed(f"the models could not be published: {error}") from error
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            raise DemoFailed("the control plane was not waited for")
+        return self._connection
+
+
+def active_version(agent: fleet_pb2.Agent, model: str) -> str:
+    """The version that answers in an agent's slot, as its name within the model; empty when none does."""
+    for slot in agent.slots:
+        if slot.model == model:
+            return str(slot.reported.active.version.rpartition("/")[2])
+    return ""

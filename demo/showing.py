@@ -1,0 +1,104 @@
+"""What the demo shows: the live table, the summary in words, and what to try while it stays up."""
+
+from collections.abc import Mapping, Sequence
+
+from PIL import Image
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+
+from demo.control import ControlPlane
+from demo.digits import CACHE, Digits
+from demo.mesh import TIERS, Mesh
+from demo.rollouts import RolloutStory
+from demo.tally import Tally
+
+
+def live(tally: Tally, total: int, seconds: float, notes: Sequence[str], story: RolloutStory | None) -> RenderableType:
+    """The table as it is now; `total` is how many questions are asked at least."""
+    table = _answers(tally, total, seconds, notes)
+    return table if story is None else Group(table, _rollout(tally, story))
+
+
+def _answers(tally: Tally, total: int, seconds: float, notes: Sequence[str]) -> Table:
+    rate = tally.asked / seconds if seconds else 0.0
+    of = f"of {total:,} digits" if tally.asked <= total else f"questions about {total:,} digits"
+    title = f"{tally.asked:,} {of}, {rate:,.0f}/s, accuracy {tally.accuracy():.2%}, failed {tally.failed}"
+    table = Table(title=title, caption="\n".join(notes) or None, title_justify="left")
+    for name in ("answered by", "questions", "share", "right", "p50 ms", "p99 ms"):
+        table.add_column(name, justify="left" if name == "answered by" else "right")
+    for tier in TIERS:
+        count = tally.by_tier[tier]
+        table.add_row(
+            tier,
+            f"{count:,}",
+            f"{count / max(1, tally.answers):.1%}",
+            f"{tally.right_by_tier[tier] / count:.2%}" if count else "-",
+            f"{tally.percentile_ms(50, tier):.2f}",
+            f"{tally.percentile_ms(99, tier):.2f}",
+        )
+    return table
+
+
+def _rollout(tally: Tally, story: RolloutStory) -> Table:
+    caption = "\n".join(story.notes) or None
+    table = Table(
+        title=story.headline or "no rollout yet", caption=caption, title_justify="left", caption_justify="left"
+    )
+    for name in ("device", "answers with", "rows since", "go up", "mesh right", "on its way"):
+        table.add_column(name, justify="right" if name in ("rows since", "go up", "mesh right") else "left")
+    for row in story.devices:
+        answered = tally.by_version[row.version]
+        right = f"{tally.right_by_version[row.version] / answered:.2%}" if answered else "-"
+        table.add_row(row.agent, row.version, f"{row.rows:,}", f"{row.escalated:.1%}", right, row.coming)
+    return table
+
+
+def summary_in_words(console: Console, tally: Tally, summary: Mapping[str, object]) -> None:
+    """Prints the summary."""
+    accuracy, traces = summary["accuracy"], summary["traces"]
+    up, every = summary["bytes_up_per_question"], summary["bytes_send_all"]
+    assert isinstance(accuracy, dict)  # noqa: S101 - narrows what summary() has just made
+    assert isinstance(traces, dict)  # noqa: S101 - likewise
+    own = ", ".join(f"{name} {share:.2%}" for name, share in accuracy.items() if name != "cascade")
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in tally.reasons.most_common())
+    lines = [
+        f"accuracy   {accuracy['cascade']:.2%} as a mesh; alone: {own}",
+        f"bytes up   {up} a question over all hops; {every} if each were sent to the cloud",
+        f"latency    p50 {tally.percentile_ms(50):.2f} ms, p99 {tally.percentile_ms(99):.2f} ms, as the caller saw it",
+        f"why ended  {reasons}",
+        f"marked     unresolved {tally.unresolved}, degraded {tally.degraded}, failed {tally.failed}",
+        f"traces     {traces['complete']} of {traces['sampled']} complete over all hops",
+    ]
+    rollout = summary["rollout"]
+    if isinstance(rollout, dict):
+        ratio = rollout["delta_ratio"]
+        delta = f"a delta of {ratio:.1%} of the model file" if ratio is not None else "no delta"
+        lines.append(
+            f"rollout    {rollout['state']}, {rollout['failed_requests']} questions failed. {rollout['reason']}"
+        )
+        lines.append(
+            f"fetched    {rollout['bytes_from_control_plane']:,} bytes from the control plane and "
+            f"{rollout['bytes_from_agents']:,} from agent to agent; {delta}"
+        )
+    if tally.failures:
+        lines.append(f"errors     {dict(tally.failures)}")
+    console.print("", *lines, sep="\n", highlight=False, soft_wrap=True)
+
+
+def what_to_try(console: Console, mesh: Mesh, control: ControlPlane, digits: Digits, consul: str | None) -> None:
+    """Prints commands for playing; `consul` is its address where there is one."""
+    pictures = CACHE.parent / "demo"
+    pictures.mkdir(parents=True, exist_ok=True)
+    for index in range(min(10, len(digits))):
+        Image.fromarray(digits.images[index, :, :, 0]).save(pictures / f"digit-{index}.png")
+    device = mesh.first("device").address
+    lines = ["", "The agents and the control plane stay up; Ctrl-C ends them. Try, in another terminal:"]
+    lines.append(f"  .venv/bin/upriver infer digits {pictures}/*.png --agent {device}")
+    lines.append(f"  .venv/bin/upriver infer digits {pictures}/digit-8.png --agent {device} --mode top")
+    lines += [f"  .venv/bin/upriver {what} list {control.access}" for what in ("model", "fleet", "rollout")]
+    if consul:
+        lines.append(f"  .venv/bin/upriver agents --consul {consul}")
+    places = [(agent.name, agent.address, agent.program) for agent in mesh.agents.values()]
+    for name, address, program in [*places, ("control plane", control.address, control.program)]:
+        lines.append(f"  {name:<13} {address:<18} log {program.log}")
+    console.print("\n".join(lines), highlight=False, soft_wrap=True)
