@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -61,6 +62,8 @@ _UPSTREAMS_S: Final = 0.5
 _SIGN_S: Final = 600.0
 _SWEEP_S: Final = 3600.0
 _LOOP_ANSWERS_S: Final = 10.0
+_THREADS: Final = 32
+"""For what blocks; many wait for a database that is gone, and blobs and metadata must not wait for those."""
 _SERVICES: Final = tuple(
     module.DESCRIPTOR.services_by_name[name]
     for module, name in (
@@ -269,6 +272,7 @@ class ControlPlane:
 
 async def _serve(kept: Kept, ready_file: Path | None) -> None:
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    loop.set_default_executor(ThreadPoolExecutor(_THREADS, "upriver-blocking"))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     control_plane = ControlPlane(kept)
