@@ -124,7 +124,7 @@ class Hasty:
                 selector = "" if number % 4 == 3 else "tier=device"
                 order = (f"models/pattern/versions/{version}", selector, STRATEGY, f"request-{number}", overrides)
                 self.made.append(self._insist(lambda order=order: operator.start(*order)))
-                patience = time.monotonic() + self._chance.choice((0.3, 1.5, 5.0))
+                patience = time.monotonic() + self._chance.choice((0.5, 4.0, 15.0))
                 while time.monotonic() < patience and not ended.wait(0.1):
                     if self._insist(lambda: operator.rollout(self.made[-1].name)).state in ENDED:
                         break
