@@ -3,7 +3,8 @@
 Everything goes through the control plane's own services, with the settings that an operator would give:
 
     upriver rollout start digits/VERSION --selector tier=device --rings 1,2,100% --soak 2s --shadow 15s \\
-        --shadow-rows 150 --min-agreement 90% --max-escalation-increase 10% --min-sample 50 --failure-limit 0
+        --shadow-rows 150 --min-agreement 90% --max-escalation-increase 10% --min-sample 50 --failure-limit 0 \\
+        --progress-deadline 90s
 """
 
 import threading

@@ -146,12 +146,13 @@ def _run(arguments: argparse.Namespace, folder: Path, console: Console, stop: th
             _found(mesh, digits)
         tally = Tally(request_bytes=make_request(digits.images[:1]).ByteSize())
         story = _story(arguments, control, tally, folder, stop)
-        with console.status("asking each model alone"):
-            own = _own(mesh, digits, story, folder)
+        own = _own(mesh, digits, story, folder, console) if arguments.kill else {}  # who is killed can't be asked later
         where = f", found through Consul at {address}" if address else ""
         asked = ", ".join(agent.name for agent in mesh.devices)
         console.print(f"{len(mesh.agents)} agents serve{where}. Asking {asked} about {len(digits)} digits.")
         _ask(arguments, mesh, digits, tally, story, console, stop)
+        if not own and not stop.is_set():
+            own = _own(mesh, digits, story, folder, console)
         record = None if story is None else story.record
         summary = tally.summary(own, len(TIERS) - 1, _complete(collector, tally), record)
         summary_in_words(console, tally, summary)
@@ -201,17 +202,18 @@ def _story(
     return RolloutStory(candidate, control, version, lambda: tally.asked, lambda: tally.failed, stop)
 
 
-def _own(mesh: Mesh, digits: Digits, story: RolloutStory | None, folder: Path) -> dict[str, float]:
+def _own(mesh: Mesh, digits: Digits, story: RolloutStory | None, folder: Path, console: Console) -> dict[str, float]:
     """Each model's accuracy with nobody above it.
 
     With a rollout the devices' models are not asked through the agents: those count what they are asked, and what one
-    of them has not sent up here would be held against the new model.
+    of them has not sent up here would be held against the new model; nor does any of them run both.
     """
-    if story is None:
-        return {tier: alone(mesh.first(tier).address, digits) for tier in TIERS}
-    now, candidate = accuracies([MODELS / "device", story.folder], len(digits), folder)
-    own = {"device": now, story.candidate.name: candidate}
-    return own | {tier: alone(mesh.first(tier).address, digits) for tier in TIERS[1:]}
+    with console.status("asking each model alone"):
+        if story is None:
+            return {tier: alone(mesh.first(tier).address, digits) for tier in TIERS}
+        now, candidate = accuracies([MODELS / "device", story.folder], len(digits), folder)
+        own = {"device": now, story.candidate.name: candidate}
+        return own | {tier: alone(mesh.first(tier).address, digits) for tier in TIERS[1:]}
 
 
 def _ask(

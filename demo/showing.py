@@ -62,7 +62,7 @@ def summary_in_words(console: Console, tally: Tally, summary: Mapping[str, objec
     own = ", ".join(f"{name} {share:.2%}" for name, share in accuracy.items() if name != "cascade")
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in tally.reasons.most_common())
     lines = [
-        f"accuracy   {accuracy['cascade']:.2%} as a mesh; alone: {own}",
+        f"accuracy   {accuracy['cascade']:.2%} as a mesh; alone: {own or 'not asked'}",
         f"bytes up   {up} a question over all hops; {every} if each were sent to the cloud",
         f"latency    p50 {tally.percentile_ms(50):.2f} ms, p99 {tally.percentile_ms(99):.2f} ms, as the caller saw it",
         f"why ended  {reasons}",
