@@ -28,6 +28,8 @@ class ControlPlaneProcess:
     folder: Path
     settings: str = ""
     name: str = "control"
+    server: str = ""
+    """Further settings of [server]."""
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
     join: str = ""
@@ -53,6 +55,7 @@ class ControlPlaneProcess:
         config = self.folder / f"{self.name}.toml"
         config.write_text(
             f'[state]\nfolder = "{self.state}"\n{self.settings}\n[server]\nlisten = "127.0.0.1:{self.port}"\n'
+            + self.server
         )
         ready = self.folder / f"{self.name}.ready"
         ready.unlink(missing_ok=True)
@@ -99,10 +102,9 @@ class ControlPlaneProcess:
 
     def operator(self) -> dict[str, str]:
         """The environment that an operator's commands run in."""
-        access = {
-            "UPRIVER_CONTROL_PLANE": self.address,
-            "UPRIVER_TOKEN_FILE": str(self.state / "operator-token"),
-        }
+        access = {"UPRIVER_CONTROL_PLANE": self.address}
+        if (token := self.state / "operator-token").exists():
+            access["UPRIVER_TOKEN_FILE"] = str(token)
         return environment() | access
 
     @contextmanager
@@ -147,9 +149,11 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def control_plane(folder: Path, settings: str = "", name: str = "control") -> Iterator[ControlPlaneProcess]:
+def control_plane(
+    folder: Path, settings: str = "", name: str = "control", server: str = ""
+) -> Iterator[ControlPlaneProcess]:
     """A control plane that serves; killed at the end if it still runs."""
-    plane = ControlPlaneProcess(folder, settings, name)
+    plane = ControlPlaneProcess(folder, settings, name, server)
     try:
         plane.start()
         yield plane
@@ -171,11 +175,15 @@ def following(
     more: str = "",
     models: Sequence[Path] = (),
     tiers: Sequence[str] = TIERS,
+    control: str = "",
 ) -> Iterator[AgentProcess]:
-    """An agent that joins a control plane and finds its upstreams through it."""
+    """An agent that joins a control plane and finds its upstreams through it.
+
+    `agent` and `control` are further lines of [agent] and [control_plane], `more` is appended.
+    """
     config = write_config(
         folder, name, tier, tiers, models,
-        f'[cascade]\ntrust = "network"\n[control_plane]\njoin = "{plane.join}"\n'
+        f'[cascade]\ntrust = "network"\n[control_plane]\njoin = "{plane.join}"\n{control}\n'
         f'[discovery]\nkind = "control-plane"\n{more}',
         agent=agent,
     )  # fmt: skip

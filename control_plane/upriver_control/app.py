@@ -20,13 +20,13 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from upriver import logs
-from upriver.errors import ConfigError, DiskTrouble, Unreachable
+from upriver.errors import ConfigError, UpriverError
 from upriver.services import handlers
 from upriver.v1 import blob_pb2, fleet_pb2, registry_pb2, rollout_pb2, sync_pb2
 from upriver_control.artifacts import FsspecArtifacts
 from upriver_control.blobs.deltas import Deltas
 from upriver_control.blobs.servicer import BlobServicer
-from upriver_control.config import ControlPlaneConfig
+from upriver_control.config import ControlPlaneConfig, TrustSection
 from upriver_control.needed import FleetNeeds
 from upriver_control.publishing import Publisher
 from upriver_control.reconcile.consul_lock import ConsulLock
@@ -59,7 +59,7 @@ _LOG = logging.getLogger(__name__)
 MAX_MESSAGE: Final = 4 << 20
 DRAIN_S: Final = 2.0
 _UPSTREAMS_S: Final = 0.5
-_SIGN_S: Final = 600.0
+_SIGN_S: Final = (0.5, 600.0)
 _SWEEP_S: Final = 3600.0
 _LOOP_ANSWERS_S: Final = 10.0
 _THREADS: Final = 32
@@ -200,12 +200,12 @@ class ControlPlane:
 
     async def start(self) -> None:
         """Reads what is kept, binds and serves; raises ConfigError, Unreachable and DiskTrouble."""
-        server = self._kept.config.server
+        config = self._kept.config
         await self._mirror.refresh()
         await self._exchange.once()
         await asyncio.to_thread(self._publisher.clean)
-        port = _bind(self._server, self._kept.config)
-        self.address = f"{server.listen.rpartition(':')[0]}:{port}"
+        port = _bind(self._server, config)
+        self.address = f"{config.server.listen.rpartition(':')[0]}:{port}"
         await self._server.start()
         await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
         self._jobs = [
@@ -216,7 +216,7 @@ class ControlPlane:
                 ("upstreams are told", self._tell_upstreams()),
                 ("agents are exchanged", self._exchange.run()),
                 ("rollouts move on", self._reconciler.run()),
-                ("signatures are renewed", self._every(_SIGN_S, self._kept.repository.refresh)),
+                ("signatures are renewed", self._every(renewal_s(config.trust), self._kept.repository.refresh)),
                 ("artifacts are swept", self._every(_SWEEP_S, self._publisher.sweep)),
             )
         ]
@@ -257,7 +257,7 @@ class ControlPlane:
         while True:
             try:
                 await asyncio.to_thread(work)
-            except (Unreachable, DiskTrouble, OSError) as error:
+            except (UpriverError, OSError) as error:  # a lock that another process holds for long, for one
                 _LOG.error("%s; tried again in %.0f s", error, seconds)
             await asyncio.sleep(seconds)
 
@@ -268,6 +268,13 @@ class ControlPlane:
             return function()
 
         return asyncio.run_coroutine_threadsafe(answer(), self._loop).result(_LOOP_ANSWERS_S)
+
+
+def renewal_s(trust: TrustSection) -> float:
+    """How often to look whether signatures are to be renewed, which they are when half of their time is over."""
+    shortest_s = 86_400 * min(trust.root_days, trust.targets_days, trust.snapshot_days, trust.timestamp_days)
+    least_s, most_s = _SIGN_S
+    return max(least_s, min(most_s, shortest_s / 8))
 
 
 async def _serve(kept: Kept, ready_file: Path | None) -> None:
