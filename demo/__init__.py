@@ -1,1 +1,1 @@
-"""The demo: real digits, four models of growing size, four agents on one machine."""
+"""The demo: real digits, models of growing size, agents on one machine, and a control plane that sends them models."""

@@ -5,7 +5,7 @@ import argparse
 import pytest
 
 from demo.collector import SeenSpan, is_complete
-from demo.run import Kill, parse_delays, parse_kill
+from demo.options import Kill, parse_delays, parse_kill
 from demo.tally import Tally, Told
 
 PATH = ("device-1", "far-edge-1", "cloud-1")

@@ -1,0 +1,89 @@
+"""The demo's options."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo.candidates import BETTER, WORSE
+from demo.mesh import TIERS
+from demo.rollouts import DEVICES, LIMIT_S
+
+_EPILOG = (
+    "The exit status is 0 when no question failed and a rollout, if any, ended as it was to and all devices "
+    "run what they should then. The JSON's `rollout` is null without one. With one it has state, rings (agents, "
+    "active, failed, offline of each), failed_requests (of the questions asked from before its publication to its "
+    "end), rolled_back, reason, bytes_from_control_plane and bytes_from_agents (of blobs, received by agents of "
+    "all tiers meanwhile; at every hop of a relay), and delta_ratio (what a device received of the model's file, "
+    "as a share of it; null when no delta was used)."
+)
+
+
+@dataclass(frozen=True)
+class Kill:
+    """End an agent by kill -9 so many seconds into the questions."""
+
+    tier: str
+    after_s: float
+
+
+def parse_kill(text: str) -> Kill:
+    """Reads `near-edge@3s`."""
+    tier, at, when = text.partition("@")
+    try:
+        after_s = float(when.removesuffix("s"))
+    except ValueError:
+        after_s = -1.0
+    if not at or tier not in TIERS[1:] or not 0 <= after_s < 3600:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: expected TIER@SECONDS, such as near-edge@3s, with a tier of {', '.join(TIERS[1:])}"
+        )
+    return Kill(tier, after_s)
+
+
+def parse_delays(text: str) -> tuple[float, ...]:
+    """Reads `5,15,40`: milliseconds added to each of the three hops."""
+    try:
+        delays = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        delays = ()
+    if len(delays) != len(TIERS) - 1 or not all(0 <= delay <= 10_000 for delay in delays):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected three delays in ms, such as 5,15,40, each 0 to 10000")
+    return delays
+
+
+def read_options() -> argparse.Namespace:
+    """Reads the command line; ends the process when it is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/demo",
+        description="Agents (device, far edge, near edge, cloud) join a control plane, are sent their models by it, "
+        "and answer 10,000 real handwritten digits. Every question goes to a device; what a tier is not sure of goes "
+        "up. Stays up for playing; Ctrl-C ends it all.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("--once", action="store_true", help="end after the summary")
+    parser.add_argument("--questions", type=int, default=10_000, metavar="N", help="use only the first N digits")
+    parser.add_argument("--consul", action="store_true", help="let the agents find each other through a real Consul")
+    parser.add_argument(
+        "--hop-delay", type=parse_delays, default=(0.0, 0.0, 0.0), metavar="MS,MS,MS", help="delay each hop, in ms"
+    )
+    parser.add_argument("--kill", type=parse_kill, metavar="TIER@SECONDS", help="kill -9 an agent in the middle")
+    more = (
+        f"in the middle of the stream, over {DEVICES} devices in three rings. Digits are asked over and over until it "
+        f"has ended, at most {LIMIT_S:.0f} s."
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--rollout", dest="candidate", action="store_const", const=BETTER, help=f"roll out a better device model {more}"
+    )
+    which.add_argument(
+        "--bad-rollout",
+        dest="candidate",
+        action="store_const",
+        const=WORSE,
+        help="the same with a worse one, which the control plane rolls back by itself",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the summary as JSON")
+    arguments = parser.parse_args()
+    if not 1 <= arguments.questions <= 10_000:
+        parser.error(f"--questions {arguments.questions}: expected 1 to 10000")
+    return arguments
