@@ -13,10 +13,13 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 Reader = Callable[[Any], Any]
+_PLAIN = frozenset({str, int, float, bool, NoneType})
 
 
 def to_document(value: Any) -> Any:
     """A value of dataclasses, tuples, mappings, enums and plain values as what `json.dumps` takes."""
+    if type(value) in _PLAIN:
+        return value
     if is_dataclass(value) and not isinstance(value, type):
         found = ((name, getattr(value, name), default) for name, default in _defaults(type(value)))
         return {name: to_document(one) for name, one, default in found if one != default}

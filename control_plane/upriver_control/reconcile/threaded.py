@@ -1,7 +1,7 @@
 """The tables of rollouts and agents for an event loop: every call on a thread, few at a time."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -80,6 +80,18 @@ class ThreadedAgents:
     async def disconnect(self, process: str) -> int:
         """Notes that no agent is connected to a process any more; gives how many were."""
         return await asyncio.to_thread(self._table.disconnect, process)
+
+    async def beat(self, process: str) -> bool:
+        """Says that a process runs; False when the others did not know."""
+        return await asyncio.to_thread(self._table.beat, process)
+
+    async def beats(self) -> Mapping[str, int]:
+        """How often each process has said that it runs."""
+        return await asyncio.to_thread(self._table.beats)
+
+    async def bury(self, process: str, beat: int) -> int | None:
+        """Notes that a process has died since a beat, and that no agent is connected to it; None when it has not."""
+        return await asyncio.to_thread(self._table.bury, process, beat)
 
     async def disconnect_silent(self, silent_s: float) -> int:
         """Notes that agents of which nothing was written for so long are not connected; gives how many."""

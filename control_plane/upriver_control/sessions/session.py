@@ -13,25 +13,33 @@ from upriver_control.observed import AgentFacts
 
 
 class Kind(StrEnum):
-    """What is sent to agents."""
+    """What is sent to agents; what comes first here is sent first."""
 
     ASSIGNMENTS = "assignments"
     UPSTREAMS = "upstreams"
     DIRECTIONS = "directions"
 
 
+_IN_ORDER = tuple(Kind)
+
+
 class Session:
     """An agent's stream in this process."""
 
-    __slots__ = ("_nonces", "_wake", "acked", "ended", "facts", "interval_s", "pending", "refused", "sent")
+    __slots__ = ("_nonces", "_wake", "acked", "ended", "facts", "interval_s", "pending", "refused", "sent", "told_at")
 
-    def __init__(self, facts: AgentFacts, has: dict[str, str]) -> None:
-        """`has` are the resource versions that the agent says it took in before."""
+    def __init__(self, facts: AgentFacts, has: dict[str, str], interval_s: float) -> None:
+        """`has` are the resource versions that the agent says it took in before.
+
+        `interval_s` is the rhythm that the agent reports at, `told_at` when the other processes were last told
+        of it.
+        """
         self.facts = facts
         self.sent = dict(has)
         self.acked = dict(has)
         self.refused: dict[str, str] = {}
-        self.interval_s = 0.0
+        self.interval_s = interval_s
+        self.told_at = 0.0
         self.pending: set[Kind] = set()
         self.ended = False
         self._nonces = 0
@@ -47,7 +55,11 @@ class Session:
         while not self.pending and not self.ended:
             self._wake.clear()
             await self._wake.wait()
-        return None if self.ended else self.pending.pop()
+        if self.ended:
+            return None
+        kind = next(kind for kind in _IN_ORDER if kind in self.pending)
+        self.pending.discard(kind)
+        return kind
 
     def end(self) -> None:
         """Ends the stream: the agent has gone, or connected anew."""

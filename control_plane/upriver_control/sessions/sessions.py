@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from upriver.v1 import sync_pb2 as pb
-from upriver_control.observed import AgentFacts, Desired
+from upriver_control.observed import AgentFacts, Desired, SlotFacts
 from upriver_control.sessions.session import Kind, Session
 from upriver_control.sync_wire import content_version, read_slots, read_traffic, write_assignments, write_upstream
 
@@ -19,9 +19,15 @@ _LOG = logging.getLogger(__name__)
 MAX_UPSTREAMS = 32
 """Upstreams of one tier that an agent is told of."""
 REPORT_S = 15.0
+"""Also what agents do that were told nothing."""
 BUSY_REPORT_S = 1.0
 REPORTS_PER_S = 1000.0
 """Reports that a process takes: with more agents than that each reports less often."""
+UPSTREAMS_PER_S = 1000.0
+"""Agents that are told of changed upstreams: with more agents than that more changes are one message."""
+QUIET_S = 60.0
+BUSY_QUIET_S = 5.0
+"""A report that only counts on is written to the database after so long; the latter while a rollout watches it."""
 
 Wanted = Callable[[AgentFacts], Mapping[str, Desired]]
 Busy = Callable[[AgentFacts], bool]
@@ -40,10 +46,12 @@ class Sessions:
         self._clock = clock
         self._sessions: dict[str, Session] = {}
         self._elsewhere: dict[str, AgentFacts] = {}
-        self._worlds: dict[str, tuple[str, pb.Assignments]] = {}
+        self._worlds: dict[tuple[tuple[str, Desired], ...], tuple[str, pb.Assignments]] = {}
         self._ladders: dict[tuple[str, ...], tuple[str, pb.Upstreams]] = {}
         self._serving: dict[str, tuple[object, ...]] = {}
+        self._asked_tiers: set[str] = set()
         self._upstreams_stale = False
+        self._off_rhythm: dict[str, None] = {}
         self._dirty: set[str] = set()
         self._changed_agents: dict[asyncio.Event, set[str]] = {}
 
@@ -83,13 +91,16 @@ class Sessions:
             if before.facts.boot != facts.boot:
                 _LOG.warning("agent %s has connected anew as another process", facts.agent)
             before.end()
-        session = Session(facts, dict(has))
+        session = Session(facts, dict(has), REPORT_S)
         self._sessions[facts.agent] = session
         self._elsewhere.pop(facts.agent, None)
         self._changed(session)
+        self._direct(session)
         self._refresh(session)
         if self._send_upstreams(session):
             session.wants(Kind.UPSTREAMS)
+        if not session.pending:
+            session.wants(Kind.DIRECTIONS)  # it has everything: this tells it that it is connected
         return session
 
     def detach(self, session: Session) -> None:
@@ -102,16 +113,24 @@ class Sessions:
             self._note(gone)
 
     def heard(self, session: Session, status: pb.Status) -> None:
-        """Takes in what an agent reports; raises InvalidInput."""
+        """Takes in what an agent reports; raises InvalidInput.
+
+        Other processes learn at once what has happened, and figures every now and then: with many agents most reports
+        say nothing else, and writing them all would cost more than taking them.
+        """
+        before = session.facts
         session.facts = replace(
-            session.facts,
+            before,
             slots=read_slots(status),
             load=status.load,
             draining=status.draining,
-            traffic=read_traffic(status),
             last_seen=self._clock(),
+            traffic=read_traffic(status),
         )
-        self._changed(session)
+        if _has_happened(before, session.facts) or self._is_quiet_too_long(session):
+            self._changed(session)
+        else:
+            self._note(session.facts, dirty=False)
 
     def acknowledged(self, session: Session, message: pb.Acknowledgement) -> None:
         """Takes in an answer to what was sent."""
@@ -141,21 +160,41 @@ class Sessions:
         """They could not be written: the next `dirty` gives them again."""
         self._dirty.update(facts.agent for facts in agents)
 
+    def still_here(self) -> None:
+        """Other processes took this one for dead: the next `dirty` gives every agent that is connected here."""
+        self._dirty.update(self._sessions)
+
     def intent_changed(self) -> None:
         """Looks at every connected agent again, and has what differs sent."""
         self._worlds.clear()
         for session in self._sessions.values():
             self._refresh(session)
 
-    def upstreams_changed(self) -> None:
-        """Has changed upstreams sent; called every now and then, so that many changes are one message."""
+    def rhythm_changed(self, seconds: float) -> None:
+        """Tells agents how often to report, where that has changed; called every `seconds`.
+
+        Each of them answers with a report: no more are told at once than reports are taken in that time.
+        """
+        for _ in range(min(len(self._off_rhythm), max(1, round(REPORTS_PER_S * seconds)))):
+            agent = next(iter(self._off_rhythm))
+            del self._off_rhythm[agent]
+            session = self._sessions.get(agent)
+            if session is not None:
+                self._direct(session)
+
+    def upstreams_changed(self) -> float:
+        """Has changed upstreams sent; called every now and then, so that many changes are one message.
+
+        Gives the seconds in which it need not be called again: the messages may be as many as there are agents.
+        """
         if not self._upstreams_stale:
-            return
+            return 0.0
         self._upstreams_stale = False
         self._ladders.clear()
         for session in self._sessions.values():
             if self._send_upstreams(session):
                 session.wants(Kind.UPSTREAMS)
+        return len(self._sessions) / UPSTREAMS_PER_S
 
     def compose(self, session: Session, kind: Kind) -> pb.SyncResponse | None:
         """What is to be sent of a kind now; None when the agent has it already."""
@@ -181,16 +220,31 @@ class Sessions:
         version, _ = self._world(session.facts)
         if session.sent.get(Kind.ASSIGNMENTS) != version:
             session.wants(Kind.ASSIGNMENTS)
-        spread_s = len(self._sessions) / REPORTS_PER_S
-        interval_s = max(BUSY_REPORT_S, spread_s) if self._busy(session.facts) else max(REPORT_S, 4 * spread_s)
-        if not 0.5 <= interval_s / (session.interval_s or 1e-9) <= 2:
+        if self._is_off_rhythm(session, self._interval_s(session)):
+            self._off_rhythm[session.facts.agent] = None
+
+    def _direct(self, session: Session) -> None:
+        interval_s = self._interval_s(session)
+        if self._is_off_rhythm(session, interval_s):
             session.interval_s = interval_s
             session.wants(Kind.DIRECTIONS)
+
+    def _interval_s(self, session: Session) -> float:
+        spread_s = len(self._sessions) / REPORTS_PER_S
+        return max(BUSY_REPORT_S, spread_s) if self._busy(session.facts) else max(REPORT_S, 4 * spread_s)
+
+    @staticmethod
+    def _is_off_rhythm(session: Session, interval_s: float) -> bool:
+        return not 0.5 <= interval_s / session.interval_s <= 2
+
+    def _is_quiet_too_long(self, session: Session) -> bool:
+        silent_s = session.facts.last_seen - session.told_at
+        return silent_s >= BUSY_QUIET_S and (silent_s >= QUIET_S or self._busy(session.facts))
 
     def _world(self, facts: AgentFacts) -> tuple[str, pb.Assignments]:
         # Agents that are to run the same share one message: with one rollout that is all of them.
         desired = self._wanted(facts)
-        key = repr(sorted(desired.items()))
+        key = tuple(sorted(desired.items(), key=_model))
         known = self._worlds.get(key)
         if known is None:
             world = write_assignments(desired)
@@ -206,6 +260,7 @@ class Sessions:
         key = (facts.region, *above)
         known = self._ladders.get(key)
         if known is None:
+            self._asked_tiers.update(above)
             known = self._ladders[key] = self._make_upstreams(facts.region, above)
         return known
 
@@ -224,6 +279,7 @@ class Sessions:
         return content_version(upstreams), upstreams
 
     def _changed(self, session: Session) -> None:
+        session.told_at = session.facts.last_seen
         self._note(session.facts)
 
     def _note(self, facts: AgentFacts, dirty: bool = True) -> None:
@@ -232,6 +288,8 @@ class Sessions:
         for event, changed in self._changed_agents.items():
             changed.add(facts.agent)
             event.set()
+        if facts.tier not in self._asked_tiers:
+            return  # nobody is told of it
         serving = (
             facts.connected,
             facts.draining,
@@ -242,6 +300,23 @@ class Sessions:
             self._serving[facts.agent] = serving
             if facts.address:
                 self._upstreams_stale = True
+
+
+def _has_happened(before: AgentFacts, after: AgentFacts) -> bool:
+    """Whether a report says more than that its agent is there and counts on."""
+    if before.draining != after.draining or before.slots.keys() != after.slots.keys():
+        return True
+    return any(_at_rest(before.slots[model]) != _at_rest(slot) for model, slot in after.slots.items())
+
+
+def _at_rest(slot: SlotFacts) -> tuple[object, ...]:
+    """All of a slot but its figures."""
+    pairs = (slot.active, slot.previous, slot.candidate)
+    return (*pairs, slot.state, slot.failure, slot.reason, slot.generation)
+
+
+def _model(item: tuple[str, Desired]) -> str:
+    return item[0]
 
 
 def _share(region: str, agent: str) -> bytes:

@@ -5,19 +5,19 @@ process reads after the last time that it knows is all that it has missed.
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Update, delete, func, select, text, update
+from sqlalchemy import Connection, Row, Select, Update, bindparam, delete, func, insert, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from upriver_control.documents import from_document, to_document
 from upriver_control.observed import AgentFacts
 from upriver_control.store.database import Database
-from upriver_control.store.schema import agents
+from upriver_control.store.schema import agents, processes
 
 BATCH = 500
 MAX_READ = 20_000
@@ -34,7 +34,7 @@ class AgentRow:
 
 
 class AgentTable:
-    """The table `agents`. Its methods block; raise Unreachable and DiskTrouble as Database does."""
+    """The tables `agents` and `processes`. Its methods block; raise Unreachable and DiskTrouble as Database does."""
 
     def __init__(self, database: Database, clock: Callable[[], float]) -> None:
         """`clock` gives Unix times."""
@@ -80,9 +80,14 @@ class AgentTable:
         return self._database.write(lambda connection: connection.execute(gone).rowcount) == 1
 
     def disconnect(self, process: str, others: bool = False) -> int:
-        """Notes that no agent is connected to a process any more (with `others`: to any but it). Gives how many."""
+        """Notes that a process has ended, and that no agent is connected to it. Gives how many were.
+
+        With `others` it is all but this process that have ended.
+        """
 
         def run(connection: Connection) -> int:
+            ended = processes.c.id != process if others else processes.c.id == process
+            connection.execute(delete(processes).where(ended))
             whose = agents.c.process != process if others else agents.c.process == process
             return self._gone(connection, whose)
 
@@ -93,12 +98,43 @@ class AgentTable:
         before = self._clock() - silent_s
         return self._database.write(lambda connection: self._gone(connection, agents.c.updated < before))
 
+    def beat(self, process: str) -> bool:
+        """Says that a process runs; False when the others did not know, because it is new or was taken for dead."""
+
+        def run(connection: Connection) -> bool:
+            known = update(processes).where(processes.c.id == process).values(beat=processes.c.beat + 1)
+            if connection.execute(known).rowcount == 1:
+                return True
+            connection.execute(insert(processes).values(id=process, beat=0))
+            return False
+
+        return self._database.write(run)
+
+    def beats(self) -> Mapping[str, int]:
+        """How often each process has said that it runs."""
+        rows = self._database.read(lambda connection: connection.execute(select(processes)).all())
+        return {row.id: row.beat for row in rows}
+
+    def bury(self, process: str, beat: int) -> int | None:
+        """Notes that no agent is connected to a process that has died since its beat `beat`, and forgets the process.
+
+        Gives how many agents were; None when it has said since then that it runs, or somebody has buried it already.
+        """
+
+        def run(connection: Connection) -> int | None:
+            dead = delete(processes).where(processes.c.id == process, processes.c.beat == beat)
+            if connection.execute(dead).rowcount != 1:
+                return None
+            return self._gone(connection, agents.c.process == process)
+
+        return self._database.write(run)
+
     def _gone(self, connection: Connection, whose: Any) -> int:
         updated = self._next(connection)
         rows = connection.execute(select(agents).where(whose, agents.c.connected.is_(True))).all()
-        for row in rows:
-            facts = replace(_read(row).facts, connected=False)
-            connection.execute(_change(row.id, facts, updated))
+        gone = [{"agent": row.id, "document": _written(replace(_read(row).facts, connected=False))} for row in rows]
+        if gone:
+            connection.execute(_left(updated), gone)
         return len(rows)
 
     def _upsert(self, process: str, batch: Sequence[AgentFacts], connection: Connection) -> None:
@@ -113,16 +149,18 @@ class AgentTable:
             }
             for facts in {facts.agent: facts for facts in batch}.values()
         ]
-        # Both have the clause, each in a class of its own.
+        # Both have the clause, each in a class of its own. One statement for many rows is compiled anew for each number
+        # of them, and with an agent's heartbeat in each that took most of this process's time: many are executed.
         kind: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-        wanted = kind.insert(agents).values(values)
+        wanted = kind.insert(agents)
         new = wanted.excluded
         connection.execute(
             wanted.on_conflict_do_update(
                 index_elements=[agents.c.id],
                 set_={name: getattr(new, name) for name in ("document", "updated", "process", "connected")},
                 where=new.connected.is_(True) | (agents.c.process == process),
-            )
+            ),
+            values,
         )
 
     def _next(self, connection: Connection) -> float:
@@ -136,8 +174,13 @@ def _rows(wanted: Select[Any], connection: Connection) -> Sequence[Row[Any]]:
     return connection.execute(wanted).all()
 
 
-def _change(agent: str, facts: AgentFacts, updated: float) -> Update:
-    return update(agents).where(agents.c.id == agent).values(document=_written(facts), connected=False, updated=updated)
+def _left(updated: float) -> Update:
+    """For many agents at once: the parameters are `agent` and `document`."""
+    return (
+        update(agents)
+        .where(agents.c.id == bindparam("agent"))
+        .values(document=bindparam("document"), connected=False, updated=updated)
+    )
 
 
 def _written(facts: AgentFacts) -> str:

@@ -112,3 +112,11 @@ agents = Table(
 )
 
 Index("ix_agents_process", agents.c.process)
+
+processes = Table(
+    "processes",
+    metadata,
+    Column("id", String(RESOURCE), primary_key=True),
+    Column("beat", BigInteger, nullable=False),
+)
+"""Control-plane processes that run. Each counts its `beat` up every few seconds; one that no longer does is dead."""

@@ -124,3 +124,39 @@ def test_agents_of_a_process_that_has_died_are_not_connected(database):
     now[0] = 200.0
     assert table.disconnect_silent(60.0) == 1
     assert [row.facts.connected for row in table.all()] == [False, False, False]
+
+
+def test_a_process_is_buried_by_whoever_has_seen_its_last_beat(database):
+    table = AgentTable(database, lambda: 100.0)
+    table.write("p1", [agent(1), agent(2)])
+    table.write("p2", [agent(3)])
+    assert not table.beat("p1"), "nobody knew of it"
+    assert table.beat("p1")
+    assert not table.beat("p2")
+    assert table.beats() == {"p1": 1, "p2": 0}
+    assert table.bury("p1", 0) is None, "it has said since then that it runs"
+    assert table.bury("p1", 1) == 2
+    assert table.bury("p1", 1) is None, "it is buried"
+    assert [row.facts.connected for row in table.all()] == [False, False, True]
+    assert not table.beat("p1"), "it was taken for dead"
+    table.write("p1", [agent(1), agent(2)])
+    assert all(row.facts.connected for row in table.all())
+
+
+def test_a_process_that_ends_is_none_any_more(database):
+    table = AgentTable(database, lambda: 100.0)
+    for process in ("p1", "p2", "p3"):
+        table.beat(process)
+    table.disconnect("p1")
+    assert set(table.beats()) == {"p2", "p3"}
+    table.disconnect("p2", others=True)
+    assert set(table.beats()) == {"p2"}
+
+
+def test_of_many_that_bury_a_process_one_does(database):
+    table = AgentTable(database, lambda: 100.0)
+    table.write("dead", [agent(number) for number in range(20)])
+    table.beat("dead")
+    with ThreadPoolExecutor(4) as pool:
+        done = [*pool.map(lambda _: table.bury("dead", 0), range(4))]
+    assert sorted(done, key=str) == [20, None, None, None]
