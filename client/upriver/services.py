@@ -20,8 +20,15 @@ def handlers(service: ServiceDescriptor, servicer: object) -> Any:
 
     Raises AttributeError when the servicer lacks one of the methods.
     """
-    methods = {method.name: _handler(method, getattr(servicer, snake(method.name))) for method in service.methods}
-    return grpc.method_handlers_generic_handler(service.full_name, methods)
+    return grpc.method_handlers_generic_handler(service.full_name, method_handlers(service, servicer))
+
+
+def method_handlers(service: ServiceDescriptor, servicer: object) -> dict[str, Any]:
+    """A service's handlers by method, for `add_registered_method_handlers`: such a method has a queue of its own.
+
+    Raises AttributeError when the servicer lacks one of the methods.
+    """
+    return {method.name: _handler(method, getattr(servicer, snake(method.name))) for method in service.methods}
 
 
 class Stub:

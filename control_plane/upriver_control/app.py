@@ -21,7 +21,7 @@ from grpc_reflection.v1alpha import reflection
 
 from upriver import logs
 from upriver.errors import ConfigError, UpriverError
-from upriver.services import handlers
+from upriver.services import handlers, method_handlers
 from upriver.v1 import blob_pb2, fleet_pb2, registry_pb2, rollout_pb2, sync_pb2
 from upriver_control.artifacts import FsspecArtifacts
 from upriver_control.blobs.deltas import Deltas
@@ -52,25 +52,26 @@ from upriver_control.store.rollouts import RolloutTable
 from upriver_control.tokens import read_token
 from upriver_control.trust.opening import repository_of
 from upriver_control.trust.repository import Repository
+from upriver_control.tuning import settle
 from upriver_control.validation import ChildValidation
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 MAX_MESSAGE: Final = 4 << 20
 DRAIN_S: Final = 2.0
-_UPSTREAMS_S: Final = 0.5
+_TELL_S: Final = 0.5
 _SIGN_S: Final = (0.5, 600.0)
 _SWEEP_S: Final = 3600.0
 _LOOP_ANSWERS_S: Final = 10.0
 _THREADS: Final = 32
 """For what blocks; many wait for a database that is gone, and blobs and metadata must not wait for those."""
+_SYNC: Final = sync_pb2.DESCRIPTOR.services_by_name["SyncService"]
 _SERVICES: Final = tuple(
     module.DESCRIPTOR.services_by_name[name]
     for module, name in (
         (registry_pb2, "RegistryService"),
         (rollout_pb2, "RolloutService"),
         (fleet_pb2, "FleetService"),
-        (sync_pb2, "SyncService"),
         (blob_pb2, "BlobService"),
     )
 )
@@ -173,7 +174,6 @@ class ControlPlane:
             self._registry,
             RolloutServicer(rollouts, RegistryVersions(store, kept.repository), self._mirror),
             FleetServicer(self._sessions, agents, self._mirror),
-            SyncServicer(self._sessions, Arrivals(rate, rate), kept.join_token, config.server.max_agents),
             BlobServicer(kept.artifacts, self._deltas, kept.repository),
         )
         self._server = grpc.aio.server(
@@ -182,6 +182,10 @@ class ControlPlane:
                 ("grpc.max_receive_message_length", MAX_MESSAGE),
                 ("grpc.max_send_message_length", MAX_MESSAGE),
                 ("grpc.so_reuseport", 0),
+                # Agents that arrive at once wait to be admitted or sent away; else grpc cancels some by chance, and not
+                # even tells them how long to stay away.
+                ("grpc.server.max_pending_requests", config.server.max_agents),
+                ("grpc.server.max_pending_requests_hard_limit", 2 * config.server.max_agents),
                 # Agents behind address translation ping to keep their way open; those that vanish are noticed.
                 ("grpc.http2.max_ping_strikes", 0),
                 ("grpc.keepalive_time_ms", 60_000),
@@ -191,9 +195,14 @@ class ControlPlane:
         self._server.add_generic_rpc_handlers(
             tuple(handlers(service, servicer) for service, servicer in zip(_SERVICES, servicers, strict=True))
         )
+        # Agents have a queue of their own: when thousands arrive at once, operators do not stand behind them.
+        sync = SyncServicer(self._sessions, Arrivals(rate, rate), kept.join_token, config.server.max_agents)
+        self._server.add_registered_method_handlers(  # type: ignore[attr-defined]  # not in its stubs
+            _SYNC.full_name, method_handlers(_SYNC, sync)
+        )
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # not in its stubs
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = [*(service.full_name for service in _SERVICES), health.SERVICE_NAME, reflection.SERVICE_NAME]
+        names = [*(service.full_name for service in (*_SERVICES, _SYNC)), health.SERVICE_NAME, reflection.SERVICE_NAME]
         reflection.enable_server_reflection(names, self._server)
         self._jobs: list[asyncio.Task[None]] = []
         self.address = ""
@@ -213,7 +222,7 @@ class ControlPlane:
             for name, job in (
                 ("rollouts are mirrored", self._mirror.run()),
                 ("intent is followed", self._follow_intent()),
-                ("upstreams are told", self._tell_upstreams()),
+                ("agents are told of others", self._tell()),
                 ("agents are exchanged", self._exchange.run()),
                 ("rollouts move on", self._reconciler.run()),
                 ("signatures are renewed", self._every(renewal_s(config.trust), self._kept.repository.refresh)),
@@ -242,16 +251,22 @@ class ControlPlane:
             await self._lock.close()
 
     async def _follow_intent(self) -> None:
-        changed = self._mirror.listen()
+        changed, followed = self._mirror.listen(), frozenset[object]()
         while True:
             await changed.wait()
             changed.clear()
-            self._sessions.intent_changed()
+            decided = self._mirror.decided()
+            if decided != followed:  # else a rollout has only counted: looking at every agent is for nothing
+                followed = decided
+                self._sessions.intent_changed()
 
-    async def _tell_upstreams(self) -> None:
+    async def _tell(self) -> None:
+        due = 0.0
         while True:
-            self._sessions.upstreams_changed()
-            await asyncio.sleep(_UPSTREAMS_S)
+            if self._loop.time() >= due:
+                due = self._loop.time() + self._sessions.upstreams_changed()
+            self._sessions.rhythm_changed(_TELL_S)
+            await asyncio.sleep(_TELL_S)
 
     async def _every(self, seconds: float, work: Callable[[], object]) -> None:
         while True:
@@ -284,6 +299,7 @@ async def _serve(kept: Kept, ready_file: Path | None) -> None:
         loop.add_signal_handler(number, ended.set)
     control_plane = ControlPlane(kept)
     await control_plane.start()
+    settle()
     try:
         _LOG.info("the control plane serves on %s; its root is %s", control_plane.address, kept.fingerprint)
         _LOG.info("agents join with what `upriver-control join` prints")

@@ -11,7 +11,7 @@ from upriver.errors import DiskTrouble, Unreachable
 from upriver_control.intent import Intent
 from upriver_control.observed import AgentFacts
 from upriver_control.reconcile.ports import RolloutStore
-from upriver_control.rollout import Rollout
+from upriver_control.rollout import Rollout, RolloutState
 
 _LOG = logging.getLogger(__name__)
 POLL_S = 0.5
@@ -37,6 +37,10 @@ class RolloutMirror:
     def intent(self) -> Intent:
         """What agents should run."""
         return self._intent
+
+    def decided(self) -> frozenset[tuple[str, RolloutState, float]]:
+        """All of the rollouts that tells agents what to do: while it is the same, so is what each should run."""
+        return frozenset((one.id, one.state, one.released) for one in self._rollouts.values())
 
     def watches(self, agent: AgentFacts) -> bool:
         """Whether some rollout under way waits for what this agent reports."""
