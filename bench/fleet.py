@@ -42,6 +42,7 @@ ARRIVALS_S = 120.0
 """How long attaching may take, and a thousandth of it more for each agent."""
 PUSH_S = 120.0
 SETTLE_S = 5.0
+"""Before idling is measured: reports are spread, what was written is committed."""
 LEAST_IDLE_S = 20.0
 
 
@@ -57,6 +58,7 @@ class Figures:
     rss_kb_per_agent: float
     idle_cpu_us_per_agent_s: float
     reconnect_s: float
+    reconnect_each_s: dict[str, float]
     operator_ms: dict[str, float]
     reconnect_dials: int
     reconnect_turned_away: int
@@ -102,6 +104,7 @@ class Run:
             rss_kb_per_agent=round((full_kb - empty_kb) / self._n, 1),
             idle_cpu_us_per_agent_s=round(idle_us, 1),
             reconnect_s=round(reconnect_s, 2),
+            reconnect_each_s=percentiles([at - self._plane.ready_at for at in self._agents.arrivals()[-self._n :]], 2),
             operator_ms=percentiles(probe.took_ms),
             reconnect_dials=after.dials - before.dials,
             reconnect_turned_away=after.turned_away - before.turned_away,
@@ -124,8 +127,9 @@ class Run:
 
     def _idle(self, idle_s: float) -> float:
         """CPU of the control plane per agent and second, µs."""
-        task = self._progress.add_task("settling", total=SETTLE_S)
-        self._sleep(task, SETTLE_S)
+        settle_s = min(SETTLE_S, idle_s)
+        task = self._progress.add_task("settling", total=settle_s)
+        self._sleep(task, settle_s)
         self._progress.update(task, description="idling", total=idle_s, completed=0)
         began, before = time.monotonic(), self._plane.cpu_s()
         self._sleep(task, idle_s)
@@ -186,11 +190,11 @@ class Run:
             self._progress.update(task, completed=seconds - max(0.0, left))  # type: ignore[arg-type]
 
 
-def percentiles(values: Sequence[float]) -> dict[str, float]:
+def percentiles(values: Sequence[float], digits: int = 1) -> dict[str, float]:
     """p50, p99 (nearest rank) and max."""
     ordered = sorted(values) or [0.0]
     ranks = {"p50": 50, "p99": 99, "max": 100}
-    return {name: round(ordered[-(-percent * len(ordered) // 100) - 1], 1) for name, percent in ranks.items()}
+    return {name: round(ordered[-(-percent * len(ordered) // 100) - 1], digits) for name, percent in ranks.items()}
 
 
 def targets(figures: Figures) -> list[tuple[str, float, float]]:

@@ -1,8 +1,9 @@
 """A process full of simulated agents: real Sync streams, each on a connection of its own, and no models.
 
 `python -m bench.fleet_agents JSON` makes them and answers commands, one JSON object a line: `go` has all of them dial
-at once, `state` tells how many are attached, `received` when each got a rollout's assignment, in seconds of
-CLOCK_MONOTONIC, which is the same for all processes of a machine. It ends when its input does.
+at once, `state` tells how many are attached, `arrivals` when each was, `troubles` why streams ended, `received` when
+each got a rollout's assignment. Times are seconds of CLOCK_MONOTONIC, which is the same for all processes of a machine.
+It ends when its input does.
 
 They keep to what `upriver_agent.sync.session` does, with its own bounds: full jitter, a busy control plane's
 retry-after, a hello with what they have, acknowledgement by nonce, reports at the rhythm that they are told. What an
@@ -17,6 +18,7 @@ import random
 import resource
 import sys
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,8 +51,51 @@ _HARDWARE = pb.Hardware(
     runtime="litert",
     runtime_version="2.3.0",
 )
-_ARGUMENTS = [*channel_arguments(ChannelOptions()), ("grpc.use_local_subchannel_pool", 1)]
+CONNECT_MS = 3_000
+"""As agents are composed."""
+MAX_ARRIVALS = 100_000
+MAX_TROUBLES = 8
+"""Different ones that are told."""
+_KNOCK_S = 0.02
+_ARGUMENTS = [
+    *channel_arguments(ChannelOptions(connect_timeout_ms=CONNECT_MS)),
+    ("grpc.use_local_subchannel_pool", 1),
+]
 Outbox = asyncio.Queue["pb.SyncRequest | None"]
+
+
+class Door:
+    """Whether anybody listens at the address.
+
+    All agents that dial a port where nobody listens are refused at once, each at a cost that on real devices is the
+    device's own; here it would be taken from the control plane that starts beside them. So only one of them knocks.
+    """
+
+    def __init__(self, address: str) -> None:
+        host, _, port = address.rpartition(":")
+        self._where = (host, int(port))
+        self._knocking: asyncio.Task[None] | None = None
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether nobody listened when somebody knocked last, which was just now."""
+        return self._knocking is not None
+
+    def refused(self) -> None:
+        """An agent found nobody there: from now on somebody knocks until it is opened."""
+        if self._knocking is None:
+            self._knocking = asyncio.create_task(self._knock())
+
+    async def _knock(self) -> None:
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(*self._where)
+            except OSError:
+                await asyncio.sleep(_KNOCK_S)
+                continue
+            writer.close()
+            self._knocking = None
+            return
 
 
 @dataclass
@@ -59,19 +104,22 @@ class Tally:
 
     attached: int = 0
     attached_at: float = 0.0
+    arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=MAX_ARRIVALS))
     dials: int = 0
     turned_away: int = 0
     refused: int = 0
+    troubles: dict[str, int] = field(default_factory=dict)
     received: dict[str, list[float]] = field(default_factory=dict)
 
 
 class SimulatedAgent:
     """One agent: dials, follows, reports, and dials again when its stream ends."""
 
-    __slots__ = ("_address", "_boot", "_has", "_metadata", "_name", "_number", "_report_s", "_slots", "_tally")
+    __slots__ = ("_address", "_boot", "_door", "_has", "_metadata", "_name", "_number", "_report_s", "_slots", "_tally")
 
-    def __init__(self, number: int, address: str, token: str, tally: Tally) -> None:
+    def __init__(self, number: int, address: str, token: str, tally: Tally, door: Door) -> None:
         self._number = number
+        self._door = door
         self._name = f"agent-{number:06d}"
         self._address = address
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
@@ -94,6 +142,8 @@ class SimulatedAgent:
     async def _once(self) -> float | None:
         """Runs one stream to its end; gives how long the control plane asks to stay away, if it does."""
         self._tally.dials += 1
+        if self._door.is_shut:
+            return None
         attached = False
         outbox: Outbox = asyncio.Queue()
         async with grpc.aio.insecure_channel(self._address, _ARGUMENTS) as channel:
@@ -105,6 +155,7 @@ class SimulatedAgent:
                         attached = True
                         self._tally.attached += 1
                         self._tally.attached_at = time.monotonic()
+                        self._tally.arrivals.append(self._tally.attached_at)
                     self._take(message, outbox)
             except grpc.aio.AioRpcError as error:
                 return self._failed(error)
@@ -120,6 +171,12 @@ class SimulatedAgent:
             if key == RETRY_AFTER and isinstance(value, str) and value.isdecimal():
                 self._tally.turned_away += 1
                 return min(LONGEST_BACKOFF_S, int(value) / 1000) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
+        if "Connection refused" in (error.details() or ""):
+            self._door.refused()
+            return None
+        trouble = f"{error.code().name}: {(error.details() or '')[:120]}"
+        if trouble in self._tally.troubles or len(self._tally.troubles) < MAX_TROUBLES:
+            self._tally.troubles[trouble] = self._tally.troubles.get(trouble, 0) + 1
         return None
 
     async def _send(self, call: Any, outbox: Outbox) -> None:
@@ -225,17 +282,22 @@ def answer(command: dict[str, str], tally: Tally, agents: list[SimulatedAgent], 
                 "broken": sum(task.done() for task in tasks),
                 "cpu_s": usage.ru_utime + usage.ru_stime,
             }
+        case "arrivals":
+            return list(tally.arrivals)
+        case "troubles":
+            return tally.troubles
         case "received":
             return tally.received.get(command["rollout"], [])
         case other:
-            raise ValueError(f"command {other!r}; expected go, state or received")
+            raise ValueError(f"command {other!r}; expected go, state, arrivals, troubles or received")
 
 
 async def serve(options: dict[str, Any]) -> None:
     """Makes the agents and answers commands until there are no more."""
     tally = Tally()
     numbers = range(options["first"], options["first"] + options["agents"])
-    agents = [SimulatedAgent(number, options["address"], options["token"], tally) for number in numbers]
+    door = Door(options["address"])
+    agents = [SimulatedAgent(number, options["address"], options["token"], tally, door) for number in numbers]
     tasks: list[Any] = []
     commands = asyncio.StreamReader()
     loop = asyncio.get_running_loop()

@@ -1,5 +1,6 @@
 """The control plane that `scripts/bench fleet` measures, as a process, and what an operator asks of it meanwhile."""
 
+import json
 import os
 import random
 import socket
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,8 @@ class FleetFailed(Exception):
 class ControlPlane:
     """A real control plane in a folder: it can be killed and started again, on the same port."""
 
-    def __init__(self, folder: Path, settings: str = "") -> None:
+    def __init__(self, folder: Path, settings: str = "", log_level: str = "warning") -> None:
+        """`settings` are further lines of [server]."""
         self._folder = folder
         self._port = _quiet_port()
         self._spent_s = 0.0
@@ -40,7 +43,7 @@ class ControlPlane:
         config = folder / "control.toml"
         config.write_text(
             f'[state]\nfolder = "{folder / "state"}"\n[server]\nlisten = "{self.address}"\n{settings}\n'
-            '[log]\nlevel = "warning"\n'
+            f'[log]\nlevel = "{log_level}"\n'
         )
 
     @property
@@ -49,9 +52,18 @@ class ControlPlane:
         return f"127.0.0.1:{self._port}"
 
     @property
+    def log(self) -> Path:
+        """What it has logged."""
+        return self._folder / "log"
+
+    @property
     def join_token(self) -> str:
         """What agents show."""
         return (self._folder / "state" / "join-token").read_text().strip()
+
+    def join_text(self) -> str:
+        """What agents are configured with; once it is ready."""
+        return str(json.loads((self._folder / "ready").read_text())["join"])
 
     def start(self) -> None:
         """Starts it, and notes in `ready_at` when it was ready; raises ServerFailed."""
@@ -131,14 +143,18 @@ class Operator:
 
     def connected(self) -> int:
         """How many agents the control plane says are connected."""
-        token, connected = "", 0
+        return sum(agent.connected for agent in self.agents())
+
+    def agents(self) -> Iterator[fleet_pb2.Agent]:
+        """Every agent that the control plane knows."""
+        token = ""
         while True:
             request = fleet_pb2.ListAgentsRequest(page_size=1000, page_token=token)
             page: fleet_pb2.ListAgentsResponse = self._call(self._fleet.ListAgents, request)
-            connected += sum(agent.connected for agent in page.agents)
+            yield from page.agents
             token = page.next_page_token
             if not token:
-                return connected
+                return
 
     def _call(self, method: Any, request: Any) -> Any:
         return method(request, timeout=CALL_S, metadata=self._metadata, wait_for_ready=True)

@@ -100,6 +100,18 @@ class Agents:
         """When agents got their assignment of a rollout."""
         return [at for told in self._ask({"do": "received", "rollout": rollout}) for at in told]
 
+    def arrivals(self) -> list[float]:
+        """When agents were attached, again after each reconnect; in order."""
+        return sorted(at for told in self._ask({"do": "arrivals"}) for at in told)
+
+    def troubles(self) -> dict[str, int]:
+        """Why streams ended or did not begin, other than by a port where nobody listens, each with how often."""
+        told: dict[str, int] = {}
+        for troubles in self._ask({"do": "troubles"}):
+            for trouble, times in troubles.items():
+                told[trouble] = told.get(trouble, 0) + times
+        return told
+
     def wait(
         self, done: Callable[[State], bool], what: str, timeout_s: float, told: Callable[[State], None] = lambda _: None
     ) -> State:
