@@ -3,12 +3,13 @@
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import fleet, serving, tracing
+from bench import blobs, fleet, serving, tracing
 
 SUITES: dict[str, Callable[[Sequence[str]], int]] = {
     "serving": serving.main,
     "tracing": tracing.main,
     "fleet": fleet.main,
+    "blobs": blobs.main,
 }
 
 

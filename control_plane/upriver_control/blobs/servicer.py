@@ -1,6 +1,7 @@
 """BlobService of the control plane, on grpc.aio."""
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final, NoReturn, Protocol
@@ -14,6 +15,7 @@ from upriver.listing import is_digest
 from upriver.v1 import blob_pb2 as pb
 from upriver_control.blobs.deltas import Blobs, Deltas
 
+_LOG = logging.getLogger(__name__)
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["BlobService"]
 _MAX_DIGESTS: Final = 1000
 _MAX_BASES: Final = 16
@@ -55,6 +57,7 @@ class BlobServicer:
         if self._serving >= self._max_serving:
             await _refuse(context, QueueFull("too many fetch at once; expected another try, later"))
         self._serving += 1
+        sent = 0
         try:
             size = await asyncio.to_thread(self._blobs.size, request.digest)
             offset = request.offset
@@ -64,6 +67,7 @@ class BlobServicer:
                 data = await asyncio.to_thread(self._blobs.read, request.digest, offset, CHUNK)
                 yield pb.FetchResponse(offset=offset, data=data, size_bytes=size)
                 self._count(request.digest, len(data))
+                sent += len(data)
                 offset += len(data)
                 if offset >= size or not data:
                     return
@@ -71,6 +75,7 @@ class BlobServicer:
             await _refuse(context, error)
         finally:
             self._serving -= 1
+            _LOG.debug("sent %d bytes of %s from byte %d", sent, request.digest, request.offset)
 
     async def has(self, request: pb.HasRequest, context: Any) -> pb.HasResponse:
         """Says which blobs are here."""
