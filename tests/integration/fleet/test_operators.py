@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tests.asking import version_of
 from tests.control_plane_process import control_plane, following
 from tests.fleet_faults import publish
 from tests.terminals import terminal
-from tests.versions import make_version
+from tests.versions import MIB, make_version, pad
 
 UPRIVER = str(Path(sys.executable).with_name("upriver"))
 AT_ONCE = ("--rings", "100%", "--soak", "0s")
@@ -157,3 +158,17 @@ def test_rollouts_and_the_fleet_are_watched_in_a_terminal(fleet):
     listed = plane.upriver("fleet", "list", "--selector", "agent=dev-2")
     assert "dev-2" in listed
     assert "dev-1" not in listed
+
+
+def test_a_large_version_is_published_in_seconds_and_shows_how_far_it_is(fleet, tmp_path):
+    plane, *_ = fleet
+    large = pad(make_version(tmp_path, "large", 0.0), 50 * MIB, 1)
+    began = time.monotonic()
+    with terminal([UPRIVER, "model", "publish", str(large)], plane.operator()) as publishing:
+        publishing.read()
+        assert publishing.process.wait(20) == 0
+        assert "uploading" in publishing.text
+        assert "50.0/52.4 MB" in publishing.text or "52.4/52.4 MB" in publishing.text
+        assert publishing.text.rstrip().endswith("published")
+    print(f"published in {time.monotonic() - began:.1f} s")
+    plane.upriver("model", "delete", "pattern/large")
