@@ -1,15 +1,18 @@
 """Versions tried in a real child process, with models that do harm."""
 
 import json
+import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from tests.agent_process import until
 from tests.models.folders import CLASSIFIER, DETECTOR, ENCODED, HERE, SCALAR, version_folder
 from upriver.errors import ModelInvalid, RuntimeMissing
 from upriver_agent.versions import VerifyReport, open_version, verify_version
-from upriver_agent.versions.verify import Trial, run_trial
+from upriver_agent.versions.verify import NICER, Trial, run_trial
 
 EMBEDDED = CLASSIFIER.replace("[policy]", 'embedding = "embedding"\n[policy]')
 
@@ -55,6 +58,21 @@ def test_a_model_that_never_ends_is_ended() -> None:
     start = time.monotonic()
     assert "took more than 3 s" in reason(HERE / "endless.tflite", timeout_s=3.0)
     assert time.monotonic() - start < 10.0
+
+
+def test_a_trial_gives_way_to_those_who_answer() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(reason, HERE / "endless.tflite", 3.0)
+        found = until(children, 3.0, "the child")
+        mine = os.getpriority(os.PRIO_PROCESS, 0)
+        until(lambda: os.getpriority(os.PRIO_PROCESS, found[0]) == min(19, mine + NICER), 3.0, "its niceness")
+        assert "took more than 3 s" in ended.result()
+    assert children() == []
+
+
+def children() -> list[int]:
+    tasks = Path("/proc/self/task").iterdir()
+    return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
 
 
 def test_a_model_that_takes_too_much_memory_is_refused() -> None:
