@@ -27,7 +27,7 @@ from pathlib import Path
 
 import grpc
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from bench.cases import MODEL
@@ -55,6 +55,7 @@ class Figures:
     push_ms: dict[str, float]
     push_again_ms: dict[str, float]
     rollout_s: float
+    push_cpu_us_per_agent: float
     rss_kb_per_agent: float
     idle_cpu_us_per_agent_s: float
     reconnect_s: float
@@ -91,7 +92,9 @@ class Run:
         idle_us = self._idle(idle_s)
         full_kb = self._plane.rss_kb()
         with self._plane.operator() as operator:
+            spent_s = self._plane.cpu_s()
             push, rollout_s, _ = self._push(operator, "")
+            spent_s = self._plane.cpu_s() - spent_s
             again, _, name = self._push(operator, OTHER_POLICY)
         before = self._agents.state()
         reconnect_s, probe, after = self._reconnect(name)
@@ -101,6 +104,7 @@ class Run:
             push_ms=push,
             push_again_ms=again,
             rollout_s=round(rollout_s, 2),
+            push_cpu_us_per_agent=round(spent_s / self._n * 1e6, 1),
             rss_kb_per_agent=round((full_kb - empty_kb) / self._n, 1),
             idle_cpu_us_per_agent_s=round(idle_us, 1),
             reconnect_s=round(reconnect_s, 2),
@@ -183,11 +187,11 @@ class Run:
         self._progress.remove_task(task)
         return state
 
-    def _sleep(self, task: object, seconds: float) -> None:
+    def _sleep(self, task: TaskID, seconds: float) -> None:
         ends = time.monotonic() + seconds
         while (left := ends - time.monotonic()) > 0:
             time.sleep(min(0.5, left))
-            self._progress.update(task, completed=seconds - max(0.0, left))  # type: ignore[arg-type]
+            self._progress.update(task, completed=seconds - left)
 
 
 def percentiles(values: Sequence[float], digits: int = 1) -> dict[str, float]:
