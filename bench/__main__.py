@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import blobs, fleet, serving, tracing
+from bench import blobs, fleet, serving, swap, tracing
 
 SUITES: dict[str, Callable[[Sequence[str]], int]] = {
     "serving": serving.main,
     "tracing": tracing.main,
     "fleet": fleet.main,
     "blobs": blobs.main,
+    "swap": swap.main,
 }
 
 
