@@ -10,13 +10,14 @@ import typer
 from google.protobuf.descriptor import ServiceDescriptor
 
 from upriver.channels import ChannelOptions, TlsFiles, open_channel
-from upriver.errors import ConfigError, NotAllowed, UpriverError
+from upriver.errors import ConfigError, NotAllowed, Unreachable, UpriverError
 from upriver.refusals import error_of
 from upriver.services import Stub
 
 DEFAULT: Final = "127.0.0.1:8480"
 DEFAULT_TIMEOUT_S: Final = 10.0
 _WHO: Final = "control plane"
+_HUNG_UP: Final = "Socket closed"  # what a server does that expected TLS
 
 ControlPlane = Annotated[
     str,
@@ -44,6 +45,7 @@ class Connection:
         """Raises ConfigError when a file can't be read; connects when it is first used."""
         self.address = address
         self._metadata = (("authorization", f"Bearer {_token(token_file)}"),) if token_file is not None else ()
+        self._has_ca = ca is not None
         tls = None if ca is None else TlsFiles(ca=ca)
         self._channel = open_channel(address, ChannelOptions(tls=tls, connect_timeout_ms=3_000))
 
@@ -85,6 +87,8 @@ class Connection:
         error = error_of(failed, self.address, _WHO)
         if isinstance(error, NotAllowed) and not self._metadata:
             return NotAllowed(f"{error}; give the operator's token: --token-file or UPRIVER_TOKEN_FILE")
+        if isinstance(error, Unreachable) and not self._has_ca and _HUNG_UP in str(error):
+            return Unreachable(f"{error}; if it serves over TLS, give its authority: --ca or UPRIVER_CA")
         return error
 
 
