@@ -18,6 +18,8 @@ Run it on a quiet machine, with different N, to see how cost grows:
 import argparse
 import json
 import os
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -257,6 +259,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.arrivals is not None:
         settings += f"\narrivals_per_s = {options.arrivals}"
     console = Console(stderr=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the processes are ended too
     try:
         figures = run(options.agents, options.processes, options.idle, settings, console)
     except (FleetFailed, ServerFailed, OSError, grpc.RpcError) as error:
