@@ -20,7 +20,7 @@ from upriver_agent.trust.source import FolderMetadata
 from upriver_agent.trust.trust import Trust
 
 UPRIVER = str(Path(sys.executable).with_name("upriver"))
-SHORT_S = 6.0
+SHORT_S = 10.0
 AT_ONCE = ("--rings", "100%", "--soak", "0s", "--wait")
 
 

@@ -16,7 +16,7 @@ from tests.simulated_agents import simulated
 from tests.versions import make_version
 from upriver.v1 import rollout_pb2
 
-LEADS = "this process leads"
+LEADS, LOST = "this process leads", "this process has lost the leader lock"
 SLOW = rollout_pb2.Strategy(
     rings=[rollout_pb2.Ring(count=1), rollout_pb2.Ring(percent=100)],
     soak_time=Duration(seconds=4),
@@ -34,9 +34,18 @@ class Two:
     handed_over_s: float
 
     def leader(self) -> ControlPlaneProcess:
-        led = {plane.log.read_text().count(LEADS): plane for plane in self.planes}
-        assert set(led) == {0, 1}, "exactly one leads"
-        return led[1]
+        """The one that leads; on a busy machine a session may run out, and the other takes over."""
+        return until(lambda: next((plane for plane in self.planes if leads(plane)), None), 40, "a leader")
+
+    def follower(self) -> ControlPlaneProcess:
+        leader = self.leader()
+        return next(plane for plane in self.planes if plane is not leader)
+
+
+def leads(plane: ControlPlaneProcess) -> bool:
+    """Whether it leads, as it last said."""
+    log = plane.log.read_text().rpartition("serves on")[2]
+    return log.rfind(LEADS) > log.rfind(LOST)
 
 
 @pytest.fixture(scope="module")
@@ -80,26 +89,23 @@ def test_one_leads_either_answers_and_a_rollout_completes_through_a_hand_over(tw
             until(lambda plane=plane: connected(plane) == names, 20, f"{plane.name} knows of all agents")
             listed = json.loads(plane.upriver("model", "show", "pattern/v1", "--json"))
             assert listed["name"] == "models/pattern/versions/v1"
-        until(lambda: any(LEADS in plane.log.read_text() for plane in two.planes), 20, "a leader")
-        leader = two.leader()
-        follower = other if leader is one else one
+        follower = two.follower()
 
         # Asked of the one that does not lead; agents of both are told by whom they are connected to.
         follower.upriver("rollout", "start", "pattern/v1", "--rings", "100%", "--soak", "0s", "--wait")
         assert [version_of(agent) for agent in (first, second)] == ["v1", "v1"]
-        assert two.leader() is leader
-
+        leader, follower = two.leader(), two.follower()
         with follower.stubs() as operator:
             rollout = operator.start("models/pattern/versions/v2", "", SLOW)
             until(lambda: operator.rollout(rollout.name).rings[0].active == 1, 20, "the first ring")
             leader.kill()
-            until(lambda: follower.log.read_text().count(LEADS) == 1, two.handed_over_s, "the hand-over")
+            until(lambda: leads(follower), two.handed_over_s, "the hand-over")
             completed = rollout_pb2.ROLLOUT_STATE_COMPLETED
             until(lambda: operator.rollout(rollout.name).state == completed, 60, "the rollout's end")
             assert [version_of(agent) for agent in (first, second)] == ["v2", "v2"]
             leader.start()
             assert connected(leader) == names
-            assert LEADS not in leader.log.read_text().rpartition("serves on")[2]
+            assert not leads(leader)
         assert {told.active["pattern"].pair.version for told in simulations.values()} == {"models/pattern/versions/v2"}
         for plane in two.planes:
             assert "Traceback" not in plane.log.read_text()
