@@ -25,7 +25,7 @@ from upriver.errors import (
 )
 from upriver_agent.blobs.bandwidth import Bandwidth
 from upriver_agent.blobs.flight import Flight
-from upriver_agent.blobs.sources import BlobSource, Delta, Piece
+from upriver_agent.blobs.sources import BlobSource, Delta
 from upriver_agent.blobs.store import BlobStore, Partial, told
 from upriver_agent.installing.mesh_supply import SignedFile
 
@@ -324,8 +324,7 @@ class _Whole:
         flight.expect(transfer)
         again = False
         try:
-            pieces = iter(transfer)
-            for offset, data, total in pieces:
+            for offset, data, total in transfer:
                 flight.expect(None)
                 again = self._partial is None and self._open(total)
                 partial = self._partial
@@ -341,10 +340,9 @@ class _Whole:
                 self._told()
                 self._run.downloader.pause(flight, len(data))
                 flight.give_up()
-                flight.expect(transfer)
                 if partial.offset == partial.size_bytes:
-                    _let_end(pieces)
                     break
+                flight.expect(transfer)
         finally:
             flight.expect(None)
             transfer.cancel()
@@ -363,17 +361,6 @@ class _Whole:
     def _told(self) -> None:
         if self._partial is not None:
             self._run.flight.advance(self._partial.verified, self._partial.size_bytes, self._partial.path)
-
-
-def _let_end(pieces: Iterator[Piece]) -> None:
-    """Waits for the end of a transfer whose bytes are all here.
-
-    A call that is cancelled just when its server ends it has ended control planes (a fault of grpcio's, in C).
-    """
-    try:
-        next(pieces, None)
-    except UpriverError as error:
-        _LOG.debug("after the last byte: %s", error)
 
 
 def _watch(flight: Flight, stall_s: float) -> None:

@@ -80,38 +80,6 @@ def test_with_liars_only_nothing_is_kept_under_the_digest(tmp_path: Path) -> Non
     assert BlobStore(tmp_path, 1 << 30).path(FILE.digest) is None
 
 
-class Watched(Sending):
-    """A transfer that notes how it ends."""
-
-    def __init__(self, data: bytes, offset: int, ends: list[str]) -> None:
-        super().__init__(data, offset)
-        self.ends = ends
-
-    def __iter__(self) -> Iterator[Piece]:
-        yield from super().__iter__()
-        self.ends.append("by itself")
-
-    def cancel(self) -> None:
-        self.ends.append("cancelled")
-
-
-class WatchedMemory(Memory):
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.ends: list[list[str]] = []
-
-    def fetch(self, name: str, offset: int) -> Sending:
-        self.ends.append([])
-        return Watched(super().fetch(name, offset).data, offset, self.ends[-1])
-
-
-def test_a_transfer_that_brought_everything_ends_by_itself_before_it_is_given_up(tmp_path: Path) -> None:
-    """grpcio's asyncio server crashes when a call is cancelled just when it ends."""
-    source = WatchedMemory("honest")
-    assert fetch(tmp_path, source) == DATA
-    assert source.ends == [["by itself", "cancelled"]] * 2
-
-
 CHILD = """
 import os, signal, sys
 from pathlib import Path
