@@ -43,6 +43,12 @@ class PostgresProcess:
         """The database `postgres`, as SQLAlchemy has it."""
         return self.url_of("postgres")
 
+    @property
+    def pid(self) -> int:
+        """The process that all others of the server are children of."""
+        assert self._process is not None
+        return self._process.pid
+
     def url_of(self, database: str) -> str:
         return f"postgresql+psycopg://upriver@127.0.0.1:{self.port}/{database}"
 

@@ -23,6 +23,8 @@ LEAST_S = 0.05
 """Between two rounds, however much changes."""
 STATUS_S = 1.0
 """Counts of a rollout that does nothing else are kept that often."""
+LONGEST_S = 5.0
+"""The same, however long a round took: most of a long one was spent waiting for the database."""
 _SHARE = 0.25  # of the time that rounds may take
 _INLINE = 1000  # agents that are counted on the event loop; more are counted on a thread
 _CHECK_S = 1.0
@@ -67,7 +69,7 @@ class Reconciler:
                 rollouts_changed.clear()
                 await self._once()
                 took_s = self._steady() - begun
-                await asyncio.sleep(max(LEAST_S, took_s / _SHARE - took_s))
+                await asyncio.sleep(max(LEAST_S, min(LONGEST_S, took_s / _SHARE - took_s)))
                 # With nothing under way agents' reports, of which there are many, need wake nobody here.
                 await _either((agents_changed, rollouts_changed) if self._has_work() else (rollouts_changed,))
         finally:

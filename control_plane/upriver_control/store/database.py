@@ -124,7 +124,7 @@ def _engine(url: str) -> Engine:
                 connect_args={
                     "connect_timeout": CONNECT_S,
                     "options": "-c statement_timeout=30000 -c lock_timeout=15000",
-                    # A machine that vanished is noticed within these milliseconds, and not after TCP's quarter of an hour.
+                    # A machine that vanished is noticed within these ms, and not after TCP's quarter of an hour.
                     "tcp_user_timeout": 1000 * CONNECT_S,
                     "keepalives_idle": CONNECT_S,
                     "keepalives_interval": 1,

@@ -1,8 +1,11 @@
 """PostgreSQL goes away during a rollout: agents answer on, operators are told why they wait, and all goes on after."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
@@ -20,6 +23,8 @@ from upriver.v1 import blob_pb2, rollout_pb2
 BLOBS = blob_pb2.DESCRIPTOR.services_by_name["BlobService"]
 SHORT_S, LONG_S = 3.0, 16.0
 """Absences that transactions outlive by being repeated, and that they do not."""
+GOES_ON_S = 20.0
+"""A rollout is under way so soon after the database answers again; some seconds on a quiet machine."""
 COMPLETED = rollout_pb2.ROLLOUT_STATE_COMPLETED
 SLOW = rollout_pb2.Strategy(
     rings=[rollout_pb2.Ring(count=1), rollout_pb2.Ring(percent=100)],
@@ -101,3 +106,42 @@ def refused(plane):
         assert done.returncode == 1
         assert "database can't be reached" in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
+
+
+@contextmanager
+def frozen(postgres):
+    """All of the server's processes stand still: connections stay open, and nothing is answered."""
+    children = [int(pid) for pid in Path(f"/proc/{postgres.pid}/task/{postgres.pid}/children").read_text().split()]
+    for pid in (postgres.pid, *children):
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in (postgres.pid, *children):
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_a_database_that_answers_nothing_holds_up_neither_agents_nor_what_comes_after(postgres, tmp_path):
+    settings = f'database = "{postgres.new_database()}"'
+    with (
+        control_plane(tmp_path / "control", settings) as plane,
+        following(tmp_path, plane, "dev-1") as agent,
+    ):
+        for version in ("v1", "v2"):
+            publish(plane, tmp_path, version)
+        plane.upriver("rollout", "start", "pattern/v1", "--rings", "100%", "--soak", "0s", "--wait")
+        with frozen(postgres):
+            began = time.monotonic()
+            command = [str(Path(sys.executable).with_name("upriver")), "rollout", "list"]
+            done = subprocess.run(command, env=plane.operator(), capture_output=True, text=True, timeout=60)
+            assert done.returncode == 1
+            assert time.monotonic() - began < 30
+            operators_do_not_hold_up_agents(plane)
+            assert version_of(agent) == "v1"
+            print(f"told after {time.monotonic() - began:.1f} s: {done.stderr.strip()}")
+        again = time.monotonic()
+        plane.upriver("rollout", "start", "pattern/v2", "--rings", "100%", "--soak", "0s", "--wait")
+        print(f"the next rollout took {time.monotonic() - again:.1f} s")
+        assert time.monotonic() - again < GOES_ON_S
+        assert version_of(agent) == "v2"
+        assert plane.process.poll() is None
