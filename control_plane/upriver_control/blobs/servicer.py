@@ -65,9 +65,10 @@ class BlobServicer:
                 raise InvalidInput(f"offset {offset}; expected 0 to {size}")
             while True:
                 data = await asyncio.to_thread(self._blobs.read, request.digest, offset, CHUNK)
-                yield pb.FetchResponse(offset=offset, data=data, size_bytes=size)
+                # Counted first: who has got the last piece leaves, and then nothing after the yield is run.
                 self._count(request.digest, len(data))
                 sent += len(data)
+                yield pb.FetchResponse(offset=offset, data=data, size_bytes=size)
                 offset += len(data)
                 if offset >= size or not data:
                     return
