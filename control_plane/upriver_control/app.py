@@ -20,7 +20,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from upriver import logs
-from upriver.errors import ConfigError, UpriverError
+from upriver.errors import ConfigError, Unreachable, UpriverError
 from upriver.services import handlers, method_handlers
 from upriver.v1 import blob_pb2, fleet_pb2, registry_pb2, rollout_pb2, sync_pb2
 from upriver_control.artifacts import FsspecArtifacts
@@ -277,12 +277,15 @@ class ControlPlane:
             await asyncio.sleep(seconds)
 
     def _ask(self, function: Callable[[], T]) -> T:
-        """Runs something on the event loop for a thread that waits for it."""
+        """Runs something on the event loop for a thread that waits for it; raises Unreachable when it is stuck."""
 
         async def answer() -> T:
             return function()
 
-        return asyncio.run_coroutine_threadsafe(answer(), self._loop).result(_LOOP_ANSWERS_S)
+        try:
+            return asyncio.run_coroutine_threadsafe(answer(), self._loop).result(_LOOP_ANSWERS_S)
+        except TimeoutError as error:
+            raise Unreachable(f"the control plane did not answer itself within {_LOOP_ANSWERS_S:.0f} s") from error
 
 
 def renewal_s(trust: TrustSection) -> float:
