@@ -12,7 +12,7 @@ from tests.agent_process import until
 from tests.models.folders import CLASSIFIER, DETECTOR, ENCODED, HERE, SCALAR, version_folder
 from upriver.errors import ModelInvalid, RuntimeMissing
 from upriver_agent.versions import VerifyReport, open_version, verify_version
-from upriver_agent.versions.verify import NICER, Trial, run_trial
+from upriver_agent.versions.verify import CHILD, NICER, Trial, run_trial
 
 EMBEDDED = CLASSIFIER.replace("[policy]", 'embedding = "embedding"\n[policy]')
 
@@ -71,8 +71,17 @@ def test_a_trial_gives_way_to_those_who_answer() -> None:
 
 
 def children() -> list[int]:
+    """The trials that run now; the test runner may have other children."""
     tasks = Path("/proc/self/task").iterdir()
-    return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+    pids = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+    return [pid for pid in pids if CHILD.encode() in _command(pid)]
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it has just ended
+        return b""
 
 
 def test_a_model_that_takes_too_much_memory_is_refused() -> None:
