@@ -73,14 +73,15 @@ def test_a_trial_gives_way_to_those_who_answer() -> None:
 def children() -> list[int]:
     """The trials that run now; the test runner may have other children."""
     tasks = Path("/proc/self/task").iterdir()
-    pids = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
-    return [pid for pid in pids if CHILD.encode() in _command(pid)]
+    pids = [int(pid) for task in tasks for pid in _read(task / "children").split()]
+    return [pid for pid in pids if CHILD.encode() in _read(Path(f"/proc/{pid}/cmdline"))]
 
 
-def _command(pid: int) -> bytes:
+def _read(file: Path) -> bytes:
+    """A file of /proc; nothing when what it is about has just ended."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:  # it has just ended
+        return file.read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
         return b""
 
 
