@@ -8,8 +8,7 @@ A real control plane and real agents on this machine, and clients that ask at a 
    completed, and a quarter of a second more.
 2. Taking back: three agents of four move to a version that escalates everything, which a gate forbids. Told is the time
    from the rollout's turning `rolling-back`, as an operator who watches it sees it, to the last answer of the bad
-   version. How long a breach takes to be noticed is in how long the bad version answered: the agents that have not
-   moved are what it is compared with, and report every 15 s.
+   version. How long a breach takes to be noticed is in how long the bad version answered.
 
 Control plane, agents and clients share the machine: run it on a quiet one.
 """
