@@ -280,23 +280,23 @@ class SlotWorker:
         if self._loaded is None or self._staged is None:
             return None
         loaded, self._loaded = self._loaded, None
-        self._answer_with(pair, loaded, self._staged)
+        self._answer_with(pair, loaded)
         return Advanced(pair, State.ACTIVE)
 
     def _restore(self, pair: Pair) -> Event:
         retired = self._retired
-        staged = self._supply.reopen(pair)
         if retired is not None and retired[0] == pair:
-            loaded, self._retired = retired[1], None
+            loaded, self._retired = retired[1], None  # whole in memory: its files need not be read again
         else:
+            staged = self._supply.reopen(pair)
             with self._trying:
                 loaded = self._loader.warm(staged.version, self._loader.verify(staged.version), staged.policy)
-        self._answer_with(pair, loaded, staged)
+        self._answer_with(pair, loaded)
         return Advanced(pair, State.ACTIVE)
 
-    def _answer_with(self, pair: Pair, loaded: LoadedVersion, staged: Staged) -> None:
+    def _answer_with(self, pair: Pair, loaded: LoadedVersion) -> None:
         before = count(loaded)
-        self._slots.put(loaded, staged.version.folder)
+        self._slots.put(loaded, loaded.version.folder)
         if self._retired is not None:
             self._retired[1].close()
         self._retired = None if self._live is None else (self._live.pair, self._live.loaded)
@@ -331,5 +331,5 @@ class SlotWorker:
         except (ModelInvalid, ManifestError, RuntimeMissing) as error:
             _LOG.error("%s: %s can't be loaded: %s", self.slot.model, pair.version, error)
             return False
-        self._answer_with(pair, loaded, staged)
+        self._answer_with(pair, loaded)
         return True
