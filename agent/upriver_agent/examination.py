@@ -14,7 +14,7 @@ from typing import Any
 from upriver.archive import sums
 from upriver.errors import GoldenMismatch, ManifestError, ModelInvalid, ProblemList, RuntimeMissing, UpriverError
 from upriver.listing import version_digest
-from upriver.policies import PolicyDocument, write_policy
+from upriver.policies import write_policy
 from upriver_agent.self_test import limit
 from upriver_agent.versions import VerifyReport, Version, verify_version
 from upriver_agent.versions.store import load_folder
@@ -112,8 +112,6 @@ def _operators(version: Version) -> list[str]:
 
 def _known(version: Version) -> dict[str, Any]:
     manifest, model = version.manifest, version.model
-    policy = manifest.policy
-    document = PolicyDocument(version.digest, policy.score, policy.threshold, policy.temperature, policy.box_threshold)
     return {
         "model": manifest.model,
         "version": manifest.version,
@@ -123,7 +121,7 @@ def _known(version: Version) -> dict[str, Any]:
         "memory_bytes": model.size_bytes + model.activation_bytes,
         "min_runtime": model.min_runtime,
         "operators": list(model.operators),
-        "policy_document": write_policy(document),
+        "policy_document": write_policy(manifest.policy_document(version.digest)),
     }
 
 

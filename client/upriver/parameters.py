@@ -24,6 +24,7 @@ class Reason(StrEnum):
     UPSTREAM_DOWN = "upstream_down"
     BREAKER_OPEN = "breaker_open"
     UPSTREAM_FULL = "upstream_full"
+    ALARM = "alarm"
 
 
 DEGRADED_REASONS = frozenset(

@@ -8,6 +8,7 @@ Sources: maximum probability (Hendrycks and Gimpel 2017), margin (Scheffer et al
 """
 
 import math
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -27,6 +28,8 @@ class ScoreKind(StrEnum):
     SCALAR = "scalar"
     BOX_SHARE = "box_share"
     BEST_BOX = "best_box"
+    RISK = "risk"
+    """1 - the estimated probability that the top would answer otherwise: see `upriver.risk`."""
 
 
 CLASS_KINDS = frozenset({ScoreKind.MAX_PROBABILITY, ScoreKind.MARGIN, ScoreKind.ENTROPY, ScoreKind.ENERGY})
@@ -70,6 +73,13 @@ def confidences(kind: ScoreKind, scores: NDArray[Any], *, are_logits: bool, temp
     if kind is ScoreKind.MARGIN:
         return _finite(_margin(p))
     return _finite(_negative_entropy(p))
+
+
+def class_features(
+    kinds: Sequence[ScoreKind], scores: NDArray[Any], *, are_logits: bool, temperature: float = 1.0
+) -> dict[ScoreKind, Floats]:
+    """Several kinds of confidence at once, each [rows]; see `confidences`."""
+    return {kind: confidences(kind, scores, are_logits=are_logits, temperature=temperature) for kind in kinds}
 
 
 def probabilities(scores: NDArray[Any], *, are_logits: bool, temperature: float = 1.0) -> Floats:

@@ -9,12 +9,11 @@ from typing import Protocol
 
 from upriver.errors import DeviceUnfit, DiskTrouble, ModelInvalid
 from upriver.listing import MANIFEST, MODEL
-from upriver.policies import read_policy
+from upriver.policies import PolicyDocument, read_policy
 from upriver_agent.installing.fit import Device, Needs, unfit
 from upriver_agent.installing.supply import Staged
 from upriver_agent.slot import Pair
 from upriver_agent.versions import Version, assemble, open_stored
-from upriver_agent.versions.manifest import PolicySpec
 from upriver_agent.versions.store import files_of, folder_of, remove, stored
 
 
@@ -153,10 +152,10 @@ class MeshSupply:
             return None
 
 
-def _policy(pair: Pair) -> PolicySpec | None:
+def _policy(pair: Pair) -> PolicyDocument | None:
     if not pair.policy:
         return None
     document = read_policy(pair.policy)
     if document.version_digest != pair.digest:
         raise ModelInvalid(f"the policy is for version {document.version_digest}; the pair's is {pair.digest}")
-    return PolicySpec(document.score, document.threshold, document.temperature, document.box_threshold)
+    return document

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from upriver.policies import PolicyDocument
 from upriver_agent.slot import Pair
 from upriver_agent.versions import Version
-from upriver_agent.versions.manifest import PolicySpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Staged:
     """A pair whose files are here and are what was signed. `policy` None is the manifest's own."""
 
     version: Version
-    policy: PolicySpec | None = None
+    policy: PolicyDocument | None = None
 
 
 class Supply(Protocol):

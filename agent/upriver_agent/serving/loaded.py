@@ -41,13 +41,17 @@ class OutputSpec:
 
 @dataclass(frozen=True, slots=True)
 class AnswerForm:
-    """What a version's outputs mean, as `merge.Answers` has it."""
+    """What a version's outputs mean, as `merge.Answers` has it; the last four are parts of the answer by name."""
 
     labels: tuple[str, ...] = ()
     scores_output: str = ""
     scores_are_logits: bool = False
     classes_output: str = ""
     whole: frozenset[str] = frozenset()
+    boxes_output: str = ""
+    box_scores_output: str = ""
+    count_output: str = ""
+    value_output: str = ""
 
 
 class Lane:

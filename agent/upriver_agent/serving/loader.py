@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from upriver.scores import ScoreKind
+from upriver.policies import PolicyDocument
 from upriver.tensors import DTYPES, datatype_of
 from upriver_agent.policy import make_policy
 from upriver_agent.predictor import Predictor, open_predictor
@@ -19,7 +19,7 @@ from upriver_agent.serving.contract import Contract, InputSpec
 from upriver_agent.serving.loaded import AnswerForm, LoadedVersion, OutputSpec
 from upriver_agent.serving.scoring import make_scorer
 from upriver_agent.versions import VerifyReport, Version, open_version, verify_version
-from upriver_agent.versions.manifest import PolicySpec, ScoresAre, TaskKind
+from upriver_agent.versions.manifest import ScoresAre, TaskKind
 
 _SMALL_INTERPRETERS = 2
 """Interpreters of a model that runs on the serving threads: as many as may run at once."""
@@ -59,7 +59,7 @@ class Loader:
             remember=options.state_dir / "verified",
         )
 
-    def warm(self, version: Version, report: VerifyReport, policy: PolicySpec | None = None) -> LoadedVersion:
+    def warm(self, version: Version, report: VerifyReport, policy: PolicyDocument | None = None) -> LoadedVersion:
         """Makes a verified version's interpreters, with its manifest's policy or another.
 
         Raises ManifestError for a policy that is not valid, ModelInvalid or RuntimeMissing.
@@ -67,10 +67,7 @@ class Loader:
         options = self._options
         large = report.invoke_ms > options.large_model_ms
         interpreters = (options.workers or os.cpu_count() or 1) if large else _SMALL_INTERPRETERS
-        spec = policy or version.manifest.policy
-        bound = make_policy(
-            version.digest, ScoreKind(spec.score.value), spec.threshold, spec.temperature, spec.box_threshold
-        )
+        bound = make_policy(policy or version.manifest.policy_document(version.digest))
         contract = Contract([InputSpec(c.name, c.datatype, c.shape, c.encoded) for c in version.manifest.canonical])
         return LoadedVersion(
             version=version,
@@ -78,7 +75,7 @@ class Loader:
             contract=contract,
             outputs=_output_specs(version),
             form=_answer_form(version),
-            score=make_scorer(version.manifest, bound),
+            score=make_scorer(version.manifest, bound.document),
             make_predictor=lambda: _warm(open_predictor(version, options.runtime, options.threads), contract),
             interpreters=interpreters,
             large=large,
@@ -104,9 +101,12 @@ def _answer_form(version: Version) -> AnswerForm:
             labels=version.labels,
             classes_output=outputs.classes or "",
             whole=frozenset(name for name in parts if name is not None),
+            boxes_output=outputs.boxes or "",
+            box_scores_output=outputs.scores or "",
+            count_output=outputs.count or "",
         )
     if task.kind is TaskKind.SCALAR:
-        return AnswerForm(whole=frozenset({outputs.value or ""}))
+        return AnswerForm(whole=frozenset({outputs.value or ""}), value_output=outputs.value or "")
     return AnswerForm(
         labels=version.labels,
         scores_output=outputs.scores or "",

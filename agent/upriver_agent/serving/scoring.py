@@ -3,27 +3,36 @@
 from collections.abc import Callable
 
 from upriver.errors import InferenceFailed
+from upriver.policies import PolicyDocument
+from upriver.risk import risk_confidences
 from upriver.scores import BOX_KINDS, Floats, ScoreKind, box_confidences, confidences, scalar_confidences
 from upriver.tensors import Array
-from upriver_agent.policy import Policy
 from upriver_agent.predictor import Prediction
 from upriver_agent.versions.manifest import Manifest, ScoresAre
 
 Scorer = Callable[[Prediction], Floats]
 
 
-def make_scorer(manifest: Manifest, policy: Policy) -> Scorer:
+def make_scorer(manifest: Manifest, policy: PolicyDocument) -> Scorer:
     """Gives the function from a prediction to one confidence per row, float64 [rows].
 
     It raises InferenceFailed when an output has not the shape that the score needs.
     """
+    if policy.risk is not None:
+        risk = policy.risk
+        scorers = {kind: _make(kind, manifest, policy) for kind in risk.features}
+        return lambda prediction: risk_confidences(risk, {kind: score(prediction) for kind, score in scorers.items()})
+    return _make(policy.score, manifest, policy)
+
+
+def _make(kind: ScoreKind, manifest: Manifest, policy: PolicyDocument) -> Scorer:
     outputs = manifest.outputs
-    if policy.score is ScoreKind.SCALAR:
+    if kind is ScoreKind.SCALAR:
         value = outputs.value or ""
         return lambda prediction: _told(scalar_confidences, prediction.outputs[value])
     scores = outputs.scores or ""
-    if policy.score in BOX_KINDS:
-        kind, threshold, counts = policy.score, policy.box_threshold, outputs.count
+    if kind in BOX_KINDS:
+        threshold, counts = policy.box_threshold, outputs.count
 
         def score_boxes(prediction: Prediction) -> Floats:
             how_many = prediction.outputs[counts].reshape(-1) if counts else None
@@ -34,7 +43,7 @@ def make_scorer(manifest: Manifest, policy: Policy) -> Scorer:
 
         return score_boxes
     are_logits = outputs.scores_are is ScoresAre.LOGITS
-    kind, temperature = policy.score, policy.temperature
+    temperature = policy.temperature
 
     def score_classes(prediction: Prediction) -> Floats:
         try:

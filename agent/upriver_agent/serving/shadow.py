@@ -11,19 +11,15 @@ from collections.abc import Mapping
 from queue import Empty, SimpleQueue
 
 import numpy as np
-from numpy.typing import NDArray
 
 from upriver.errors import UpriverError
-from upriver.scores import Floats
 from upriver.tensors import Array
 from upriver_agent.predictor import Prediction
+from upriver_agent.serving.answered import answered
 from upriver_agent.serving.loaded import AnswerForm, LoadedVersion
 
 MAX_WAITING = 16
 """Requests that wait for the candidate; more are not compared."""
-MAX_FAILED_ROWS = 100
-VALUE_TOLERANCE = 0.05
-"""Two numbers are the same answer when they differ by at most this share of the larger one."""
 _LOG = logging.getLogger(__name__)
 _Job = tuple[Mapping[str, Array], int, Prediction]
 
@@ -74,8 +70,11 @@ class Shadow:
         try:
             found = self._candidate.predict(arrays, rows)
             other = found if isinstance(found, Prediction) else found.result()
-            same = agreement(self._active.form, prediction, self._candidate.form, other, rows)
-        except UpriverError as error:
+            same = self._active.policy.document.agreement(
+                answered(self._candidate.form, told(other, self._candidate.form)),
+                answered(self._active.form, told(prediction, self._active.form)),
+            )
+        except (UpriverError, ValueError) as error:
             # A candidate that fails where the active version answered disagrees.
             _LOG.warning("the candidate failed on a live question: %s", error)
             same = np.zeros(rows, bool)
@@ -83,35 +82,8 @@ class Shadow:
         self.agreed += int(same.sum())
 
 
-def agreement(
-    form: AnswerForm, prediction: Prediction, other_form: AnswerForm, other: Prediction, rows: int
-) -> NDArray[np.bool_]:
-    """Which rows two versions of a model answer the same: bool [rows].
-
-    Classes by their label (by index without labels), detections by how many boxes there are of which best class,
-    numbers within VALUE_TOLERANCE.
-    """
-    if prediction.scores is not None and other.scores is not None:
-        best, theirs = prediction.scores.argmax(axis=1), other.scores.argmax(axis=1)
-        if form.labels and other_form.labels:
-            same_label = np.asarray(form.labels)[best] == np.asarray(other_form.labels)[theirs]
-            return np.asarray(same_label, bool)
-        return np.asarray(best == theirs, bool)
-    same = np.ones(rows, bool)
-    if form.classes_output and other_form.classes_output:
-        mine, yours = prediction.outputs[form.classes_output], other.outputs[other_form.classes_output]
-        same &= _first(mine, rows) == _first(yours, rows)
-    elif len(form.whole) == 1 and form.whole == other_form.whole:
-        (name,) = form.whole
-        same &= _close(_first(prediction.outputs[name], rows), _first(other.outputs[name], rows))
-    return same
-
-
-def _first(array: Array, rows: int) -> Floats:
-    """Each row's first element: boxes come best first."""
-    return array.reshape(rows, -1)[:, 0].astype(np.float64)
-
-
-def _close(one: Floats, other: Floats) -> NDArray[np.bool_]:
-    larger = np.maximum(np.abs(one), np.abs(other))
-    return np.abs(one - other) <= VALUE_TOLERANCE * larger
+def told(prediction: Prediction, form: AnswerForm) -> dict[str, Array]:
+    """A prediction's outputs as callers are told them."""
+    if prediction.scores is None or not form.scores_output:
+        return dict(prediction.outputs)
+    return {**prediction.outputs, form.scores_output: prediction.scores}

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from upriver.agreement import Agreement
+from upriver.policies import PolicyDocument
 from upriver.scores import ScoreKind
 from upriver.tensors import Datatype
 
@@ -19,6 +21,14 @@ class TaskKind(StrEnum):
     CLASSIFY = "classify"
     DETECT = "detect"
     SCALAR = "scalar"
+
+
+AGREEMENT_OF: Final = {
+    TaskKind.CLASSIFY: "same_label",
+    TaskKind.DETECT: "boxes_f1",
+    TaskKind.SCALAR: "tolerance",
+}
+"""When two answers of a task are the same, unless a policy says otherwise; see `upriver.agreement`."""
 
 
 class Interpolation(StrEnum):
@@ -144,6 +154,11 @@ class Manifest:
     inputs: tuple[InputRecipe, ...]
     outputs: Outputs
     policy: PolicySpec
+
+    def policy_document(self, digest: str) -> PolicyDocument:
+        """Gives the manifest's policy as that of the version called `digest`."""
+        spec, agreement = self.policy, Agreement(AGREEMENT_OF[self.task.kind])
+        return PolicyDocument(digest, spec.score, spec.threshold, spec.temperature, spec.box_threshold, agreement)
 
     def canonical_named(self, name: str) -> Canonical:
         """Gives one canonical tensor by its name; raises KeyError when there is none."""

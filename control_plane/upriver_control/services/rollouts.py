@@ -226,7 +226,7 @@ def _overridden(version: PublishedVersion, overrides: str) -> str:
     if not version.policy_document:
         raise InvalidInput(f"policy_overrides: {version.name} has no policy of which fields could be replaced")
     try:
-        known = replace(read_policy(version.policy_document), version_digest=version.digest)
+        known = replace(read_policy(version.policy_document), version_digest=version.digest, certificate=None)
         document = write_policy(replace(known, **{name: _field(name, value) for name, value in wanted.items()}))
         return "" if document == write_policy(known) else document
     except ManifestError as error:

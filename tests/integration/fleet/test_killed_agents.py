@@ -14,7 +14,6 @@ from tests.control_plane_process import control_plane, following
 from tests.fleet_faults import bytes_on_disk, publish, roll_out
 from tests.versions import MIB
 from upriver.listing import digest
-from upriver.scores import ScoreKind
 from upriver_agent.installing import record
 from upriver_agent.policy import make_policy
 from upriver_agent.slot import State
@@ -79,7 +78,7 @@ def test_after_kill_9_at_50_points_an_agent_answers_with_a_whole_pair_and_gets_t
         }
         opened = {name: open_version(folder, tmp_path / "own") for name, folder in folders.items()}
         policies = {
-            name: make_policy(version.digest, ScoreKind.MAX_PROBABILITY, version.manifest.policy.threshold).digest
+            name: make_policy(version.manifest.policy_document(version.digest)).digest
             for name, version in opened.items()
         }
         state = tmp_path / "dev-1"

@@ -22,6 +22,7 @@ from tests.fleet_faults import publish
 from tests.simulated_agents import simulated
 from tests.versions import MIB, make_version, pad
 from upriver.errors import Unreachable
+from upriver.policies import PolicyDocument
 from upriver.scores import ScoreKind
 from upriver.v1 import rollout_pb2
 from upriver_agent.policy import make_policy
@@ -181,7 +182,7 @@ def test_no_rollout_is_lost_or_half_applied_by_kill_9_at_50_points(tmp_path):
                     assert all(whole[told.rollout] == told.pair for told in simulation.history), name
                     assert simulation.active["pattern"].pair == newest.pair, name
                 answer = ask(again)
-                policy = make_policy(newest.pair.version_digest, ScoreKind.MAX_PROBABILITY, 0.9)
+                policy = make_policy(PolicyDocument(newest.pair.version_digest, ScoreKind.MAX_PROBABILITY, 0.9))
                 assert answer.model_version == VERSIONS[0]
                 assert answer.parameters["upriver.policy"].string_param == policy.digest
         plane.terminate()

@@ -9,6 +9,7 @@ from tests.versions import make_version
 from upriver.channels import ChannelOptions
 from upriver.discovery.static import StaticDiscovery
 from upriver.errors import CallerGone, QueueFull
+from upriver.policies import PolicyDocument
 from upriver.scores import ScoreKind
 from upriver.tensors import Tensor
 from upriver_agent.envelope import DEFAULT_OPTIONS
@@ -80,7 +81,7 @@ def make_core(tmp_path, predictor, large, limit=4):
     def load(_):
         return LoadedVersion(
             version=version,
-            policy=make_policy(version.digest, ScoreKind.MAX_PROBABILITY, 0.0),
+            policy=make_policy(PolicyDocument(version.digest, ScoreKind.MAX_PROBABILITY, 0.0)),
             contract=Contract([InputSpec("image", "FP32", (2,))]),
             outputs=(OutputSpec("probabilities", "FP32", (10,)),),
             form=AnswerForm(scores_output="probabilities"),
