@@ -1,0 +1,334 @@
+"""What an agent must not forget: a small SQLite file in its state folder, with one thread that writes.
+
+What was committed survives kill -9 at any point. Writes that wait at the same time share one transaction (group
+commit), so that a slow disk is asked once for all of them. Nobody waits for the disk who does not want to: a write
+gives a future, and what waits is bounded. A file that is damaged is set aside and a new one begun; a disk that is full
+or can only be read makes writes fail with a clear error until it has room again.
+"""
+
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Final, TypeVar
+
+from upriver.errors import DiskTrouble, Draining, QueueFull, UpriverError
+
+T = TypeVar("T")
+Job = tuple[Callable[[sqlite3.Connection], Any], "Future[Any]"]
+
+_LOG = logging.getLogger(__name__)
+_GROUP: Final = 64
+"""Writes that share a transaction at most."""
+_BUSY_S: Final = 2.0
+_OPEN_S: Final = 10.0
+_DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_OWN_FAULT: Final = (sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_MISUSE)
+"""Errors of one write alone; any other is the disk's and fails all that share the transaction."""
+
+
+class Damaged(Exception):
+    """A file that can't be used as it is."""
+
+
+class Journal:
+    """One SQLite file. Safe to share between threads; `start` it, and `close` it at the end."""
+
+    def __init__(
+        self,
+        path: Path,
+        schema: Sequence[Sequence[str]],
+        *,
+        durable: bool = True,
+        max_pending: int = 256,
+        retry_s: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`schema` has for each version of the file the statements that make it of the one before.
+
+        `durable` has every commit survive a loss of power too, which costs a flush of the disk. At most `max_pending`
+        writes wait. A disk that failed is left alone for `retry_s`; writes fail at once meanwhile.
+        """
+        self.path = path.absolute()
+        self.set_aside = 0
+        """Files that were found damaged since the start."""
+        self.failed = 0
+        """Writes that the disk refused since the start."""
+        self.trouble = ""
+        """Why writes fail now; empty while they do not."""
+        self._schema = schema
+        self._durable = durable
+        self._max_pending = max_pending
+        self._retry_s = retry_s
+        self._clock = clock
+        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._opened = threading.Event()
+        self._closing = threading.Lock()
+        self._closed = False
+        self._writer: sqlite3.Connection | None = None
+        self._suspect = False
+        self._retry_at = 0.0
+        self._reading = threading.Lock()
+        self._reader: sqlite3.Connection | None = None
+        self._thread = threading.Thread(target=self._run, name=f"upriver-journal-{path.stem}", daemon=True)
+
+    def start(self) -> None:
+        """Begins to write; the file is opened in the background."""
+        self._thread.start()
+
+    def write(self, change: Callable[[sqlite3.Connection], T]) -> "Future[T]":
+        """Has `change` run in a transaction on the writing thread; the future ends once that is on the disk.
+
+        It fails with what `change` raised, and then nothing of it is kept, with DiskTrouble when the disk refuses, with
+        QueueFull when too many writes wait, and with Draining after `close`. `change` runs once and must not wait.
+        """
+        future: Future[T] = Future()
+        with self._closing:
+            if self._closed:
+                future.set_exception(Draining(f"{self.path.name} is closed"))
+            elif self._queue.qsize() >= self._max_pending:
+                future.set_exception(
+                    QueueFull(f"{self._max_pending} writes wait for {self.path}: its disk is too slow")
+                )
+            else:
+                self._queue.put((change, future))
+        return future
+
+    def read(self, look: Callable[[sqlite3.Connection], T]) -> T:
+        """Gives what `look` finds in what was committed; on the calling thread, one at a time. Raises DiskTrouble."""
+        if not self._opened.wait(_OPEN_S):
+            raise DiskTrouble(f"{self.path} is still being opened")
+        with self._reading:
+            try:
+                if self._reader is None:
+                    self._reader = self._connect("rw")
+                    self._reader.execute("PRAGMA query_only = ON")
+                return look(self._reader)
+            except sqlite3.Error as error:
+                self._drop_reader()
+                if _code(error) in _DAMAGE and not self._closed:
+                    self._suspect = True
+                    self._queue.put((lambda _: None, Future()))  # has the writing thread look at the file anew
+                raise _trouble(self.path, error) from error
+
+    def close(self, timeout_s: float = 5.0) -> bool:
+        """Writes what waits and closes the file; False when the disk took longer than `timeout_s`."""
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                self._queue.put(None)
+        if self._thread.ident is None:
+            return True
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        self._ready()
+        self._opened.set()
+        ended = False
+        while not ended:
+            jobs: list[Job] = []
+            job = self._queue.get()
+            while job is not None:
+                if job[1].set_running_or_notify_cancel():
+                    jobs.append(job)
+                if len(jobs) == _GROUP:
+                    break
+                try:
+                    job = self._queue.get_nowait()
+                except Empty:
+                    break
+            ended = job is None
+            if jobs:
+                self._commit(jobs)
+        with self._reading:
+            self._drop_reader()
+            self._drop_writer()
+
+    def _commit(self, jobs: Sequence[Job]) -> None:
+        if not self._ready():
+            self._refuse(jobs, DiskTrouble(self.trouble))
+            return
+        assert self._writer is not None  # noqa: S101 - narrows the type; _ready has just made it
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+            outcomes = [_outcome(self._writer, change) for change, _ in jobs]
+            self._writer.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._lose(error)
+            self._refuse(jobs, _trouble(self.path, error))
+            return
+        for (_, future), (value, failure) in zip(jobs, outcomes, strict=True):
+            if failure is None:
+                future.set_result(value)
+            else:
+                future.set_exception(_trouble(self.path, failure) if isinstance(failure, sqlite3.Error) else failure)
+
+    def _ready(self) -> bool:
+        """Whether the file is open, opening it if need be; a failure is tried again after a pause."""
+        if self._suspect:
+            self._suspect = False
+            self._drop_writer()
+        if self._writer is not None:
+            return True
+        if self._clock() < self._retry_at:
+            return False
+        try:
+            try:
+                self._writer = self._open()
+            except (Damaged, sqlite3.Error) as error:
+                if not isinstance(error, Damaged) and _code(error) not in _DAMAGE:
+                    raise
+                self._put_aside(error)
+                self._writer = self._open()
+        except (sqlite3.Error, OSError, Damaged) as error:
+            self._lose(error)
+            return False
+        if self.trouble:
+            _LOG.info("%s is written again", self.path)
+            self.trouble = ""
+        return True
+
+    def _open(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        connection = self._connect("rwc")
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'NORMAL'}")
+            found = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if found != ("ok",):
+                raise Damaged(f"it does not pass SQLite's check: {found}")
+            _bring_up(connection, self._schema)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        """`mode` is SQLite's: `rw` makes no file where there is none."""
+        connection = sqlite3.connect(
+            f"{self.path.as_uri()}?mode={mode}",
+            timeout=_BUSY_S,
+            isolation_level=None,
+            check_same_thread=False,
+            uri=True,
+        )
+        connection.execute("PRAGMA cache_size = -512")  # KiB: a device has little memory
+        return connection
+
+    def _put_aside(self, why: Exception) -> None:
+        """Renames a damaged file. One is kept, the latest, for whoever wants to look into it."""
+        with self._reading:
+            self._drop_reader()
+            aside = self.path.with_name(f"{self.path.name}.damaged")
+            for ending in ("", "-wal"):
+                with suppress(FileNotFoundError):
+                    Path(f"{aside}{ending}").unlink()
+                with suppress(FileNotFoundError):
+                    Path(f"{self.path}{ending}").replace(f"{aside}{ending}")
+            with suppress(FileNotFoundError):
+                Path(f"{self.path}-shm").unlink()
+        self.set_aside += 1
+        _LOG.error("%s is damaged (%s): set aside as %s, and a new one is begun", self.path, why, aside.name)
+
+    def _lose(self, error: Exception) -> None:
+        """Closes the file after a failure, so that the next writes open it anew: a disk may be another by then."""
+        self._drop_writer()
+        told = str(_trouble(self.path, error))
+        damaged = isinstance(error, sqlite3.Error) and _code(error) in _DAMAGE
+        self._retry_at = 0.0 if damaged else self._clock() + self._retry_s
+        if told != self.trouble:
+            _LOG.error("%s", told)
+        self.trouble = told
+
+    def _refuse(self, jobs: Sequence[Job], error: UpriverError) -> None:
+        self.failed += len(jobs)
+        for _, future in jobs:
+            future.set_exception(error)
+
+    def _drop_writer(self) -> None:
+        _close(self._writer)
+        self._writer = None
+
+    def _drop_reader(self) -> None:
+        _close(self._reader)
+        self._reader = None
+
+
+def _outcome(connection: sqlite3.Connection, change: Callable[[sqlite3.Connection], T]) -> tuple[Any, Exception | None]:
+    """What one write gave or raised; what it changed is undone if it raised. The disk's errors are raised."""
+    value: Any = None
+    failure: Exception | None = None
+    connection.execute("SAVEPOINT one")
+    try:
+        value = change(connection)
+    except sqlite3.Error as error:
+        if _code(error) not in _OWN_FAULT:
+            raise
+        failure = error
+    except Exception as error:  # noqa: BLE001 - the future carries it to who wrote
+        failure = error
+    if failure is not None:
+        connection.execute("ROLLBACK TO one")
+    connection.execute("RELEASE one")
+    return value, failure
+
+
+def _bring_up(connection: sqlite3.Connection, schema: Sequence[Sequence[str]]) -> None:
+    """Brings a file to the newest version; raises Damaged when it is not one of ours."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if not 0 <= version <= len(schema):
+        raise Damaged(f"it is of version {version}; expected at most {len(schema)}")
+    if version < len(schema):
+        connection.execute("BEGIN IMMEDIATE")
+        for statements in schema[version:]:
+            for statement in statements:
+                try:
+                    connection.execute(statement)
+                except sqlite3.Error as error:
+                    if _code(error) not in _OWN_FAULT:
+                        raise
+                    raise Damaged(f"it can't be brought to version {len(schema)}: {error}") from error
+        connection.execute(f"PRAGMA user_version = {len(schema)}")
+        connection.execute("COMMIT")
+    if _shape(connection) != _shape_of(schema):
+        raise Damaged("its tables are not those of its version")
+
+
+def _shape_of(schema: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        for statements in schema:
+            for statement in statements:
+                connection.execute(statement)
+        return _shape(connection)
+    finally:
+        connection.close()
+
+
+def _shape(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    return connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name").fetchall()
+
+
+def _trouble(path: Path, error: Exception) -> DiskTrouble:
+    if isinstance(error, sqlite3.Error):
+        return DiskTrouble(f"can't use {path}: {error} ({getattr(error, 'sqlite_errorname', 'no code')})")
+    told = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+    return DiskTrouble(f"can't use {path}: {told}")
+
+
+def _code(error: Exception) -> int:
+    """SQLite's primary result code of an error."""
+    return int(getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
+
+
+def _close(connection: sqlite3.Connection | None) -> None:
+    if connection is not None:
+        with suppress(sqlite3.Error):
+            connection.close()
