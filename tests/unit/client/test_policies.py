@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -156,7 +157,8 @@ RISKY = replace(
 )
 def test_a_certificate_does_not_survive_an_edit(edit: dict[str, object]) -> None:
     assert read_policy(write_policy(CERTIFIED)) == CERTIFIED
-    changed = PolicyDocument(**{**{name: getattr(CERTIFIED, name) for name in PolicyDocument.__slots__}, **edit})  # type: ignore[arg-type]
+    fields: dict[str, Any] = {name: getattr(CERTIFIED, name) for name in PolicyDocument.__slots__}
+    changed = PolicyDocument(**(fields | edit))
     with pytest.raises(ManifestError, match="not certified"):
         write_policy(changed)
 
