@@ -1,18 +1,16 @@
 """The control plane's composition root: what is made of what, in which order it starts, and in which it ends."""
 
 import asyncio
-import json
 import logging
 import os
 import secrets
 import signal
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import grpc
 import grpc.aio
@@ -20,13 +18,14 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from upriver import logs
-from upriver.errors import ConfigError, Unreachable, UpriverError
+from upriver.errors import Unreachable, UpriverError
 from upriver.services import handlers, method_handlers
 from upriver.v1 import blob_pb2, fleet_pb2, registry_pb2, rollout_pb2, sync_pb2
-from upriver_control.artifacts import FsspecArtifacts
 from upriver_control.blobs.deltas import Deltas
 from upriver_control.blobs.servicer import BlobServicer
 from upriver_control.config import ControlPlaneConfig, TrustSection
+from upriver_control.kept import Kept, open_kept
+from upriver_control.listening import bind, facts, write_ready
 from upriver_control.needed import FleetNeeds
 from upriver_control.publishing import Publisher
 from upriver_control.reconcile.consul_lock import ConsulLock
@@ -46,12 +45,8 @@ from upriver_control.services.sync import SyncServicer
 from upriver_control.sessions.arrivals import Arrivals
 from upriver_control.sessions.sessions import Sessions
 from upriver_control.store.agents import AgentTable
-from upriver_control.store.database import Database, open_database
 from upriver_control.store.registry import RegistryStore
 from upriver_control.store.rollouts import RolloutTable
-from upriver_control.tokens import read_token
-from upriver_control.trust.opening import repository_of
-from upriver_control.trust.repository import Repository
 from upriver_control.tuning import settle
 from upriver_control.validation import ChildValidation
 
@@ -91,56 +86,6 @@ def run(config: ControlPlaneConfig, ready_file: Path | None = None) -> int:
     finally:
         kept.close()
     return 0
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """Everything that outlives the process, opened. `join_token` and `operator_token` are empty where none is asked."""
-
-    config: ControlPlaneConfig
-    database: Database
-    artifacts: FsspecArtifacts
-    repository: Repository
-    fingerprint: str
-    operator_token: str
-    join_token: str
-
-    def close(self) -> None:
-        """Closes the database."""
-        self.database.close()
-
-
-def open_kept(config: ControlPlaneConfig) -> Kept:
-    """Opens database, artifacts, keys and tokens, and makes them at the first start; raises as `run` does."""
-    folder = config.state.folder
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            "can't start", [f"state.folder = {str(folder)!r}: {error.strerror}; expected a folder to write to"]
-        ) from error
-    operator_token, join_token = tokens_of(config)
-    artifacts = FsspecArtifacts(config.artifacts_url, config.artifacts_options)
-    repository = repository_of(config, time.time)
-    fingerprint = repository.open()
-    database = open_database(config.database_url)
-    return Kept(config, database, artifacts, repository, fingerprint, operator_token, join_token)
-
-
-def tokens_of(config: ControlPlaneConfig) -> tuple[str, str]:
-    """The operator's token and the join token, made at the first start; both empty where none is required."""
-    access, folder = config.access, config.state.folder
-    if not access.required:
-        return "", ""
-    operator = access.operator_token_file or folder / "operator-token"
-    join = access.join_token_file or folder / "join-token"
-    return read_token(operator, "access.operator_token_file"), read_token(join, "access.join_token_file")
-
-
-def join_text(config: ControlPlaneConfig, join_token: str, fingerprint: str, address: str = "") -> str:
-    """What agents are configured with: `upriver://TOKEN@host:port?root=sha256:...`; `address` is the one bound."""
-    where = config.server.advertise or address or config.server.listen
-    return f"upriver://{join_token + '@' if join_token else ''}{where}?root={fingerprint}"
 
 
 class ControlPlane:
@@ -213,7 +158,7 @@ class ControlPlane:
         await self._mirror.refresh()
         await self._exchange.once()
         await asyncio.to_thread(self._publisher.clean)
-        port = _bind(self._server, config)
+        port = bind(self._server, config)
         self.address = f"{config.server.listen.rpartition(':')[0]}:{port}"
         await self._server.start()
         await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
@@ -307,7 +252,7 @@ async def _serve(kept: Kept, ready_file: Path | None) -> None:
         _LOG.info("the control plane serves on %s; its root is %s", control_plane.address, kept.fingerprint)
         _LOG.info("agents join with what `upriver-control join` prints")
         if ready_file is not None:
-            await asyncio.to_thread(_write_ready, ready_file, _facts(kept, control_plane.address))
+            await asyncio.to_thread(write_ready, ready_file, facts(kept, control_plane.address))
         await control_plane.wait(ended)
         _LOG.info("ending")
     finally:
@@ -320,36 +265,3 @@ def _leader_lock(config: ControlPlaneConfig) -> LeaderLock:
     if config.database_url.startswith("sqlite"):
         return FileLock(config.state.folder / "leader.lock")
     return PostgresLock(config.database_url)
-
-
-def _bind(server: grpc.aio.Server, config: ControlPlaneConfig) -> int:
-    section = config.server
-    try:
-        if section.certificate is None or section.key is None:
-            return server.add_insecure_port(section.listen)
-        pair = (section.key.read_bytes(), section.certificate.read_bytes())
-        client_ca = section.client_ca.read_bytes() if section.client_ca is not None else None
-        credentials = grpc.ssl_server_credentials([pair], client_ca, require_client_auth=client_ca is not None)
-        return server.add_secure_port(section.listen, credentials)
-    except (RuntimeError, OSError) as error:
-        raise ConfigError(
-            "can't serve",
-            [f"server.listen = {section.listen!r}: {error}; expected a free port on an address of this host"],
-        ) from error
-
-
-def _facts(kept: Kept, address: str) -> Mapping[str, Any]:
-    return {
-        "address": address,
-        "pid": os.getpid(),
-        "fingerprint": kept.fingerprint,
-        "join": join_text(kept.config, kept.join_token, kept.fingerprint, address),
-    }
-
-
-def _write_ready(path: Path, facts: Mapping[str, Any]) -> None:
-    aside = path.with_name(f".{path.name}.new")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # the join text has a token in it
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(facts, file)
-    aside.replace(path)

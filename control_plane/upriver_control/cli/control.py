@@ -77,7 +77,7 @@ def join_command(config: ConfigFile = None, as_json: AsJson = False) -> None:
         [control_plane]
         join = "upriver://TOKEN@host:port?root=sha256:..."
     """
-    from upriver_control.app import join_text, tokens_of
+    from upriver_control.kept import join_text, tokens_of
     from upriver_control.trust.opening import repository_of
 
     loaded = _loaded(config)
