@@ -21,7 +21,8 @@ from upriver_agent.member import Member, Relay, Surroundings
 from upriver_agent.otlp import ExportOptions, SpanExport
 from upriver_agent.place import Place
 from upriver_agent.serving.admission import Admission
-from upriver_agent.serving.core import CascadeRules, ServingCore
+from upriver_agent.serving.ascent import CascadeRules
+from upriver_agent.serving.core import ServingCore
 from upriver_agent.serving.loader import Loader, LoaderOptions
 from upriver_agent.serving.slots import Slots
 from upriver_agent.sync.discovery import ControlPlaneDiscovery

@@ -16,8 +16,9 @@ from upriver_agent.envelope import DEFAULT_OPTIONS
 from upriver_agent.place import Place
 from upriver_agent.predictor import Prediction
 from upriver_agent.serving.admission import Admission
+from upriver_agent.serving.ascent import CascadeRules
 from upriver_agent.serving.contract import Contract, InputSpec
-from upriver_agent.serving.core import CascadeRules, ServingCore
+from upriver_agent.serving.core import ServingCore
 from upriver_agent.serving.loaded import AnswerForm, LoadedVersion, OutputSpec
 from upriver_agent.serving.loader import make_policy
 from upriver_agent.serving.request import InferAnswer, InferRequest

@@ -1,0 +1,176 @@
+"""What happens with a request that is not answered here at once: rows go up, what comes back is put into its place.
+
+Rows that could not go up keep the own answer, with the reason.
+"""
+
+import secrets
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from upriver.errors import CallerGone, UpriverError
+from upriver.parameters import Reason
+from upriver.scores import Floats
+from upriver.tensors import Array, Tensor
+from upriver_agent.cascade import Decision, decide, stay
+from upriver_agent.envelope import Envelope, first_envelope, next_envelope, options_to_parameters
+from upriver_agent.merge import AnswerInvalid, merge
+from upriver_agent.place import Place
+from upriver_agent.predictor import Prediction
+from upriver_agent.serving.escalation import Outcome, WayUp
+from upriver_agent.serving.loaded import LoadedVersion
+from upriver_agent.serving.own_answer import OwnAnswers
+from upriver_agent.serving.request import Call, InferAnswer, InferRequest
+from upriver_agent.telemetry import Marks, ParentContext, QuestionTrace, Telemetry
+from upriver_agent.upstream.links import Escalation
+from upriver_agent.upstream.upstreams import Upstreams
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeRules:
+    """The configured bounds of escalation; `trust_network` takes envelopes from anyone who reaches the port."""
+
+    max_hops: int
+    trust_network: bool
+    byte_budget: int | None
+    default_timeout_s: float
+    hop_delay_s: float
+
+
+@dataclass(slots=True)
+class Inquiry:
+    """A request on its way through this agent."""
+
+    request: InferRequest
+    call: Call
+    loaded: LoadedVersion
+    arrays: dict[str, Array]
+    rows: int
+    envelope: Envelope | None
+    parent: ParentContext | None
+    marks: Marks
+    prediction: Prediction
+    confidence: Floats
+
+
+class Ascent:
+    """Takes requests up from the agent at `place`."""
+
+    def __init__(
+        self, place: Place, rules: CascadeRules, own: OwnAnswers, upstreams: Upstreams, telemetry: Telemetry
+    ) -> None:
+        self._place = place
+        self._rules = rules
+        self._own = own
+        self._upstreams = upstreams
+        self._telemetry = telemetry
+
+    def take(self, inquiry: Inquiry, threshold: float) -> "InferAnswer | Future[InferAnswer]":
+        """Decides every row, and answers: at once when none goes up, else by a future."""
+        request, loaded, confidence, marks = inquiry.request, inquiry.loaded, inquiry.confidence, inquiry.marks
+        options = request.options
+        envelope = inquiry.envelope
+        if envelope is None:
+            question = f"q-{secrets.token_hex(8)}"
+            envelope = first_envelope(question, self._place.agent, self._rules.max_hops, self._rules.byte_budget)
+        row_bytes = sum(_size(array) for array in inquiry.arrays.values()) // inquiry.rows
+        time_left_s = inquiry.call.time_left_s()
+        upward = self._upstreams.look(time_left_s, row_bytes)
+        decision = decide(confidence, threshold, options, envelope, self._place, request.model, upward)
+        marks.decided_ns = time.time_ns()
+        answer = self._own.make(request, loaded, inquiry.prediction, confidence, decision)
+        facts = answer.answers.facts
+        trace = self._telemetry.begin(inquiry.parent, marks, request.model, envelope.question, facts, threshold)
+        if not len(decision.escalate):
+            return self._finish(inquiry, envelope, answer, trace)
+        return self._escalate(inquiry, envelope, decision, answer, trace, time_left_s)
+
+    def _escalate(
+        self,
+        inquiry: Inquiry,
+        envelope: Envelope,
+        decision: Decision,
+        answer: InferAnswer,
+        trace: QuestionTrace,
+        time_left_s: float | None,
+    ) -> "Future[InferAnswer]":
+        request = inquiry.request
+        rows = decision.escalate
+        inputs = [_rows_of(request.inputs[name], array, rows) for name, array in inquiry.arrays.items()]
+        sent_bytes = sum(_size(tensor.array) for tensor in inputs)
+        inquiry.loaded.count_escalated(len(rows))
+        escalation = Escalation(request.model, request.id, inputs, len(rows), options_to_parameters(request.options))
+        later: Future[InferAnswer] = Future()
+
+        def done(outcome: Outcome) -> None:
+            try:
+                later.set_result(self._settle(inquiry, envelope, decision, answer, trace, outcome))
+            except BaseException as error:  # noqa: BLE001 - the future carries it to the caller
+                if isinstance(error, UpriverError):
+                    trace.fail(error)
+                later.set_exception(error)
+
+        way = WayUp(
+            self._upstreams.links,
+            escalation,
+            next_envelope(envelope, self._place.agent, sent_bytes),
+            self._upstreams.candidates(request.model, request.options, envelope),
+            time.monotonic() + (self._rules.default_timeout_s if time_left_s is None else time_left_s),
+            self._rules.hop_delay_s,
+            trace,
+            done,
+        )
+        if not inquiry.call.on_end(way.cancel):
+            way.cancel()  # the caller left before we could ask anybody
+        else:
+            way.start()
+        return later
+
+    def _settle(
+        self,
+        inquiry: Inquiry,
+        envelope: Envelope,
+        decision: Decision,
+        answer: InferAnswer,
+        trace: QuestionTrace,
+        outcome: Outcome,
+    ) -> InferAnswer:
+        if outcome.gone:
+            raise CallerGone("the caller cancelled or disconnected before the answer came")
+        reason = outcome.reason
+        merged = None
+        if outcome.answer is not None:
+            try:
+                merged = merge(answer.answers, outcome.answer.answers, decision.escalate, self._place.agent).answers
+            except AnswerInvalid as error:
+                trace.note(f"the upstream's answer can't be used: {error}")
+                reason = Reason.UPSTREAM_DOWN
+        if merged is None:
+            merged = self._own.make(
+                inquiry.request, inquiry.loaded, inquiry.prediction, inquiry.confidence, stay(decision, reason)
+            ).answers
+        answer.answers = merged
+        answer.bytes_up = outcome.bytes_up + (outcome.answer.bytes_up if outcome.answer is not None else 0)
+        return self._finish(inquiry, envelope, answer, trace)
+
+    def _finish(self, inquiry: Inquiry, envelope: Envelope, answer: InferAnswer, trace: QuestionTrace) -> InferAnswer:
+        answer.trace_id = trace.trace_id
+        if inquiry.envelope is not None:
+            answer.served_ns = time.time_ns() - inquiry.marks.start_ns
+        if not all(row.resolved for row in answer.answers.facts):
+            answer.ticket = envelope.question
+        trace.finish(answer.answers.facts)
+        return answer
+
+
+def _rows_of(tensor: Tensor, array: Array, rows: NDArray[np.intp]) -> Tensor:
+    return tensor if len(rows) == array.shape[0] else Tensor(tensor.name, tensor.datatype, array[rows])
+
+
+def _size(array: Array) -> int:
+    if array.dtype.kind == "O":
+        return sum(len(item) for item in array.reshape(-1))
+    return array.nbytes
