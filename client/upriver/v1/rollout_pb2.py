@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from upriver.v1 import sync_pb2 as upriver_dot_v1_dot_sync__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18upriver/v1/rollout.proto\x12\nupriver.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15upriver/v1/sync.proto\"\x95\x03\n\x07Rollout\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1e\n\x04pair\x18\x02 \x01(\x0b\x32\x10.upriver.v1.Pair\x12\x10\n\x08selector\x18\x03 \x01(\t\x12&\n\x08strategy\x18\x04 \x01(\x0b\x32\x14.upriver.v1.Strategy\x12\'\n\x05state\x18\x05 \x01(\x0e\x32\x18.upriver.v1.RolloutState\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0c\n\x04ring\x18\x07 \x01(\x05\x12%\n\x05rings\x18\x08 \x03(\x0b\x32\x16.upriver.v1.RingStatus\x12\x12\n\ngeneration\x18\t \x01(\x03\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\r \x01(\x03\"\xa1\x02\n\x08Strategy\x12\x1f\n\x05rings\x18\x01 \x03(\x0b\x32\x10.upriver.v1.Ring\x12\x17\n\x0fmax_unavailable\x18\x02 \x01(\x05\x12,\n\tsoak_time\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rfailure_limit\x18\x04 \x01(\x01\x12\x12\n\nmin_sample\x18\x05 \x01(\x05\x12\x34\n\x11progress_deadline\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12 \n\x05gates\x18\x07 \x01(\x0b\x32\x11.upriver.v1.Gates\x12*\n\nactivation\x18\x08 \x01(\x0b\x32\x16.upriver.v1.Activation\"2\n\x04Ring\x12\x0f\n\x05\x63ount\x18\x01 \x01(\x05H\x00\x12\x11\n\x07percent\x18\x02 \x01(\x01H\x00\x42\x06\n\x04size\"\xad\x01\n\x05Gates\x12\x1a\n\rmin_agreement\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x1e\n\x11max_latency_ratio\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12$\n\x17max_escalation_increase\x18\x03 \x01(\x01H\x02\x88\x01\x01\x42\x10\n\x0e_min_agreementB\x14\n\x12_max_latency_ratioB\x1a\n\x18_max_escalation_increase\"\x8b\x02\n\nRingStatus\x12\x0e\n\x06\x61gents\x18\x01 \x01(\x05\x12\x10\n\x08released\x18\x02 \x01(\x05\x12\x0e\n\x06\x61\x63tive\x18\x03 \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\x05\x12\x0f\n\x07offline\x18\x05 \x01(\x05\x12\x36\n\x08\x66\x61ilures\x18\x06 \x03(\x0b\x32$.upriver.v1.RingStatus.FailuresEntry\x12\x11\n\tagreement\x18\x07 \x01(\x01\x12\x15\n\rlatency_ratio\x18\x08 \x01(\x01\x12\x17\n\x0f\x65scalation_rate\x18\t \x01(\x01\x1a/\n\rFailuresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"\x8f\x01\n\x14\x43reateRolloutRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x18\n\x10policy_overrides\x18\x02 \x01(\t\x12\x10\n\x08selector\x18\x03 \x01(\t\x12&\n\x08strategy\x18\x04 \x01(\x0b\x32\x14.upriver.v1.Strategy\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"=\n\x15\x43reateRolloutResponse\x12$\n\x07rollout\x18\x01 \x01(\x0b\x32\x13.upriver.v1.Rollout\"!\n\x11GetRolloutRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x12GetRolloutResponse\x12$\n\x07rollout\x18\x01 \x01(\x0b\x32\x13.upriver.v1.Rollout\"K\n\x13ListRolloutsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\"V\n\x14ListRolloutsResponse\x12%\n\x08rollouts\x18\x01 \x03(\x0b\x32\x13.upriver.v1.Rollout\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"#\n\x13WatchRolloutRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x14WatchRolloutResponse\x12$\n\x07rollout\x18\x01 \x01(\x0b\x32\x13.upriver.v1.Rollout\"#\n\x13PauseRolloutRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x14PauseRolloutResponse\x12$\n\x07rollout\x18\x01 \x01(\x0b\x32\x13.upriver.v1.Rollout\"$\n\x14ResumeRolloutRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"=\n\x15ResumeRolloutResponse\x12$\n\x07rollout\x18\x01 \x01(\x0b\x32\x13.upriver.v1.Rollout\"$\n\x14\x43\x61ncelRolloutRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"=\n\x15\x43\x61ncelRolloutResponse\x12$\n\x07rollout\x18\x01 \x01(\x0b\x32\x13.upriver.v1.Rollout\"6\n\x16RollBackRolloutRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"?\n\x17RollBackRolloutResponse\x12$\n\x07rollout\x18\x01 \x01(\x0b\x32\x13.upriver.v1.Rollout*\x98\x02\n\x0cRolloutState\x12\x1d\n\x19ROLLOUT_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19ROLLOUT_STATE_PROGRESSING\x10\x01\x12\x19\n\x15ROLLOUT_STATE_SOAKING\x10\x02\x12\x18\n\x14ROLLOUT_STATE_PAUSED\x10\x03\x12\x1e\n\x1aROLLOUT_STATE_ROLLING_BACK\x10\x04\x12\x1b\n\x17ROLLOUT_STATE_COMPLETED\x10\x05\x12\x1d\n\x19ROLLOUT_STATE_ROLLED_BACK\x10\x06\x12\x1b\n\x17ROLLOUT_STATE_CANCELLED\x10\x07\x12\x1c\n\x18ROLLOUT_STATE_SUPERSEDED\x10\x08\x32\xb6\x05\n\x0eRolloutService\x12T\n\rCreateRollout\x12 .upriver.v1.CreateRolloutRequest\x1a!.upriver.v1.CreateRolloutResponse\x12K\n\nGetRollout\x12\x1d.upriver.v1.GetRolloutRequest\x1a\x1e.upriver.v1.GetRolloutResponse\x12Q\n\x0cListRollouts\x12\x1f.upriver.v1.ListRolloutsRequest\x1a .upriver.v1.ListRolloutsResponse\x12S\n\x0cWatchRollout\x12\x1f.upriver.v1.WatchRolloutRequest\x1a .upriver.v1.WatchRolloutResponse0\x01\x12Q\n\x0cPauseRollout\x12\x1f.upriver.v1.PauseRolloutRequest\x1a .upriver.v1.PauseRolloutResponse\x12T\n\rResumeRollout\x12 .upriver.v1.ResumeRolloutRequest\x1a!.upriver.v1.ResumeRolloutResponse\x12T\n\rCancelRollout\x12 .upriver.v1.CancelRolloutRequest\x1a!.upriver.v1.CancelRolloutResponse\x12Z\n\x0fRollBackRollout\x12\".upriver.v1.RollBackRolloutRequest\x1a#.upriver.v1.RollBackRolloutResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18upriver/v1/rollout.proto\x12\nupriver.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15upriver/v1/sync.proto\"\x95\x03\n\x07Rollout\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1e\n\x04pair\x18\x02 \x01(\x0b\x32\x10.upriver.v1.Pair\x12\x10\n\x08selector\x18\x03 \x01(\t\x12&\n\x08strategy\x18\x04 \x01(\x0b\x32\x14.upriver.v1.Strategy\x12\'\n\x05state\x18\x05 \x01(\x0e\x32\x18.upriver.v1.RolloutState\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0c\n\x04ring\x18\x07 \x01(\x05\x12%\n\x05rings\x18\x08 \x03(\x0b\x32\x16.upriver.v1.RingStatus\x12\x12\n\ngeneration\x18\t \x01(\x03\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\r \x01(\x03\"\xa1\x02\n\x08Strategy\x12\x1f\n\x05rings\x18\x01 \x03(\x0b\x32\x10.upriver.v1.Ring\x12\x17\n\x0fmax_unavailable\x18\x02 \x01(\x05\x12,\n\tsoak_time\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rfailure_limit\x18\x04 \x01(\x01\x12\x12\n\nmin_sample\x18\x05 \x01(\x05\x12\x34\n\x11progress_deadline\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12 \n\x05gates\x18\x07 \x01(\x0b\x32\x11.upriver.v1.Gates\x12*\n\nactivation\x18\x08 \x01(\x0b\x32\x16.upriver.v1.Activation\"2\n\x04Ring\x12\x0f\n\x05\x63ount\x18\x01 \x01(\x05H\x00\x12\x11\n\x07percent\x18\x02 \x01(\x01H\x00\x42\x06\n\x04size\"\xad\x01\n\x05Gates\x12\x1a\n\rmin_agreement\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x1e\n\x11max_latency_ratio\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12$\n\x17max_escalation_increase\x18\x03 \x01(\x01H\x02\x88\x01\x01\x42\x10\n\x0e_min_agreementB\x14\n\x12_max_latency_ratioB\x1a\n\x18_max_escalation_increase\"\x8b\x02\n\nRingStatus\x12\x0e\n\x06\x61gents\x18\x01 \x01(\x05\x12\x10\n\x08released\x18\x02 \x01(\x05\x12\x0e\n\x06\x61\x63tive\x18\x03 \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\x05\x12\x0f\n\x07offline\x18\x05 \x01(\x05\x12\x36\n\x08\x66\x61ilures\x18\x06 \x03(\x0b\x32$.upriver.v1.RingStatus.FailuresEntry\x12\x11\n\tagreement\x18\x07 \x01(\x01\x12\x15\n\rlatency_ratio\x18\x08 \x01(\x01\x12\x17\n\x0f\x65scalation_rate\x18\t \x01(\x01\x1a/\n\rFailuresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"\x9f\x01\n\x14\x43reateRolloutRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x18\n\x10policy_overrides\x18\x02 \x01(\t\x12\x10\n\x08selector\x18\x03 \x01(\t\x12&\n\x08strategy\x18\x04 \x01(\x0b\x32\x14.upriver.v1.Strategy\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x0e\n\x06policy\x18\x06 \x01(\t\"=\n\x15\x43reateRolloutResponse\x12$\n\x07rollout\x18\x01 \x01(\x0b\x32\x13.upriver.v1.Rollout\"!\n\x11GetRolloutRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x12GetRolloutResponse\x12$\n\x07rollout\x18\x01 \x01(\x0b\x32\x13.upriver.v1.Rollout\"K\n\x13ListRolloutsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\"V\n\x14ListRolloutsResponse\x12%\n\x08rollouts\x18\x01 \x03(\x0b\x32\x13.upriver.v1.Rollout\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"#\n\x13WatchRolloutRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x14WatchRolloutResponse\x12$\n\x07rollout\x18\x01 \x01(\x0b\x32\x13.upriver.v1.Rollout\"#\n\x13PauseRolloutRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x14PauseRolloutResponse\x12$\n\x07rollout\x18\x01 \x01(\x0b\x32\x13.upriver.v1.Rollout\"$\n\x14ResumeRolloutRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"=\n\x15ResumeRolloutResponse\x12$\n\x07rollout\x18\x01 \x01(\x0b\x32\x13.upriver.v1.Rollout\"$\n\x14\x43\x61ncelRolloutRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"=\n\x15\x43\x61ncelRolloutResponse\x12$\n\x07rollout\x18\x01 \x01(\x0b\x32\x13.upriver.v1.Rollout\"6\n\x16RollBackRolloutRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"?\n\x17RollBackRolloutResponse\x12$\n\x07rollout\x18\x01 \x01(\x0b\x32\x13.upriver.v1.Rollout*\x98\x02\n\x0cRolloutState\x12\x1d\n\x19ROLLOUT_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19ROLLOUT_STATE_PROGRESSING\x10\x01\x12\x19\n\x15ROLLOUT_STATE_SOAKING\x10\x02\x12\x18\n\x14ROLLOUT_STATE_PAUSED\x10\x03\x12\x1e\n\x1aROLLOUT_STATE_ROLLING_BACK\x10\x04\x12\x1b\n\x17ROLLOUT_STATE_COMPLETED\x10\x05\x12\x1d\n\x19ROLLOUT_STATE_ROLLED_BACK\x10\x06\x12\x1b\n\x17ROLLOUT_STATE_CANCELLED\x10\x07\x12\x1c\n\x18ROLLOUT_STATE_SUPERSEDED\x10\x08\x32\xb6\x05\n\x0eRolloutService\x12T\n\rCreateRollout\x12 .upriver.v1.CreateRolloutRequest\x1a!.upriver.v1.CreateRolloutResponse\x12K\n\nGetRollout\x12\x1d.upriver.v1.GetRolloutRequest\x1a\x1e.upriver.v1.GetRolloutResponse\x12Q\n\x0cListRollouts\x12\x1f.upriver.v1.ListRolloutsRequest\x1a .upriver.v1.ListRolloutsResponse\x12S\n\x0cWatchRollout\x12\x1f.upriver.v1.WatchRolloutRequest\x1a .upriver.v1.WatchRolloutResponse0\x01\x12Q\n\x0cPauseRollout\x12\x1f.upriver.v1.PauseRolloutRequest\x1a .upriver.v1.PauseRolloutResponse\x12T\n\rResumeRollout\x12 .upriver.v1.ResumeRolloutRequest\x1a!.upriver.v1.ResumeRolloutResponse\x12T\n\rCancelRollout\x12 .upriver.v1.CancelRolloutRequest\x1a!.upriver.v1.CancelRolloutResponse\x12Z\n\x0fRollBackRollout\x12\".upriver.v1.RollBackRolloutRequest\x1a#.upriver.v1.RollBackRolloutResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,8 +36,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RINGSTATUS_FAILURESENTRY']._loaded_options = None
   _globals['_RINGSTATUS_FAILURESENTRY']._serialized_options = b'8\001'
-  _globals['_ROLLOUTSTATE']._serialized_start=2317
-  _globals['_ROLLOUTSTATE']._serialized_end=2597
+  _globals['_ROLLOUTSTATE']._serialized_start=2333
+  _globals['_ROLLOUTSTATE']._serialized_end=2613
   _globals['_ROLLOUT']._serialized_start=129
   _globals['_ROLLOUT']._serialized_end=534
   _globals['_STRATEGY']._serialized_start=537
@@ -51,37 +51,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RINGSTATUS_FAILURESENTRY']._serialized_start=1277
   _globals['_RINGSTATUS_FAILURESENTRY']._serialized_end=1324
   _globals['_CREATEROLLOUTREQUEST']._serialized_start=1327
-  _globals['_CREATEROLLOUTREQUEST']._serialized_end=1470
-  _globals['_CREATEROLLOUTRESPONSE']._serialized_start=1472
-  _globals['_CREATEROLLOUTRESPONSE']._serialized_end=1533
-  _globals['_GETROLLOUTREQUEST']._serialized_start=1535
-  _globals['_GETROLLOUTREQUEST']._serialized_end=1568
-  _globals['_GETROLLOUTRESPONSE']._serialized_start=1570
-  _globals['_GETROLLOUTRESPONSE']._serialized_end=1628
-  _globals['_LISTROLLOUTSREQUEST']._serialized_start=1630
-  _globals['_LISTROLLOUTSREQUEST']._serialized_end=1705
-  _globals['_LISTROLLOUTSRESPONSE']._serialized_start=1707
-  _globals['_LISTROLLOUTSRESPONSE']._serialized_end=1793
-  _globals['_WATCHROLLOUTREQUEST']._serialized_start=1795
-  _globals['_WATCHROLLOUTREQUEST']._serialized_end=1830
-  _globals['_WATCHROLLOUTRESPONSE']._serialized_start=1832
-  _globals['_WATCHROLLOUTRESPONSE']._serialized_end=1892
-  _globals['_PAUSEROLLOUTREQUEST']._serialized_start=1894
-  _globals['_PAUSEROLLOUTREQUEST']._serialized_end=1929
-  _globals['_PAUSEROLLOUTRESPONSE']._serialized_start=1931
-  _globals['_PAUSEROLLOUTRESPONSE']._serialized_end=1991
-  _globals['_RESUMEROLLOUTREQUEST']._serialized_start=1993
-  _globals['_RESUMEROLLOUTREQUEST']._serialized_end=2029
-  _globals['_RESUMEROLLOUTRESPONSE']._serialized_start=2031
-  _globals['_RESUMEROLLOUTRESPONSE']._serialized_end=2092
-  _globals['_CANCELROLLOUTREQUEST']._serialized_start=2094
-  _globals['_CANCELROLLOUTREQUEST']._serialized_end=2130
-  _globals['_CANCELROLLOUTRESPONSE']._serialized_start=2132
-  _globals['_CANCELROLLOUTRESPONSE']._serialized_end=2193
-  _globals['_ROLLBACKROLLOUTREQUEST']._serialized_start=2195
-  _globals['_ROLLBACKROLLOUTREQUEST']._serialized_end=2249
-  _globals['_ROLLBACKROLLOUTRESPONSE']._serialized_start=2251
-  _globals['_ROLLBACKROLLOUTRESPONSE']._serialized_end=2314
-  _globals['_ROLLOUTSERVICE']._serialized_start=2600
-  _globals['_ROLLOUTSERVICE']._serialized_end=3294
+  _globals['_CREATEROLLOUTREQUEST']._serialized_end=1486
+  _globals['_CREATEROLLOUTRESPONSE']._serialized_start=1488
+  _globals['_CREATEROLLOUTRESPONSE']._serialized_end=1549
+  _globals['_GETROLLOUTREQUEST']._serialized_start=1551
+  _globals['_GETROLLOUTREQUEST']._serialized_end=1584
+  _globals['_GETROLLOUTRESPONSE']._serialized_start=1586
+  _globals['_GETROLLOUTRESPONSE']._serialized_end=1644
+  _globals['_LISTROLLOUTSREQUEST']._serialized_start=1646
+  _globals['_LISTROLLOUTSREQUEST']._serialized_end=1721
+  _globals['_LISTROLLOUTSRESPONSE']._serialized_start=1723
+  _globals['_LISTROLLOUTSRESPONSE']._serialized_end=1809
+  _globals['_WATCHROLLOUTREQUEST']._serialized_start=1811
+  _globals['_WATCHROLLOUTREQUEST']._serialized_end=1846
+  _globals['_WATCHROLLOUTRESPONSE']._serialized_start=1848
+  _globals['_WATCHROLLOUTRESPONSE']._serialized_end=1908
+  _globals['_PAUSEROLLOUTREQUEST']._serialized_start=1910
+  _globals['_PAUSEROLLOUTREQUEST']._serialized_end=1945
+  _globals['_PAUSEROLLOUTRESPONSE']._serialized_start=1947
+  _globals['_PAUSEROLLOUTRESPONSE']._serialized_end=2007
+  _globals['_RESUMEROLLOUTREQUEST']._serialized_start=2009
+  _globals['_RESUMEROLLOUTREQUEST']._serialized_end=2045
+  _globals['_RESUMEROLLOUTRESPONSE']._serialized_start=2047
+  _globals['_RESUMEROLLOUTRESPONSE']._serialized_end=2108
+  _globals['_CANCELROLLOUTREQUEST']._serialized_start=2110
+  _globals['_CANCELROLLOUTREQUEST']._serialized_end=2146
+  _globals['_CANCELROLLOUTRESPONSE']._serialized_start=2148
+  _globals['_CANCELROLLOUTRESPONSE']._serialized_end=2209
+  _globals['_ROLLBACKROLLOUTREQUEST']._serialized_start=2211
+  _globals['_ROLLBACKROLLOUTREQUEST']._serialized_end=2265
+  _globals['_ROLLBACKROLLOUTRESPONSE']._serialized_start=2267
+  _globals['_ROLLBACKROLLOUTRESPONSE']._serialized_end=2330
+  _globals['_ROLLOUTSERVICE']._serialized_start=2616
+  _globals['_ROLLOUTSERVICE']._serialized_end=3310
 # @@protoc_insertion_point(module_scope)

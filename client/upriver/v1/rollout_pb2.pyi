@@ -131,18 +131,20 @@ class RingStatus(_message.Message):
     def __init__(self, agents: _Optional[int] = ..., released: _Optional[int] = ..., active: _Optional[int] = ..., failed: _Optional[int] = ..., offline: _Optional[int] = ..., failures: _Optional[_Mapping[str, int]] = ..., agreement: _Optional[float] = ..., latency_ratio: _Optional[float] = ..., escalation_rate: _Optional[float] = ...) -> None: ...
 
 class CreateRolloutRequest(_message.Message):
-    __slots__ = ("version", "policy_overrides", "selector", "strategy", "request_id")
+    __slots__ = ("version", "policy_overrides", "selector", "strategy", "request_id", "policy")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     POLICY_OVERRIDES_FIELD_NUMBER: _ClassVar[int]
     SELECTOR_FIELD_NUMBER: _ClassVar[int]
     STRATEGY_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
     version: str
     policy_overrides: str
     selector: str
     strategy: Strategy
     request_id: str
-    def __init__(self, version: _Optional[str] = ..., policy_overrides: _Optional[str] = ..., selector: _Optional[str] = ..., strategy: _Optional[_Union[Strategy, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    policy: str
+    def __init__(self, version: _Optional[str] = ..., policy_overrides: _Optional[str] = ..., selector: _Optional[str] = ..., strategy: _Optional[_Union[Strategy, _Mapping]] = ..., request_id: _Optional[str] = ..., policy: _Optional[str] = ...) -> None: ...
 
 class CreateRolloutResponse(_message.Message):
     __slots__ = ("rollout",)

@@ -21,7 +21,7 @@ from upriver_control.store.records import (
     model_name,
     version_name,
 )
-from upriver_control.store.schema import aliases, claims, loose_blobs, models, version_files, versions
+from upriver_control.store.schema import aliases, claims, loose_blobs, models, questions, version_files, versions
 
 T = TypeVar("T")
 _REGISTRY: Final = 0x75707272  # an advisory lock of our own: "uprr"
@@ -48,7 +48,7 @@ class RegistryStore:
                 )
             return made
 
-        return self._change(change)
+        return self.change(change)
 
     def model(self, model: str) -> StoredModel:
         """Gives a model; raises NotFound."""
@@ -77,7 +77,7 @@ class RegistryStore:
                 raise NotNow(f"{model_name(model)} has {count} versions; delete them first")
             connection.execute(delete(models).where(models.c.id == model))
 
-        self._change(change)
+        self.change(change)
 
     def version(self, model: str, version: str) -> StoredVersion:
         """Gives a version by its id, or by `@alias`; raises NotFound."""
@@ -131,10 +131,10 @@ class RegistryStore:
                 )
             connection.execute(delete(claims).where(here))
             connection.execute(insert(claims).values(model=model, version=version, digest=digest, until=until))
-            _loosen(connection, held, until)
+            loosen(connection, held, until)
             return True
 
-        return self._change(change)
+        return self.change(change)
 
     def record(self, version: NewVersion, now: float) -> tuple[StoredVersion, bool]:
         """Keeps a version whose name was claimed: from here on it is published. Says whether this call did it.
@@ -157,12 +157,12 @@ class RegistryStore:
             connection.execute(delete(loose_blobs).where(loose_blobs.c.digest.in_(version.blobs())))
             return read_version(connection, version.model, version.version), True
 
-        return self._change(change)
+        return self.change(change)
 
     def release(self, model: str, version: str, digest: str) -> None:
         """Gives a claim up."""
         held = (claims.c.model == model) & (claims.c.version == version) & (claims.c.digest == digest)
-        self._change(lambda connection: connection.execute(delete(claims).where(held)))
+        self.change(lambda connection: connection.execute(delete(claims).where(held)))
 
     def delete_version(self, model: str, version: str, now: float) -> None:
         """Deletes a version; its blobs become loose. Raises NotFound, and NotNow while an alias points at it."""
@@ -173,9 +173,9 @@ class RegistryStore:
                 raise NotNow(f"{doomed.name} is {at_sign(doomed.aliases)}; move or delete the alias first")
             connection.execute(delete(version_files).where(version_files.c.number == doomed.number))
             connection.execute(delete(versions).where(versions.c.number == doomed.number))
-            _loosen(connection, doomed.blobs(), now)
+            loosen(connection, doomed.blobs(), now)
 
-        self._change(change)
+        self.change(change)
 
     def set_alias(self, model: str, alias: str, version: str) -> StoredModel:
         """Points an alias at a version; raises NotFound."""
@@ -187,7 +187,7 @@ class RegistryStore:
             connection.execute(insert(aliases).values(model=model, alias=alias, number=target.number))
             return read_model(connection, model)
 
-        return self._change(change)
+        return self.change(change)
 
     def delete_alias(self, model: str, alias: str) -> StoredModel:
         """Removes an alias; one that is not there is no error. Raises NotFound when there is no such model."""
@@ -196,7 +196,7 @@ class RegistryStore:
             connection.execute(delete(aliases).where(aliases.c.model == model, aliases.c.alias == alias))
             return read_model(connection, model)
 
-        return self._change(change)
+        return self.change(change)
 
     def sweep(self, now: float, remove: Callable[[str], None], limit: int = 100) -> int:
         """Has `remove` delete blobs that are loose and past their time, and forgets them; gives how many.
@@ -214,9 +214,9 @@ class RegistryStore:
             connection.execute(delete(loose_blobs).where(loose_blobs.c.digest.in_(doomed)))
             return len(doomed) - len(used)
 
-        return self._change(change)
+        return self.change(change)
 
-    def _change(self, change: Callable[[Connection], T]) -> T:
+    def change(self, change: Callable[[Connection], T]) -> T:
         """Runs a change with no other change of the registry beside it."""
 
         def alone(connection: Connection) -> T:
@@ -241,7 +241,7 @@ def _make_model(connection: Connection, model: str, description: str, now: float
     connection.execute(made.on_conflict_do_nothing(index_elements=["id"]))
 
 
-def _loosen(connection: Connection, digests: Sequence[str], until: float) -> None:
+def loosen(connection: Connection, digests: Sequence[str], until: float) -> None:
     """Notes blobs as loose, those that no version refers to; a later time stays."""
     used = _used(connection, digests)
     dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
@@ -255,7 +255,7 @@ def _loosen(connection: Connection, digests: Sequence[str], until: float) -> Non
 
 
 def _used(connection: Connection, digests: Sequence[str]) -> set[str]:
-    columns = (versions.c.digest, version_files.c.digest, version_files.c.chunks)
+    columns = (versions.c.digest, version_files.c.digest, version_files.c.chunks, questions.c.digest)
     found = (connection.scalars(select(column).where(column.in_(digests))) for column in columns)
     return {digest for some in found for digest in some}
 

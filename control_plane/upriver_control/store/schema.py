@@ -120,3 +120,47 @@ processes = Table(
     Column("beat", BigInteger, nullable=False),
 )
 """Control-plane processes that run. Each counts its `beat` up every few seconds; one that no longer does is dead."""
+
+calibrations = Table(
+    "calibrations",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(RESOURCE), nullable=False, unique=True),
+    Column("model", String(NAME), nullable=False, index=True),
+    Column("state", String(NAME), nullable=False, index=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("request_id", String(RESOURCE), nullable=False, unique=True),
+    Column("owner", String(RESOURCE), nullable=False),
+    Column("until", Double, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("created", Double, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Calibrations. The process `owner` works on one until `until`; after that another may begin it anew."""
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("model", String(NAME), nullable=False),
+    Column("digest", String(DIGEST), nullable=False),
+    Column("version_digest", String(DIGEST), nullable=False, index=True),
+    Column("version", String(RESOURCE), nullable=False),
+    Column("tier", String(NAME), nullable=False),
+    Column("calibration", String(RESOURCE), nullable=False),
+    Column("document", Text, nullable=False),
+    Column("created", Double, nullable=False),
+    UniqueConstraint("model", "digest"),
+    sqlite_autoincrement=True,
+)
+
+questions = Table(
+    "questions",
+    metadata,
+    Column("digest", String(DIGEST), primary_key=True),
+    Column("questions", BigInteger, nullable=False),
+    Column("has_labels", Boolean, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("until", Double, nullable=False, index=True),
+)
+"""Questions files among the artifacts, for calibrations; after `until` they may go."""
