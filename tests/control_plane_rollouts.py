@@ -155,7 +155,9 @@ class RolloutServer:
         ended = await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._server.stop(0)
         self._database.close()
-        assert [error for error in ended if not isinstance(error, asyncio.CancelledError)] == []
+        failed = [error for error in ended if isinstance(error, Exception)]
+        if failed:
+            raise ExceptionGroup("jobs of the server ended by themselves", failed)
 
     async def _play(self) -> None:
         changed = self.mirror.listen()

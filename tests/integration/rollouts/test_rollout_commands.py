@@ -48,7 +48,8 @@ def test_a_rollout_is_started_watched_and_listed(run):
 
 def test_a_rollout_that_goes_back_is_exit_status_1_with_the_reason(run, server):
     def behave(facts, moved):
-        return failed(moved.active, Failure.GOLDEN, "row 3") if moved.active.version.endswith("/9") else moved
+        bad = moved.active is not None and moved.active.version.endswith("/9")
+        return failed(moved.active, Failure.GOLDEN, "row 3") if bad else moved
 
     server.behaviour = behave
     told = run(rollouts.app, "start", "digits/9", *FAST, "--failure-limit", "0%", "--wait", "--json", status=1)
@@ -92,7 +93,8 @@ def test_the_fleet_shows_why_an_agent_differs(run, server):
     server.behaviour = lambda facts, moved: (
         failed(moved.active, Failure.UNFIT, "needs 40 MB, has 16 MB") if facts.agent == "a00003" else moved
     )
-    run(rollouts.app, "start", "digits/5", *FAST, "--wait")
+    # One ring: were this agent alone in the first one, the rollout would go back.
+    run(rollouts.app, "start", "digits/5", *FAST, "--rings", "100%", "--wait")
     listed = json.loads(run(fleet.app, "list", "--out-of-sync", "-l", "agent=a00003", "--json"))
     (slot,) = [slot for slot in listed["agents"][0]["slots"] if slot["difference"]]
     assert (slot["failure"], slot["needs"]) == ("unfit", "needs 40 MB, has 16 MB")
