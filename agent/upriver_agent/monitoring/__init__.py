@@ -1,0 +1,1 @@
+"""Whether a policy's certificate still holds, judged from audits. Pure."""
