@@ -31,6 +31,7 @@ from upriver_agent.transport.catalogue import CatalogueServicer
 from upriver_agent.transport.inference import InferenceServicer
 from upriver_agent.transport.server import GrpcServer, ServerTls, make_executor
 from upriver_agent.tuning import settle, tune
+from upriver_agent.upstream.guard import Guard
 from upriver_agent.upstream.links import Links
 from upriver_agent.upstream.upstreams import Upstreams
 from upriver_agent.versions import Version, open_version
@@ -76,7 +77,7 @@ class Agent:
 
     def __init__(self, config: AgentConfig) -> None:
         self._config = config
-        agent, serving = config.agent, config.serving
+        agent, serving, resilience = config.agent, config.serving, config.resilience
         _make_state_dir(agent.state_dir)
         self._place = Place(agent.id, agent.tier, agent.region, agent.tiers)
         max_message_bytes = serving.max_message_mib << 20
@@ -87,18 +88,18 @@ class Agent:
         self._slots = Slots(loader)
         self._discovery = _discovery(config, self._tell)
         channel = ChannelOptions(max_message_bytes=max_message_bytes, tls=_upstream_tls(config))
-        self._links = Links(channel)
+        self._upstreams = Upstreams(self._place, self._discovery, Links(channel), Guard(resilience))
         told = self._discovery
         relays = told.relays if isinstance(told, ControlPlaneDiscovery) else told.agents
         self._relay = Relay(config, self._place, relays, channel)
         self._telemetry = Telemetry(agent.id, agent.tier, agent.region, config.telemetry.sample_rate)
-        self._admission = Admission(serving.max_inflight)
+        self._admission = Admission(serving.max_inflight, resilience.admission, resilience.sources)
         core = ServingCore(
             self._place,
             _rules(config),
             self._slots,
             self._admission,
-            Upstreams(self._place, self._discovery, self._links),
+            self._upstreams,
             self._telemetry,
         )
         executor = make_executor(serving.max_inflight)
@@ -153,7 +154,7 @@ class Agent:
             self._member.close()
         self._relay.close()
         self._discovery.close()
-        self._links.close()
+        self._upstreams.close()
         if self._export is not None:
             self._export.close()
         _LOG.info("agent %s has ended", config.agent.id)

@@ -5,6 +5,7 @@ random choice, and unlike "the least busy of all" does not send everyone to the 
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 
 from upriver.discovery.port import AgentRecord
 from upriver.parameters import PROTOCOL, Mode, Reason
@@ -15,26 +16,40 @@ MAX_PER_TIER = 3
 """Upstreams of one tier that a question is offered to: a dead site must not use up the caller's time."""
 
 
+@dataclass(frozen=True, slots=True)
+class Avoid:
+    """Ids of agents not to ask now: the circuit breaker is open, or they have as many questions as they take.
+
+    Those that are `ejected`, because they do worse than their peers, are asked when there is no other.
+    """
+
+    broken: frozenset[str] = frozenset()
+    full: frozenset[str] = frozenset()
+    ejected: frozenset[str] = frozenset()
+
+
+NOBODY = Avoid()
+
+
 def obstacle(
     agents: Sequence[AgentRecord],
     place: Place,
     model: str,
     options: CallerOptions,
     visited: Collection[str] = (),
-    broken: Collection[str] = (),
+    avoid: Avoid = NOBODY,
 ) -> Reason | None:
-    """Why no upstream can be asked; None when one can.
-
-    `visited` are agents that the question was through, `broken` those whose circuit breaker is open.
-    """
+    """Why no upstream can be asked; None when one can. `visited` are agents that the question was through."""
     above = _above(agents, place, model, options, visited)
     if not above:
         return Reason.UPSTREAM_DOWN
     allowed = [record for record in above if _in_region(record, place, options)]
     if not allowed:
         return Reason.REGION
-    if all(record.agent in broken for record in allowed):
+    if all(record.agent in avoid.broken for record in allowed):
         return Reason.BREAKER_OPEN
+    if all(record.agent in avoid.broken or record.agent in avoid.full for record in allowed):
+        return Reason.UPSTREAM_FULL
     return None
 
 
@@ -44,20 +59,37 @@ def candidates(
     model: str,
     options: CallerOptions,
     visited: Collection[str],
-    broken: Collection[str],
+    avoid: Avoid,
     outstanding: Callable[[str], int],
     pick: Callable[[int], int],
 ) -> Iterator[AgentRecord]:
     """Upstreams in the order to ask them, each when the one before has failed; at most MAX_PER_TIER of a tier.
 
-    With mode=top the highest tier comes first, otherwise the lowest. `outstanding` says how many questions this agent
-    has at another now; `pick(n)` is chance, an index below n.
+    With mode=top the highest tier comes first, otherwise the lowest; those that are ejected come after all others.
+    `outstanding` says how many questions this agent has at another now; `pick(n)` is chance, an index below n.
     """
-    above = [
+    allowed = [
         record
         for record in _above(agents, place, model, options, visited)
-        if _in_region(record, place, options) and record.agent not in broken
+        if _in_region(record, place, options) and record.agent not in avoid.broken and record.agent not in avoid.full
     ]
+    for ejected in (False, True):
+        group = [record for record in allowed if (record.agent in avoid.ejected) is ejected]
+        yield from _in_order(group, place, options, outstanding, pick)
+
+
+def peers(agents: Sequence[AgentRecord], record: AgentRecord) -> list[AgentRecord]:
+    """The healthy agents of an agent's tier, itself among them: those that it is held against."""
+    return [other for other in agents if other.tier == record.tier and (other.healthy or other.agent == record.agent)]
+
+
+def _in_order(
+    above: list[AgentRecord],
+    place: Place,
+    options: CallerOptions,
+    outstanding: Callable[[str], int],
+    pick: Callable[[int], int],
+) -> Iterator[AgentRecord]:
     ranks = {record.tier: place.tiers.index(record.tier) for record in above}
     for tier in sorted(ranks, key=lambda name: ranks[name], reverse=options.mode is Mode.TOP):
         near = [record for record in above if record.tier == tier and record.region == place.region]

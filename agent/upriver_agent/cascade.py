@@ -5,7 +5,7 @@ state of the mesh forbids it; then the own answer goes back with the reason.
 """
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from upriver.discovery.port import AgentRecord
 from upriver.errors import DeadlineExpired, QueueFull, UpriverError
 from upriver.parameters import DEGRADED_REASONS, Mode, Reason
-from upriver_agent.balance import obstacle
+from upriver_agent.balance import Avoid, obstacle
 from upriver_agent.envelope import CallerOptions, Envelope, may_hop
 from upriver_agent.place import Place, highest_rank
 
@@ -40,13 +40,13 @@ class Decision:
 class Upward:
     """What an agent knows of the way up when it decides.
 
-    `agents` is discovery's last snapshot, `broken` the ids whose circuit breaker is open. `time_left_s` is the time to
-    the caller's deadline, None for no deadline; `reserve_s` is what must remain of it for the way back. `row_bytes` is
-    what one row takes when it is sent up.
+    `agents` is discovery's last snapshot, `avoid` says which of them not to ask now. `time_left_s` is the time to the
+    caller's deadline, None for no deadline; `reserve_s` is what must remain of it for the way back. `row_bytes` is what
+    one row takes when it is sent up.
     """
 
     agents: Sequence[AgentRecord]
-    broken: Collection[str]
+    avoid: Avoid
     time_left_s: float | None
     reserve_s: float
     row_bytes: int
@@ -145,4 +145,4 @@ def _hold(
         return Reason.DEADLINE
     if envelope.byte_budget is not None and rows * upward.row_bytes > envelope.byte_budget:
         return Reason.BYTE_BUDGET
-    return obstacle(upward.agents, place, model, options, envelope.visited, upward.broken)
+    return obstacle(upward.agents, place, model, options, envelope.visited, upward.avoid)

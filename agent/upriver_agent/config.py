@@ -12,11 +12,12 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from upriver.errors import ConfigError
 from upriver_agent import document as doc
 from upriver_agent.document import as_document
+from upriver_agent.resilience.settings import PRESET, Preset, ResilienceSection, with_preset
 
 __all__ = [
     "AgentConfig",
@@ -28,6 +29,7 @@ __all__ = [
     "DiscoverySection",
     "LogSection",
     "ModelEntry",
+    "ResilienceSection",
     "ServingSection",
     "StaticUpstream",
     "TelemetrySection",
@@ -103,11 +105,13 @@ class ServingSection:
 class CascadeSection:
     """How questions are escalated.
 
-    `trust` says whose envelopes count: peers of mutual TLS, or anyone who reaches the port. `byte_budget` 0 is no
-    limit. `default_timeout_s` bounds an escalation whose caller set no deadline. `hop_delay_ms` is added to every
-    escalation, to show or test distance.
+    `preset` is how far upstreams are, for everything in [resilience]: `local` on the same machine or in the same rack,
+    `lan` on a site's network, `wan` over long, thin or metered lines. `trust` says whose envelopes count: peers of
+    mutual TLS, or anyone who reaches the port. `byte_budget` 0 is no limit. `default_timeout_s` bounds an escalation
+    whose caller set no deadline. `hop_delay_ms` is added to every escalation, to show or test distance.
     """
 
+    preset: Preset = doc.setting(doc.choice(*get_args(Preset)), PRESET)
     max_hops: int = doc.setting(doc.whole(0, 64), 8)
     trust: Literal["authenticated", "network"] = doc.setting(doc.choice("authenticated", "network"), "authenticated")
     byte_budget: int = doc.setting(doc.whole(0, 2**40), 0)
@@ -215,6 +219,7 @@ class AgentConfig:
     tls: TlsSection = doc.table(TlsSection)
     serving: ServingSection = doc.table(ServingSection)
     cascade: CascadeSection = doc.table(CascadeSection)
+    resilience: ResilienceSection = doc.table(ResilienceSection)
     control_plane: ControlPlaneSection = doc.table(ControlPlaneSection)
     blobs: BlobsSection = doc.table(BlobsSection)
     discovery: DiscoverySection = doc.table(DiscoverySection)
@@ -264,7 +269,7 @@ def _parse(
     document: Mapping[str, Any], environ: Mapping[str, str], base: Path, host: str, problems: doc.Problems
 ) -> AgentConfig:
     overrides = doc.find_overrides(AgentConfig, PREFIX, environ, problems)
-    config = doc.read(AgentConfig, document, overrides, base, problems)
+    config = doc.read(AgentConfig, _with_preset(document, overrides), overrides, base, problems)
     config = replace(
         config,
         agent=_with_defaults(config.agent, environ, base, host),
@@ -275,6 +280,14 @@ def _parse(
         if bad.isdisjoint(keys):
             problems.add(keys[0], problem)
     return config
+
+
+def _with_preset(document: Mapping[str, Any], overrides: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    """The document with what its preset says in [resilience], below what the document says there itself."""
+    cascade = document.get("cascade", {})
+    named = cascade.get("preset", PRESET) if isinstance(cascade, Mapping) else PRESET
+    _, named = overrides.get("cascade.preset", ("", named))
+    return {**document, "resilience": with_preset(named, document.get("resilience", {}))}
 
 
 def _with_defaults(agent: AgentSection, environ: Mapping[str, str], base: Path, host: str) -> AgentSection:

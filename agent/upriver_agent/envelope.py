@@ -18,6 +18,8 @@ ParameterValue = bool | int | float | str
 MAX_VISITED = 64
 """Agents that a question may have been through; also the most hops that one may have left."""
 
+MAX_AGENT_ID = 128
+
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
 _ID_ALLOWED = "1 to 128 of letters, digits and . _ : @ -, beginning with a letter or digit"
 _NUMBER = re.compile(r"[0-9]{1,18}")

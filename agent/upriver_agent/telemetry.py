@@ -92,6 +92,15 @@ class QuestionTrace:
         """Something worth telling happened."""
         self._span.add_event(EventName.NOTE, {Attribute.MESSAGE: message})
 
+    def event(self, name: EventName, agent: str = "", reason: Reason | None = None) -> None:
+        """Something was decided about an upstream."""
+        attributes: dict[str, AttributeValue] = {}
+        if agent:
+            attributes[Attribute.UPSTREAM_AGENT] = agent
+        if reason is not None:
+            attributes[Attribute.REASON] = reason
+        self._span.add_event(name, attributes)
+
     def finish(self, rows: Sequence[RowFacts]) -> None:
         """The answer goes out."""
         _tell_outcome(self._span, rows)

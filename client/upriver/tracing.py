@@ -32,6 +32,14 @@ class EventName(StrEnum):
 
     ROW = "upriver.row"
     NOTE = "upriver.note"
+    RETRY = "upriver.retry"
+    HEDGE = "upriver.hedge"
+    BUDGET_EMPTY = "upriver.budget_empty"
+    HELD_BACK = "upriver.held_back"
+    BREAKER_OPENED = "upriver.breaker_opened"
+    BREAKER_TRIAL = "upriver.breaker_trial"
+    BREAKER_CLOSED = "upriver.breaker_closed"
+    EJECTED = "upriver.ejected"
 
 
 class Attribute(StrEnum):

@@ -114,11 +114,11 @@ class Ascent:
                 later.set_exception(error)
 
         way = WayUp(
-            self._upstreams.links,
+            self._upstreams,
             escalation,
             next_envelope(envelope, self._place.agent, sent_bytes),
             self._upstreams.candidates(request.model, request.options, envelope),
-            time.monotonic() + (self._rules.default_timeout_s if time_left_s is None else time_left_s),
+            self._upstreams.guard.now() + (self._rules.default_timeout_s if time_left_s is None else time_left_s),
             self._rules.hop_delay_s,
             trace,
             done,

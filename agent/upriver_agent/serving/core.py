@@ -8,9 +8,10 @@ import time
 from concurrent.futures import Future
 
 from upriver.errors import CallerGone, UpriverError
+from upriver.parameters import META_VISITED
 from upriver.tensors import Array
 from upriver_agent.cascade import decide_alone
-from upriver_agent.envelope import Envelope, parse_envelope
+from upriver_agent.envelope import MAX_AGENT_ID, Envelope, parse_envelope
 from upriver_agent.place import Place
 from upriver_agent.policy import effective_threshold
 from upriver_agent.predictor import Prediction
@@ -50,8 +51,10 @@ class ServingCore:
         """
         marks = Marks(time.time_ns())
         parent = None
+        scarce = None
         try:
-            self._admission.enter()
+            if not self._admission.enter():
+                scarce = self._admission.enter_as(self._caller(call))
         except UpriverError as error:
             self._telemetry.failed(self._telemetry.extract(call.metadata()), marks, request.model, error)
             raise
@@ -60,15 +63,15 @@ class ServingCore:
             parent = self._telemetry.extract(metadata)
             outcome = self._begin(request, call, metadata, parent, marks)
         except BaseException as error:
-            self._admission.leave()
+            self._admission.leave(scarce)
             if isinstance(error, UpriverError):
                 self._telemetry.failed(parent, marks, request.model, error)
             raise
         if type(outcome) is InferAnswer:
-            self._admission.leave()
+            self._admission.leave(scarce)
             return outcome
         assert isinstance(outcome, Future)  # noqa: S101 - narrows the type; `type() is` above is the hot path's test
-        outcome.add_done_callback(lambda _: self._admission.leave())
+        outcome.add_done_callback(lambda _: self._admission.leave(scarce))
         return outcome
 
     def _begin(
@@ -82,6 +85,8 @@ class ServingCore:
         loaded = self._slots.active(request.model, request.version)
         rows, arrays = loaded.contract.check(request.inputs)
         envelope = self._envelope(metadata, call)
+        if envelope is not None:
+            self._admission.escalated(envelope.visited[-1], rows)
         marks.infer_start_ns = time.time_ns()
         found = loaded.predict(arrays, rows)
         if not isinstance(found, Future):
@@ -115,6 +120,14 @@ class ServingCore:
                     return parse_envelope(metadata, self._rules.max_hops)
                 return None
         return None
+
+    def _caller(self, call: Call) -> str:
+        """Who asks, as far as that can be known: who proved it, the agent below, or an address."""
+        if self._rules.trust_network and not call.authenticated():
+            for key, value in call.metadata():
+                if key == META_VISITED and isinstance(value, str):
+                    return f"agent {value.rpartition(',')[2][:MAX_AGENT_ID]}"
+        return call.caller()
 
     def _judge(
         self,

@@ -1,35 +1,52 @@
-"""One request's way up: from candidate to candidate until one answers, time is up or the caller is gone.
+"""One request's way up: asked of one upstream, then of others beside it or after it, until one answers.
 
-Everything here runs on callbacks, so no thread waits for an upstream. `done` is called exactly once.
+`resilience/race.py` decides; here its steps are taken. Everything runs on callbacks, so no thread waits for an
+upstream. `done` is called exactly once.
 """
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import assert_never
 
 import grpc
 
 from upriver.discovery.port import AgentRecord
 from upriver.errors import CallerGone, DeadlineExpired, InvalidInput, QueueFull, Unreachable, UpriverError
 from upriver.parameters import Reason
+from upriver.tracing import EventName
 from upriver_agent import wire
 from upriver_agent.cascade import failed_escalation
 from upriver_agent.envelope import Envelope, envelope_to_metadata
 from upriver_agent.merge import AnswerInvalid
-from upriver_agent.reserve import escalation_timeout_s
+from upriver_agent.reserve import MIN_S, escalation_timeout_s
+from upriver_agent.resilience.race import Ask, Cancel, Cause, Denied, Form, Over, Race, Step, Wake
+from upriver_agent.resilience.watch import Change, Ending
 from upriver_agent.serving.request import UpstreamAnswer
 from upriver_agent.telemetry import EscalateSpan, QuestionTrace
-from upriver_agent.upstream.links import Escalation, Link, Links, PendingCall
+from upriver_agent.upstream.guard import Effect, Permit
+from upriver_agent.upstream.links import Escalation, Link, PendingCall
+from upriver_agent.upstream.timer import Appointment
+from upriver_agent.upstream.upstreams import Upstreams
 
 _LOG = logging.getLogger(__name__)
 
-_KINDS: dict[grpc.StatusCode | None, type[UpriverError]] = {
-    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExpired,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: QueueFull,
-    grpc.StatusCode.UNAVAILABLE: Unreachable,
+_KINDS: dict[grpc.StatusCode | None, tuple[type[UpriverError], Ending]] = {
+    grpc.StatusCode.DEADLINE_EXCEEDED: (DeadlineExpired, Ending.TIMED_OUT),
+    grpc.StatusCode.RESOURCE_EXHAUSTED: (QueueFull, Ending.FULL),
+    grpc.StatusCode.UNAVAILABLE: (Unreachable, Ending.FAILED),
+    # What it says of the question, and not of itself.
+    grpc.StatusCode.INVALID_ARGUMENT: (Unreachable, Ending.REFUSED),
+    grpc.StatusCode.NOT_FOUND: (Unreachable, Ending.REFUSED),
+    grpc.StatusCode.FAILED_PRECONDITION: (Unreachable, Ending.REFUSED),
+    grpc.StatusCode.OUT_OF_RANGE: (Unreachable, Ending.REFUSED),
+    grpc.StatusCode.PERMISSION_DENIED: (Unreachable, Ending.REFUSED),
+    grpc.StatusCode.UNAUTHENTICATED: (Unreachable, Ending.REFUSED),
+    grpc.StatusCode.UNIMPLEMENTED: (Unreachable, Ending.REFUSED),
 }
+_EVENTS = {Cause.RETRY: EventName.RETRY, Cause.HEDGE: EventName.HEDGE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +59,31 @@ class Outcome:
     bytes_up: int = 0
 
 
+@dataclass(slots=True)
+class _Candidate:
+    """An upstream that may be asked, and the place that was claimed with it."""
+
+    record: AgentRecord
+    permit: Permit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """A call under way."""
+
+    permit: Permit
+    link: Link
+    span: EscalateSpan
+    pending: PendingCall
+    ask: Ask[_Candidate]
+
+
 class WayUp:
-    """The escalation of one request."""
+    """The escalation of one request; `deadline_s` is when its answer is due, by the clock of the upstreams' guard."""
 
     def __init__(
         self,
-        links: Links,
+        upstreams: Upstreams,
         escalation: Escalation,
         envelope: Envelope,
         candidates: Iterator[AgentRecord],
@@ -56,121 +92,249 @@ class WayUp:
         trace: QuestionTrace,
         done: Callable[[Outcome], None],
     ) -> None:
-        self._links = links
+        self._upstreams = upstreams
+        self._guard = upstreams.guard
         self._rows = escalation.rows
         self._message = wire.write_request(
             escalation.model, escalation.id, escalation.inputs, escalation.parameters, escalation.rows > 1
         )
-        self._metadata = envelope_to_metadata(envelope)
-        self._bytes = self._message.ByteSize() + sum(len(key) + len(value) for key, value in self._metadata)
+        self._envelope = envelope
         self._candidates = candidates
         self._deadline_s = deadline_s
         self._hop_delay_s = hop_delay_s
         self._trace = trace
         self._done = done
-        self._lock = threading.Lock()
-        self._pending: PendingCall | None = None
-        self._over = False
+        self._lock = threading.Lock()  # of the race and of what it asks of us meanwhile
+        self._race: Race[_Candidate] = Race(self._guard.hedging, deadline_s, self)
+        self._tries: dict[int, _Try] = {}
+        self._wakes: list[Appointment] = []
+        self._answer: UpstreamAnswer | None = None
+        self._gone = False
+        self._message_bytes = self._message.ByteSize()
         self._sent = 0
-        self._failures: list[UpriverError] = []
 
     def start(self) -> None:
-        """Asks the first candidate."""
+        """Asks the first upstream."""
         if self._hop_delay_s <= 0:
-            self._next()
+            self._begin()
             return
-        timer = threading.Timer(self._hop_delay_s, self._next)
-        timer.daemon = True
-        timer.start()
+        now = self._guard.now()
+        self._upstreams.timer.at(min(now + self._hop_delay_s, max(now, self._deadline_s - MIN_S)), self._begin)
 
     def cancel(self) -> None:
-        """The caller is gone: the call in flight is cancelled, so that the tiers above stop too."""
+        """The caller is gone: calls in flight are cancelled, so that the tiers above stop too."""
         with self._lock:
-            if self._over:
-                return
-            self._over = True  # before the call is cancelled: its callback must not go on to the next candidate
-            pending = self._pending
-        if pending is not None:
-            pending.cancel()
-        self._done(Outcome(gone=True, bytes_up=self._sent))
+            self._gone = not self._race.over
+            steps = self._race.leave()
+        self._take(steps)
 
-    def _next(self) -> None:
-        while not self._over:
-            record = next(self._candidates, None)
-            if record is None or any(isinstance(failure, DeadlineExpired) for failure in self._failures):
-                self._finish(Outcome(reason=failed_escalation(self._failures), bytes_up=self._sent))
-                return
-            link = self._links.to(record)
-            timeout_s = escalation_timeout_s(self._deadline_s - time.monotonic(), link.reserve_s)
-            if timeout_s <= 0:
-                self._failures.append(DeadlineExpired("no time left to ask an upstream"))
-                continue
-            if self._ask(link, timeout_s):
-                return
+    # What the race asks, with the lock held.
 
-    def _ask(self, link: Link, timeout_s: float) -> bool:
-        span = self._trace.escalate(link.record.agent, link.record.tier, self._rows, self._bytes)
-        started = time.monotonic()
-        try:
-            pending = link.send(self._message, (*self._metadata, *span.metadata()), timeout_s)
-        except ValueError as error:  # the channel was closed: the agent is going away or the link was pruned
-            self._fail(Unreachable(str(error)), link, span)
+    def next(self) -> _Candidate | None:
+        """The next upstream in order."""
+        record = next(self._candidates, None)
+        return None if record is None else _Candidate(record)
+
+    def form(self, candidate: _Candidate, time_left_s: float) -> Form:
+        """What is known of an upstream."""
+        reserve_s = self._upstreams.links.to(candidate.record).reserve_s
+        return Form(escalation_timeout_s(time_left_s, reserve_s), *self._guard.usual_s(candidate.record))
+
+    def begin(self, candidate: _Candidate) -> Reason | None:
+        """Claims a place with an upstream."""
+        permit = self._guard.begin(candidate.record)
+        if isinstance(permit, Reason):
+            self._trace.event(EventName.HELD_BACK, candidate.record.agent, permit)
+            return permit
+        candidate.permit = permit
+        return None
+
+    def release(self, candidate: _Candidate) -> None:
+        """Gives an unused place back."""
+        if candidate.permit is not None:
+            self._guard.ended(candidate.permit, Ending.CUT_SHORT)
+            candidate.permit = None
+
+    def afford(self) -> bool:
+        """Takes a second try out of the budgets: the agent's, and the bytes that this question may still send."""
+        budget = self._envelope.byte_budget
+        if budget is not None and budget < self._message_bytes:
             return False
-        self._sent += self._bytes
+        return self._guard.afford()
+
+    # Events.
+
+    def _begin(self) -> None:
         with self._lock:
-            self._pending = pending
-            over = self._over
-        if over:
-            pending.cancel()
-        pending.add_done_callback(lambda call: self._settle(call, link, span, started))
-        return True
+            steps = self._race.start(self._guard.now())
+        self._take(steps)
 
-    def _settle(self, call: PendingCall, link: Link, span: EscalateSpan, started: float) -> None:
-        # grpc swallows what its callbacks raise, and then nobody would ever answer the caller.
+    def _woken(self, number: int) -> None:
+        with self._lock:
+            steps = self._race.woken(number, self._guard.now())
+        self._take(steps)
+
+    def _failed(self, number: int, failure: UpriverError) -> None:
+        with self._lock:
+            steps = self._race.failed(number, failure, self._guard.now())
+        self._take(steps)
+
+    # Steps.
+
+    def _take(self, steps: list[Step[_Candidate]]) -> None:
+        for step in steps:
+            match step:
+                case Ask():
+                    self._ask_safely(step)
+                case Wake():
+                    self._wakes.append(self._upstreams.timer.at(step.at_s, partial(self._woken, step.number)))
+                case Cancel():
+                    self._drop(step)
+                case Denied():
+                    self._trace.event(EventName.BUDGET_EMPTY)
+                case Over():
+                    self._finish(step.winner)
+                case _:
+                    assert_never(step)
+
+    def _ask_safely(self, ask: Ask[_Candidate]) -> None:
+        # The caller of a callback swallows what it raises, and then nobody would ever answer the question.
         try:
-            self._answered(call, link, span, started)
-        except Exception as error:  # noqa: BLE001 - told, logged, and the caller gets the own answer
-            _LOG.exception("an escalation to %s could not be settled", link.record.agent)
-            self._failures.append(Unreachable(f"settling the escalation failed: {error}"))
-            self._finish(Outcome(reason=Reason.UPSTREAM_DOWN, bytes_up=self._sent))
+            self._ask(ask)
+        except Exception as error:  # noqa: BLE001 - told, logged, and the next upstream is asked
+            if not isinstance(error, ValueError):  # the channel was closed: we are ending, or the link was pruned
+                _LOG.exception("%s could not be asked", ask.candidate.record.agent)
+            self.release(ask.candidate)
+            self._failed(ask.number, Unreachable(str(error)))
 
-    def _answered(self, call: PendingCall, link: Link, span: EscalateSpan, started: float) -> None:
-        link.settled()
-        if self._over:
-            span.failed(Reason.UPSTREAM_DOWN, "cancelled: the caller is gone")
+    def _ask(self, ask: Ask[_Candidate]) -> None:
+        record, permit = ask.candidate.record, ask.candidate.permit
+        assert permit is not None  # noqa: S101 - the race asks those that it has claimed
+        if self._race.over:
+            self.release(ask.candidate)
             return
+        if permit.trial:
+            self._trace.event(EventName.BREAKER_TRIAL, record.agent)
+        if ask.cause in _EVENTS:
+            self._trace.event(_EVENTS[ask.cause], record.agent)
+        link = self._upstreams.links.to(record)
+        metadata, size = self._travelling(ask.cause)
+        span = self._trace.escalate(record.agent, record.tier, self._rows, size)
+        try:
+            pending = link.send(self._message, (*metadata, *span.metadata()), ask.timeout_s)
+        except ValueError as error:
+            span.failed(Reason.UPSTREAM_DOWN, str(error))
+            raise
+        self._guard.asked(ask.cause)
+        made = _Try(permit, link, span, pending, ask)
+        with self._lock:
+            self._tries[ask.number] = made
+            self._sent += size
+            over = self._race.over
+        if over:
+            self._drop(Cancel(ask.number, overtaken=False))
+        pending.add_done_callback(lambda call: self._settle(call, made))
+
+    def _travelling(self, cause: Cause) -> tuple[tuple[tuple[str, str], ...], int]:
+        """The envelope's metadata, and the bytes that go up; what a second try sends is off the byte budget too."""
+        if cause is not Cause.FIRST and self._envelope.byte_budget is not None:
+            left = max(0, self._envelope.byte_budget - self._message_bytes)
+            self._envelope = replace(self._envelope, byte_budget=left)
+        metadata = envelope_to_metadata(self._envelope)
+        return metadata, self._message_bytes + sum(len(key) + len(value) for key, value in metadata)
+
+    def _drop(self, step: Cancel) -> None:
+        made = self._tries.pop(step.number, None)
+        if made is None:
+            return
+        made.pending.cancel()
+        ending = Ending.OVERTAKEN if step.overtaken else Ending.CUT_SHORT
+        why = "cancelled: another upstream answered" if not self._gone else "cancelled: the caller is gone"
+        self._ended(made, ending, Unreachable(why))
+
+    def _finish(self, winner: int | None) -> None:
+        for wake in self._wakes:
+            wake.cancel()
+        if self._gone:
+            self._done(Outcome(gone=True, bytes_up=self._sent))
+        elif winner is not None and self._answer is not None:
+            self._done(Outcome(answer=self._answer, bytes_up=self._sent))
+        else:
+            self._done(Outcome(reason=_reason(self._race), bytes_up=self._sent))
+
+    # How calls end.
+
+    def _settle(self, call: PendingCall, made: _Try) -> None:
+        made.link.settled()
+        if self._tries.pop(made.ask.number, None) is None:
+            return  # dropped already
+        try:
+            self._answered(call, made)
+        except Exception as error:  # noqa: BLE001 - told, logged, and the next upstream is asked
+            _LOG.exception("an escalation to %s could not be settled", made.link.record.agent)
+            self._failed(made.ask.number, Unreachable(f"settling the escalation failed: {error}"))
+
+    def _answered(self, call: PendingCall, made: _Try) -> None:
+        agent = made.link.record.agent
         try:
             answer = wire.read_answer(call.result(), self._rows)
         except grpc.FutureCancelledError:
-            self._fail(CallerGone("the call was cancelled"), link, span)
+            failure: UpriverError = CallerGone("the call was cancelled")
+            ending = Ending.CUT_SHORT
         except grpc.RpcError as error:
-            self._fail(_kind_of(error), link, span)
+            failure, ending = self._kind_of(error, made)
         except (InvalidInput, AnswerInvalid) as error:
-            self._fail(Unreachable(f"its answer can't be used: {error}"), link, span)
-            _LOG.warning("upstream %s gave an answer that can't be used: %s", link.record.agent, error)
+            failure, ending = Unreachable(f"its answer can't be used: {error}"), Ending.FAILED
+            _LOG.warning("upstream %s gave an answer that can't be used: %s", agent, error)
         else:
-            link.learn(time.monotonic() - started, answer.served_ns / 1e9)
-            span.done(answer.answers.facts)
-            self._finish(Outcome(answer=answer, bytes_up=self._sent))
+            self._ended(made, Ending.ANSWERED, None)
+            made.link.learn(self._guard.now() - made.permit.since, answer.served_ns / 1e9)
+            made.span.done(answer.answers.facts)
+            with self._lock:
+                steps = self._race.answered(made.ask.number)
+                if steps:
+                    self._answer = answer
+            if steps:
+                self._guard.won(made.ask.cause)
+            self._take(steps)
             return
-        self._next()
+        self._ended(made, ending, failure)
+        self._failed(made.ask.number, failure)
 
-    def _fail(self, failure: UpriverError, link: Link, span: EscalateSpan) -> None:
-        self._failures.append(failure)
-        span.failed(failed_escalation([failure]), str(failure))
+    def _kind_of(self, error: grpc.RpcError, made: _Try) -> tuple[UpriverError, Ending]:
+        if not isinstance(error, grpc.Call):
+            return Unreachable(str(error)), Ending.FAILED
+        code = error.code()
+        kind, ending = _KINDS.get(code, (Unreachable, Ending.FAILED))
+        if code not in _KINDS or ending is Ending.REFUSED:
+            _LOG.warning("an upstream refused an escalation: %s: %s", code.name, error.details())
+        if ending is Ending.TIMED_OUT:
+            if not self._guard.was_patient(made.permit.record, made.ask.timeout_s):
+                ending = Ending.CUT_SHORT
+            if not made.ask.whole:  # the caller has time left, for another upstream
+                return Unreachable(f"no answer within {made.ask.timeout_s:.3f} s"), ending
+        return kind(f"{code.name}: {error.details()}"), ending
 
-    def _finish(self, outcome: Outcome) -> None:
-        with self._lock:
-            if self._over:
-                return
-            self._over = True
-        self._done(outcome)
+    def _ended(self, made: _Try, ending: Ending, failure: UpriverError | None) -> None:
+        record = made.permit.record
+        effect = self._guard.ended(made.permit, ending, self._upstreams.peers(record))
+        if failure is not None:
+            made.span.failed(failed_escalation([failure]), str(failure))
+        if effect.change is not None or effect.ejected:
+            self._tell(effect, record.agent)
+
+    def _tell(self, effect: Effect, agent: str) -> None:
+        if effect.change is not None:
+            opened = effect.change is Change.OPENED
+            self._trace.event(EventName.BREAKER_OPENED if opened else EventName.BREAKER_CLOSED, agent)
+        for name in effect.ejected:
+            self._trace.event(EventName.EJECTED, name)
 
 
-def _kind_of(error: grpc.RpcError) -> UpriverError:
-    if not isinstance(error, grpc.Call):
-        return Unreachable(str(error))
-    code = error.code()
-    if code not in _KINDS:
-        _LOG.warning("an upstream refused an escalation: %s: %s", code.name, error.details())
-    return _KINDS.get(code, Unreachable)(f"{code.name}: {error.details()}")
+def _reason(race: Race[_Candidate]) -> Reason:
+    """Why no upstream answered."""
+    if race.failures:
+        return failed_escalation(race.failures)
+    if Reason.UPSTREAM_FULL in race.obstacles:
+        return Reason.UPSTREAM_FULL
+    return Reason.BREAKER_OPEN if race.obstacles else Reason.UPSTREAM_DOWN

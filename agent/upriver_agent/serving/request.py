@@ -65,6 +65,10 @@ class Call(Protocol):
         """Whether the caller proved who it is (mutual TLS)."""
         ...
 
+    def caller(self) -> str:
+        """Who calls: the name that it proved, else its address without the port."""
+        ...
+
     def on_end(self, callback: Callable[[], object]) -> bool:
         """Calls back once when the call ends, also by cancellation; False when it has ended already.
 

@@ -39,6 +39,13 @@ class GrpcCall:
         """Whether the caller showed a certificate that we trust."""
         return bool(self._context.peer_identities())
 
+    def caller(self) -> str:
+        """Who calls: the name in the certificate that it showed, else its address without the port."""
+        names = self._context.peer_identities()
+        if names:
+            return ", ".join(sorted(name.decode(errors="replace") for name in names))
+        return str(self._context.peer()).rpartition(":")[0]
+
     def on_end(self, callback: Callable[[], object]) -> bool:
         """Calls back once when the call ends."""
         return bool(self._context.add_callback(callback))  # type: ignore[arg-type]  # what it gives is not looked at

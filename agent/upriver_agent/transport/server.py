@@ -21,7 +21,8 @@ from upriver_agent.transport.inference import InferenceServicer
 RUNNABLE_THREADS = 2
 """Serving threads that may run at once; see executor.py for what more of them cost."""
 _RESERVED_RPCS = 16
-"""Calls beyond the requests' bound, so that health checks get through a full agent."""
+"""Calls beyond twice the requests' bound, so that health checks get through a full agent. Twice: whom to refuse is for
+admission to say, which is fair to callers, and gRPC's own bound is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class GrpcServer:
         self._executor = executor
         self._server = grpc.server(
             executor,  # type: ignore[arg-type]  # any Executor does; the stubs ask for the one of the standard library
-            maximum_concurrent_rpcs=max_inflight + _RESERVED_RPCS,
+            maximum_concurrent_rpcs=2 * max_inflight + _RESERVED_RPCS,
             options=[
                 ("grpc.max_receive_message_length", max_message_bytes),
                 ("grpc.max_send_message_length", max_message_bytes),

@@ -1,6 +1,7 @@
 """Whom to ask: always the nearest tier, then the own region, then whoever is less busy."""
 
 from collections import Counter
+from dataclasses import replace
 from random import Random
 
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from upriver.discovery.port import AgentRecord, ServedModel
 from upriver.parameters import PROTOCOL, Mode, Reason
-from upriver_agent.balance import MAX_PER_TIER, candidates, obstacle
+from upriver_agent.balance import MAX_PER_TIER, NOBODY, Avoid, candidates, obstacle, peers
 from upriver_agent.envelope import DEFAULT_OPTIONS, CallerOptions
 from upriver_agent.place import Place
 
@@ -40,7 +41,7 @@ def asked(
 ) -> list[AgentRecord]:
     outstanding = busy or {}
     pick = (chance or Random(1)).randrange  # noqa: S311 - chance for balance, not for secrets
-    return list(candidates(agents, ME, "digits", options, (), (), lambda agent: outstanding.get(agent, 0), pick))
+    return list(candidates(agents, ME, "digits", options, (), NOBODY, lambda agent: outstanding.get(agent, 0), pick))
 
 
 def upstream(agent: str, tier: str = "cloud", region: str = "here") -> AgentRecord:
@@ -83,14 +84,25 @@ def test_the_obstacle_says_why_nobody_is_asked(
     agents: list[AgentRecord], options: CallerOptions, data: st.DataObject
 ) -> None:
     ids = st.lists(st.sampled_from([f"agent-{number}" for number in range(20)]))
-    visited, broken = data.draw(ids), data.draw(ids)
-    order = list(candidates(agents, ME, "digits", options, visited, broken, lambda agent: 0, lambda count: 0))
-    reason = obstacle(agents, ME, "digits", options, visited, broken)
+    visited, avoid = data.draw(ids), data.draw(st.builds(Avoid, *[ids.map(frozenset)] * 3))
+    order = list(candidates(agents, ME, "digits", options, visited, avoid, lambda agent: 0, lambda count: 0))
+    reason = obstacle(agents, ME, "digits", options, visited, avoid)
+    assert not {record.agent for record in order} & (avoid.broken | avoid.full)
+    ejected = [record.agent in avoid.ejected for record in order]
+    assert ejected == sorted(ejected)
     assert (reason is None) == bool(order)
     if reason is Reason.REGION:
         assert options.region_only
     if reason is Reason.BREAKER_OPEN:
-        assert broken
+        assert avoid.broken
+    if reason is Reason.UPSTREAM_FULL:
+        assert avoid.full
+
+
+def test_the_peers_of_an_upstream_are_the_healthy_ones_of_its_tier() -> None:
+    dead = replace(upstream("dead"), healthy=False)
+    agents = [upstream("a"), upstream("b"), dead, upstream("c", tier="near-edge")]
+    assert [record.agent for record in peers(agents, agents[0])] == ["a", "b"]
 
 
 def test_of_two_the_less_busy_is_asked_first() -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from upriver.discovery.port import AgentRecord
 from upriver.errors import DeadlineExpired, InvalidInput, QueueFull, Unreachable, UpriverError
 from upriver.parameters import DEGRADED_REASONS, PROTOCOL, Mode, Reason
-from upriver_agent.balance import candidates
+from upriver_agent.balance import Avoid, candidates
 from upriver_agent.cascade import LOCAL_ONE, Decision, Upward, decide, decide_alone, failed_escalation, stay
 from upriver_agent.envelope import (
     DEFAULT_OPTIONS,
@@ -34,7 +34,7 @@ def record(agent: str, tier: str, region: str = "here", healthy: bool = True) ->
 
 
 LADDER = tuple(record(f"{tier}-1", tier) for tier in TIERS)
-OPEN = Upward(agents=LADDER, broken=(), time_left_s=None, reserve_s=0.02, row_bytes=100)
+OPEN = Upward(agents=LADDER, avoid=Avoid(), time_left_s=None, reserve_s=0.02, row_bytes=100)
 FRESH = first_envelope("q", "device-1", max_hops=8, byte_budget=None)
 
 
@@ -80,7 +80,12 @@ records = st.builds(
 upwards = st.builds(
     Upward,
     agents=st.lists(records, max_size=6, unique_by=lambda entry: entry.agent),
-    broken=st.lists(st.sampled_from(["agent-0", "agent-1"])),
+    avoid=st.builds(
+        Avoid,
+        st.frozensets(st.sampled_from(["agent-0", "agent-1"])),
+        st.frozensets(st.sampled_from(["agent-1", "agent-2"])),
+        st.frozensets(st.sampled_from(["agent-2", "agent-3"])),
+    ),
     time_left_s=st.none() | st.floats(-1, 10),
     reserve_s=st.floats(0.001, 1),
     row_bytes=st.integers(0, 1000),
@@ -120,7 +125,7 @@ def test_what_goes_up_has_an_upstream_of_a_higher_allowed_tier_to_go_to(situatio
     decision = decided(*situation)
     upstreams = list(
         candidates(
-            upward.agents, place, MODEL, wanted, envelope.visited, upward.broken, lambda agent: 0, lambda count: 0
+            upward.agents, place, MODEL, wanted, envelope.visited, upward.avoid, lambda agent: 0, lambda count: 0
         )
     )
     for upstream in upstreams:
@@ -128,7 +133,7 @@ def test_what_goes_up_has_an_upstream_of_a_higher_allowed_tier_to_go_to(situatio
         assert wanted.max_tier is None or TIERS.index(upstream.tier) <= TIERS.index(wanted.max_tier)
         assert upstream.region == place.region or not wanted.region_only
         assert upstream.healthy
-        assert upstream.agent not in {*envelope.visited, *upward.broken}
+        assert upstream.agent not in {*envelope.visited, *upward.avoid.broken, *upward.avoid.full}
     if len(decision.escalate):
         assert upstreams
 
@@ -178,7 +183,9 @@ HERE = CallerOptions(region_only=True)
 LATE = replace(OPEN, time_left_s=0.02)
 NOBODY = replace(OPEN, agents=())
 ABROAD = replace(OPEN, agents=(record("cloud-9", "cloud", region="there"),))
-BROKEN = replace(OPEN, broken=frozenset(entry.agent for entry in LADDER))
+IDS = frozenset(entry.agent for entry in LADDER)
+BROKEN = replace(OPEN, avoid=Avoid(broken=IDS))
+FULL = replace(OPEN, avoid=Avoid(broken=frozenset({"cloud-1"}), full=IDS - {"cloud-1"}))
 
 
 @pytest.mark.parametrize(
@@ -197,6 +204,7 @@ BROKEN = replace(OPEN, broken=frozenset(entry.agent for entry in LADDER))
         (Reason.UPSTREAM_DOWN, DEFAULT_OPTIONS, FRESH, at("device"), NOBODY),
         (Reason.REGION, HERE, FRESH, at("device"), ABROAD),
         (Reason.BREAKER_OPEN, DEFAULT_OPTIONS, FRESH, at("device"), BROKEN),
+        (Reason.UPSTREAM_FULL, DEFAULT_OPTIONS, FRESH, at("device"), FULL),
     ],
 )
 def test_why_a_row_that_failed_ends_here(
@@ -285,7 +293,9 @@ def walk(places_of: dict[str, Place], start: str, envelope: Envelope, chance: Ra
         decision = decide(NEVER, 0.5, DEFAULT_OPTIONS, envelope, place, MODEL, upward)
         if not len(decision.escalate):
             return hops
-        order = candidates(mesh, place, MODEL, DEFAULT_OPTIONS, envelope.visited, (), lambda agent: 0, chance.randrange)
+        order = candidates(
+            mesh, place, MODEL, DEFAULT_OPTIONS, envelope.visited, Avoid(), lambda agent: 0, chance.randrange
+        )
         hops += 1
         assert hops <= 100
         envelope = first_envelope("q", start, 8, None) if forge else next_envelope(envelope, start, 100)

@@ -61,6 +61,9 @@ class Caller:
     def authenticated(self):
         return False
 
+    def caller(self):
+        return "ipv4:127.0.0.1"
+
     def on_end(self, callback):
         self.callbacks.append(callback)
         return not self.over

@@ -1,0 +1,221 @@
+"""What an agent has learnt about its upstreams, behind one lock: whom to leave alone, whom to give no more, how long
+to wait for each, and whether a question may be asked twice."""
+
+import logging
+import random
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from upriver.discovery.port import AgentRecord
+from upriver.parameters import Reason
+from upriver_agent.balance import Avoid
+from upriver_agent.resilience.budget import Budget
+from upriver_agent.resilience.counters import Counters
+from upriver_agent.resilience.ejection import Ejections
+from upriver_agent.resilience.hedging import HedgingRules, hedge_delay_s
+from upriver_agent.resilience.race import Cause
+from upriver_agent.resilience.settings import ResilienceSection
+from upriver_agent.resilience.watch import Change, Ending, Pass, Watch
+
+_LOG = logging.getLogger(__name__)
+_MAX_WATCHED = 256
+"""Upstreams that are remembered; the least recently asked is forgotten."""
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """A place with an upstream, to be brought back once by `ended`."""
+
+    record: AgentRecord
+    watch: Watch
+    granted: Pass
+    since: float
+
+    @property
+    def trial(self) -> bool:
+        """Whether it tries an upstream that was left alone."""
+        return self.granted.trial
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What the end of a call changed."""
+
+    change: Change | None = None
+    ejected: tuple[str, ...] = ()
+    """Agents that are left out from now on."""
+
+
+NO_EFFECT = Effect()
+
+
+class Guard:
+    """The upstreams of one agent. `clock` gives seconds, `chance` a number in [0, 1)."""
+
+    def __init__(
+        self,
+        settings: ResilienceSection,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.counters = Counters()
+        self._settings = settings
+        self._clock = clock
+        self._chance = chance
+        self._lock = threading.Lock()
+        self._budget = Budget(settings.retries, clock())
+        self._watched: OrderedDict[Key, Watch] = OrderedDict()
+        self._ejections: dict[str, Ejections[Key]] = {}
+
+    @property
+    def hedging(self) -> HedgingRules:
+        """When a second upstream is asked."""
+        return self._settings.hedging
+
+    def now(self) -> float:
+        """The time, by the clock that everything here goes by."""
+        return self._clock()
+
+    def avoid(self, records: Sequence[AgentRecord]) -> Avoid:
+        """Which of these not to ask now, or only when there is no other."""
+        with self._lock:
+            now = self._clock()
+            broken, full, out = [], [], []
+            for record in records:
+                watch = self._watched.get(_key(record))
+                if watch is None:
+                    continue
+                obstacle = watch.obstacle(now)
+                if obstacle is Reason.BREAKER_OPEN:
+                    broken.append(record.agent)
+                elif obstacle is not None:
+                    full.append(record.agent)
+                elif self._is_out(record, now):
+                    out.append(record.agent)
+        return Avoid(frozenset(broken), frozenset(full), frozenset(out))
+
+    def begin(self, record: AgentRecord) -> Permit | Reason:
+        """Claims a place with an upstream; gives why there is none."""
+        with self._lock:
+            now = self._clock()
+            watch = self._watch(_key(record))
+            granted = watch.begin(now)
+            if isinstance(granted, Reason):
+                self.counters.held_back += 1
+                return granted
+            return Permit(record, watch, granted, now)
+
+    def asked(self, cause: Cause) -> None:
+        """An upstream was asked; the first time for a question earns a share of a second try."""
+        with self._lock:
+            self.counters.asked += 1
+            self.counters.retries += cause is Cause.RETRY
+            self.counters.hedges += cause is Cause.HEDGE
+            if cause is Cause.FIRST:
+                self._budget.earn(self._clock())
+
+    def won(self, cause: Cause) -> None:
+        """An upstream's answer is the one that counts."""
+        if cause is Cause.HEDGE:
+            with self._lock:
+                self.counters.hedges_won += 1
+
+    def afford(self) -> bool:
+        """Takes a second try out of the budget; False when there is none."""
+        with self._lock:
+            if self._budget.take(self._clock()):
+                return True
+            self.counters.budget_denied += 1
+            return False
+
+    def usual_s(self, record: AgentRecord) -> tuple[float | None, float | None]:
+        """What an upstream takes at most 95 times of 100, and half of the times; None while that is not known."""
+        with self._lock:
+            watch = self._watched.get(_key(record))
+            if watch is None:
+                return None, None
+            now = self._clock()
+            return watch.usual_s(now), watch.median_s(now)
+
+    def was_patient(self, record: AgentRecord, timeout_s: float) -> bool:
+        """Whether who got so little time and did not answer is to blame: a caller in a hurry says nothing of it."""
+        usual_s, _ = self.usual_s(record)
+        return timeout_s >= hedge_delay_s(self._settings.hedging, usual_s)
+
+    def ended(self, permit: Permit, ending: Ending, peers: Collection[AgentRecord] = ()) -> Effect:
+        """Brings a place back, with how the call ended; `peers` are the upstreams of its tier, it among them."""
+        with self._lock:
+            now = self._clock()
+            seconds = max(0.0, now - permit.since)
+            self._count(ending)
+            change = permit.watch.ended(permit.granted, ending, seconds, now, self._chance)
+            ejected = self._judge(permit.record, ending, seconds, now, peers)
+            self.counters.breaker_opened += change is Change.OPENED
+            self.counters.breaker_closed += change is Change.CLOSED
+            self.counters.ejected += len(ejected)
+        if change is None and not ejected:
+            return NO_EFFECT
+        _tell(permit.record.agent, change, ejected)
+        return Effect(change, ejected)
+
+    def _watch(self, key: Key) -> Watch:
+        watch = self._watched.get(key)
+        if watch is None:
+            if len(self._watched) >= _MAX_WATCHED:
+                self._forget_one()
+            watch = self._watched[key] = Watch(self._settings)
+        self._watched.move_to_end(key)
+        return watch
+
+    def _forget_one(self) -> None:
+        idle = next((key for key, watch in self._watched.items() if watch.limit.inflight == 0), None)
+        del self._watched[idle if idle is not None else next(iter(self._watched))]
+
+    def _is_out(self, record: AgentRecord, now: float) -> bool:
+        ejections = self._ejections.get(record.tier)
+        return ejections is not None and ejections.is_out(_key(record), now)
+
+    def _judge(
+        self, record: AgentRecord, ending: Ending, seconds: float, now: float, peers: Collection[AgentRecord]
+    ) -> tuple[str, ...]:
+        if len(peers) < 2 or ending in (Ending.CUT_SHORT, Ending.REFUSED, Ending.FULL):
+            return ()
+        ejections = self._ejections.get(record.tier)
+        if ejections is None:
+            ejections = self._ejections[record.tier] = Ejections(self._settings.ejection, now)
+        ejections.observe(_key(record), seconds, failed=ending is not Ending.ANSWERED)
+        return tuple(agent for agent, _ in ejections.look(now, [_key(peer) for peer in peers]))
+
+    def _count(self, ending: Ending) -> None:
+        counters = self.counters
+        match ending:
+            case Ending.ANSWERED:
+                counters.answered += 1
+            case Ending.FAILED:
+                counters.failed += 1
+            case Ending.TIMED_OUT:
+                counters.timed_out += 1
+            case Ending.FULL:
+                counters.upstream_full += 1
+            case Ending.REFUSED:
+                counters.refused += 1
+            case Ending.OVERTAKEN | Ending.CUT_SHORT:
+                pass
+
+
+def _key(record: AgentRecord) -> Key:
+    return record.agent, record.address
+
+
+def _tell(agent: str, change: Change | None, ejected: Sequence[str]) -> None:
+    if change is Change.OPENED:
+        _LOG.warning("upstream %s keeps failing: it is left alone for a while", agent)
+    elif change is Change.CLOSED:
+        _LOG.info("upstream %s answers again", agent)
+    for name in ejected:
+        _LOG.warning("upstream %s does much worse than its peers: it is left out for a while", name)
