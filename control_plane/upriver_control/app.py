@@ -20,7 +20,7 @@ from grpc_reflection.v1alpha import reflection
 from upriver import logs
 from upriver.errors import Unreachable, UpriverError
 from upriver.services import handlers, method_handlers
-from upriver.v1 import blob_pb2, fleet_pb2, registry_pb2, rollout_pb2, sync_pb2
+from upriver.v1 import audit_pb2, blob_pb2, fleet_pb2, registry_pb2, rollout_pb2, sync_pb2
 from upriver_control.blobs.deltas import Deltas
 from upriver_control.blobs.servicer import BlobServicer
 from upriver_control.config import ControlPlaneConfig, TrustSection
@@ -36,6 +36,7 @@ from upriver_control.reconcile.ports import LeaderLock
 from upriver_control.reconcile.postgres_lock import PostgresLock
 from upriver_control.reconcile.reconciler import Reconciler
 from upriver_control.reconcile.threaded import ThreadedAgents, ThreadedRollouts
+from upriver_control.services.audits import AuditServicer
 from upriver_control.services.authentication import AgentTokens, OperatorTokens
 from upriver_control.services.fleet import FleetServicer
 from upriver_control.services.published import RegistryVersions
@@ -45,6 +46,7 @@ from upriver_control.services.sync import SyncServicer
 from upriver_control.sessions.arrivals import Arrivals
 from upriver_control.sessions.sessions import Sessions
 from upriver_control.store.agents import AgentTable
+from upriver_control.store.audits import AuditTable
 from upriver_control.store.registry import RegistryStore
 from upriver_control.store.rollouts import RolloutTable
 from upriver_control.tuning import settle
@@ -68,6 +70,7 @@ _SERVICES: Final = tuple(
         (rollout_pb2, "RolloutService"),
         (fleet_pb2, "FleetService"),
         (blob_pb2, "BlobService"),
+        (audit_pb2, "AuditService"),
     )
 )
 
@@ -113,6 +116,7 @@ class ControlPlane:
             store, kept.artifacts, kept.repository, ChildValidation(), needed, config.state.folder / "uploads"
         )
         self._deltas = Deltas(kept.artifacts)
+        self._audits = AuditTable(kept.database)
         self._registry = RegistryServicer(self._publisher)
         rate = config.server.arrivals_per_s
         servicers = (
@@ -120,6 +124,7 @@ class ControlPlane:
             RolloutServicer(rollouts, RegistryVersions(store, kept.repository), self._mirror),
             FleetServicer(self._sessions, agents, self._mirror),
             BlobServicer(kept.artifacts, self._deltas, kept.repository),
+            AuditServicer(self._audits),
         )
         self._server = grpc.aio.server(
             interceptors=[OperatorTokens(kept.operator_token), AgentTokens(kept.join_token, kept.operator_token)],
@@ -172,6 +177,7 @@ class ControlPlane:
                 ("rollouts move on", self._reconciler.run()),
                 ("signatures are renewed", self._every(renewal_s(config.trust), self._kept.repository.refresh)),
                 ("artifacts are swept", self._every(_SWEEP_S, self._publisher.sweep)),
+                ("audits are swept", self._every(_SWEEP_S, lambda: self._audits.sweep(time.time()))),
             )
         ]
 

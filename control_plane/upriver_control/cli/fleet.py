@@ -16,6 +16,7 @@ from rich.text import Text
 from upriver.cli.tables import print_table
 from upriver.v1 import fleet_pb2 as pb
 from upriver.v1 import sync_pb2
+from upriver_control.cli.audits import audits_command
 from upriver_control.cli.connection import DEFAULT, AsJson, Ca, Connection, ControlPlane, TokenFile
 
 SERVICE = pb.DESCRIPTOR.services_by_name["FleetService"]
@@ -28,6 +29,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
+app.command("audits")(audits_command)
 Name = Annotated[str, typer.Argument(metavar="AGENT", help="The agent's id.")]
 Select = Annotated[
     str, typer.Option("--selector", "-l", metavar="TERMS", help="Only those that match: tier=device,region=eu.")

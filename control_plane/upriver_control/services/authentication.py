@@ -9,10 +9,13 @@ import grpc.aio
 
 from upriver_control.services.refusals import Context
 
-OPERATOR_SERVICES: Final = tuple(
-    f"upriver.v1.{name}" for name in ("RegistryService", "RolloutService", "FleetService", "PolicyService")
+OPERATOR_SERVICES: Final = (
+    *(f"upriver.v1.{name}" for name in ("RegistryService", "RolloutService", "FleetService", "PolicyService")),
+    "upriver.v1.AuditService/ListAudits",
+    "upriver.v1.AuditService/SummarizeAudits",
 )
-AGENT_SERVICES: Final = ("upriver.v1.BlobService",)
+AGENT_SERVICES: Final = ("upriver.v1.BlobService", "upriver.v1.AuditService/SubmitAudits")
+"""Services, and methods of those that are for both."""
 _JOIN_WANTED: Final = "expected the join token: authorization: Bearer <control_plane.token of the agent>"
 _WANTED: Final = "expected the operator's token: authorization: Bearer <token>"
 
@@ -22,7 +25,7 @@ class OperatorTokens(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # g
 
     def __init__(self, token: str, services: Iterable[str] = OPERATOR_SERVICES) -> None:
         self._tokens: tuple[str, ...] = (token,) if token else ()
-        self._prefixes = tuple(f"/{service}/" for service in services)
+        self._prefixes = tuple(f"/{service}" if "/" in service else f"/{service}/" for service in services)
         self._wanted = _WANTED
 
     async def intercept_service(

@@ -164,3 +164,25 @@ questions = Table(
     Column("until", Double, nullable=False, index=True),
 )
 """Questions files among the artifacts, for calibrations; after `until` they may go."""
+
+audits = Table(
+    "audits",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("agent", String(RESOURCE), nullable=False),
+    Column("question", String(RESOURCE), nullable=False),
+    Column("row", Integer, nullable=False),
+    Column("model", String(NAME), nullable=False),
+    Column("tier", String(NAME), nullable=False),
+    Column("version_digest", String(DIGEST), nullable=False),
+    Column("policy_digest", String(DIGEST), nullable=False),
+    Column("passes", Boolean, nullable=False),
+    Column("agrees", Boolean, nullable=False),
+    Column("received", Double, nullable=False, index=True),
+    Column("document", Text, nullable=False),
+    UniqueConstraint("agent", "question", "row"),
+    sqlite_autoincrement=True,
+)
+"""What agents answered against what the top did, row by row. The oldest go when there are many, or after a time."""
+
+Index("ix_audits_model", audits.c.model, audits.c.number)
