@@ -79,9 +79,9 @@ class TierOutcome:
 class Calibration:
     """The outcome. `tiers` are those below the top, from the bottom.
 
-    `losses` of `questions` on the calibration split, `epsilon_certified` the smallest loss that this very data proves
-    for the chosen thresholds (at most the target's; the target when nothing is lost by answering nothing).
-    `chosen` is the index of the path's point that ships, -1 for "everything to the top".
+    `losses` of `questions` on the calibration split were lost with what is shipped. `certified_loss` is what is proven
+    of it, at most `epsilon`: the sum over the tiers' own bounds, or the joint one; 0 when nothing is answered below.
+    The path is that of the whole cascade; in the joint form one of its points ships, `chosen`, else that is -1.
     """
 
     tiers: tuple[TierOutcome, ...]
@@ -91,6 +91,7 @@ class Calibration:
     delta: float
     questions: int
     losses: float
+    certified_loss: float
     shipped: Operating
     path: tuple[PathPoint, ...]
     chosen: int
