@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from upriver import parameters as names
 from upriver.errors import UpriverError
+from upriver.labels import numbered
 from upriver.parameters import Reason
 from upriver.scores import probabilities
 from upriver.tensors import Array
@@ -187,19 +188,9 @@ def _union(ours: tuple[str, ...], theirs: tuple[str, ...]) -> tuple[tuple[str, .
     """Our labels followed by the upstream's that we lack, and where each of the upstream's is among them."""
     if ours == theirs:
         return ours, np.arange(len(theirs))
-    where = {label: index for index, label in enumerate(_numbered(ours))}
-    positions = [where.setdefault(label, len(where)) for label in _numbered(theirs)]
+    where = {label: index for index, label in enumerate(numbered(ours))}
+    positions = [where.setdefault(label, len(where)) for label in numbered(theirs)]
     return tuple(label for label, _ in where), np.array(positions, dtype=np.intp)
-
-
-def _numbered(labels: Sequence[str]) -> list[tuple[str, int]]:
-    """Each label with how many of its namesakes come before it."""
-    seen: dict[str, int] = {}
-    numbered = []
-    for label in labels:
-        seen[label] = seen.get(label, -1) + 1
-        numbered.append((label, seen[label]))
-    return numbered
 
 
 def _fitting(name: str, theirs: Array | None, shape: tuple[int, int]) -> Array:

@@ -1,6 +1,7 @@
-"""Label names in one text: separated by commas, with a backslash before a comma or backslash in a name."""
+"""Label names: many in one text, separated by commas with a backslash before a comma or backslash; and namesakes."""
 
 import functools
+from collections.abc import Sequence
 
 
 @functools.lru_cache(maxsize=256)
@@ -24,3 +25,13 @@ def split_labels(joined: str) -> tuple[str, ...]:
             current.append(character)
     labels.append("".join(current))
     return tuple(labels) if joined else ()
+
+
+def numbered(labels: Sequence[str]) -> list[tuple[str, int]]:
+    """Each label with how many of its namesakes come before it: what columns are matched by."""
+    seen: dict[str, int] = {}
+    numbers = []
+    for label in labels:
+        seen[label] = seen.get(label, -1) + 1
+        numbers.append((label, seen[label]))
+    return numbers
