@@ -84,7 +84,7 @@ class Agent:
         options = LoaderOptions(
             serving.runtime, serving.threads, serving.workers, serving.large_model_ms, agent.state_dir
         )
-        loader = Loader(options)
+        loader = Loader(options, self._place)
         self._slots = Slots(loader)
         self._discovery = _discovery(config, self._tell)
         channel = ChannelOptions(max_message_bytes=max_message_bytes, tls=_upstream_tls(config))

@@ -1,4 +1,6 @@
-"""Which upstream to ask: the lowest tier above that is reachable, then the own region, then the least busy of two.
+"""Which upstream to ask: the lowest tier above that is reachable, then the own region, then the less busy of two.
+
+A policy may skip tiers.
 
 Choosing the less busy of two random candidates keeps the longest queue at O(log log n) instead of the O(log n) of one
 random choice, and unlike "the least busy of all" does not send everyone to the same agent (Mitzenmacher 2001).
@@ -62,11 +64,14 @@ def candidates(
     avoid: Avoid,
     outstanding: Callable[[str], int],
     pick: Callable[[int], int],
+    escalate_to: str = "",
 ) -> Iterator[AgentRecord]:
     """Upstreams in the order to ask them, each when the one before has failed; at most MAX_PER_TIER of a tier.
 
-    With mode=top the highest tier comes first, otherwise the lowest; those that are ejected come after all others.
-    `outstanding` says how many questions this agent has at another now; `pick(n)` is chance, an index below n.
+    With mode=top the highest tier comes first, otherwise the lowest from `escalate_to` on. Those below it come last,
+    the highest first: a tier that adds little is still better than no answer from above. A name of no tier above us
+    counts as none. Agents that are ejected come after all others. `outstanding` says how many questions this agent has
+    at another now; `pick(n)` is chance, an index below n.
     """
     allowed = [
         record
@@ -75,7 +80,8 @@ def candidates(
     ]
     for ejected in (False, True):
         group = [record for record in allowed if (record.agent in avoid.ejected) is ejected]
-        yield from _in_order(group, place, options, outstanding, pick)
+        tiers = _in_order({record.tier for record in group}, place, options.mode, escalate_to)
+        yield from _offered(group, place, tiers, outstanding, pick)
 
 
 def peers(agents: Sequence[AgentRecord], record: AgentRecord) -> list[AgentRecord]:
@@ -83,15 +89,14 @@ def peers(agents: Sequence[AgentRecord], record: AgentRecord) -> list[AgentRecor
     return [other for other in agents if other.tier == record.tier and (other.healthy or other.agent == record.agent)]
 
 
-def _in_order(
+def _offered(
     above: list[AgentRecord],
     place: Place,
-    options: CallerOptions,
+    tiers: Sequence[str],
     outstanding: Callable[[str], int],
     pick: Callable[[int], int],
 ) -> Iterator[AgentRecord]:
-    ranks = {record.tier: place.tiers.index(record.tier) for record in above}
-    for tier in sorted(ranks, key=lambda name: ranks[name], reverse=options.mode is Mode.TOP):
+    for tier in tiers:
         near = [record for record in above if record.tier == tier and record.region == place.region]
         far = [record for record in above if record.tier == tier and record.region != place.region]
         offered = 0
@@ -99,6 +104,15 @@ def _in_order(
             while group and offered < MAX_PER_TIER:
                 yield _less_busy_of_two(group, outstanding, pick)
                 offered += 1
+
+
+def _in_order(tiers: Collection[str], place: Place, mode: Mode, escalate_to: str) -> list[str]:
+    rising = sorted(tiers, key=place.tiers.index)
+    if mode is Mode.TOP:
+        return rising[::-1]
+    lowest = place.tiers.index(escalate_to) if place.is_above(escalate_to) else 0
+    skipped = [tier for tier in rising if place.tiers.index(tier) < lowest]
+    return rising[len(skipped) :] + skipped[::-1]
 
 
 def _above(

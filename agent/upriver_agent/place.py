@@ -29,6 +29,13 @@ class Place:
         """Whether a tier is on the ladder, and higher than ours."""
         return tier in self.tiers and self.tiers.index(tier) > self.rank
 
+    def skip_problem(self, escalate_to: str) -> str:
+        """Why a policy's `escalate_to` can't be followed from here; empty when it can, or names no tier."""
+        if not escalate_to or self.is_above(escalate_to):
+            return ""
+        above = ", ".join(self.tiers[self.rank + 1 :]) or "none, this is the top"
+        return f"escalate_to = {escalate_to!r}: expected a tier above {self.tier!r} ({above}); the next one is asked"
+
 
 def highest_rank(tiers: Sequence[str], max_tier: str | None) -> int:
     """Position of the highest tier that may answer; raises InvalidInput when `max_tier` is not on the ladder."""

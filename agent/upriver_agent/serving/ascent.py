@@ -117,7 +117,9 @@ class Ascent:
             self._upstreams,
             escalation,
             next_envelope(envelope, self._place.agent, sent_bytes),
-            self._upstreams.candidates(request.model, request.options, envelope),
+            self._upstreams.candidates(
+                request.model, request.options, envelope, inquiry.loaded.policy.document.escalate_to
+            ),
             self._upstreams.guard.now() + (self._rules.default_timeout_s if time_left_s is None else time_left_s),
             self._rules.hop_delay_s,
             trace,

@@ -4,6 +4,7 @@ A version that was verified here before with the same runtime is not verified ag
 and the record is kept under its digest in the agent's state folder.
 """
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 
 from upriver.policies import PolicyDocument
 from upriver.tensors import DTYPES, datatype_of
+from upriver_agent.place import Place
 from upriver_agent.policy import make_policy
 from upriver_agent.predictor import Predictor, open_predictor
 from upriver_agent.runtime import RuntimeKind
@@ -21,6 +23,7 @@ from upriver_agent.serving.scoring import make_scorer
 from upriver_agent.versions import VerifyReport, Version, open_version, verify_version
 from upriver_agent.versions.manifest import ScoresAre, TaskKind
 
+_LOG = logging.getLogger(__name__)
 _SMALL_INTERPRETERS = 2
 """Interpreters of a model that runs on the serving threads: as many as may run at once."""
 
@@ -38,10 +41,11 @@ class LoaderOptions:
 
 
 class Loader:
-    """Loads versions for one agent."""
+    """Loads versions for one agent; `place` is where it stands, if they are to answer for others."""
 
-    def __init__(self, options: LoaderOptions) -> None:
+    def __init__(self, options: LoaderOptions, place: Place | None = None) -> None:
         self._options = options
+        self._place = place
 
     def __call__(self, path: Path) -> LoadedVersion:
         """Gives the version at `path`, warm; raises ManifestError, ModelInvalid or RuntimeMissing."""
@@ -68,6 +72,10 @@ class Loader:
         large = report.invoke_ms > options.large_model_ms
         interpreters = (options.workers or os.cpu_count() or 1) if large else _SMALL_INTERPRETERS
         bound = make_policy(policy or version.manifest.policy_document(version.digest))
+        if self._place is not None and (problem := self._place.skip_problem(bound.document.escalate_to)):
+            _LOG.warning(
+                "the policy of %s version %s has %s", version.manifest.model, version.manifest.version, problem
+            )
         contract = Contract([InputSpec(c.name, c.datatype, c.shape, c.encoded) for c in version.manifest.canonical])
         return LoadedVersion(
             version=version,

@@ -46,8 +46,10 @@ class Upstreams:
             row_bytes=row_bytes,
         )
 
-    def candidates(self, model: str, options: CallerOptions, envelope: Envelope) -> Iterator[AgentRecord]:
-        """The upstreams to ask, in order, each when the one before has failed."""
+    def candidates(
+        self, model: str, options: CallerOptions, envelope: Envelope, escalate_to: str = ""
+    ) -> Iterator[AgentRecord]:
+        """The upstreams to ask, in order, each when the one before has failed; `escalate_to` as `candidates` has it."""
         agents = self._discovery.agents()
         return candidates(
             agents,
@@ -58,6 +60,7 @@ class Upstreams:
             self.guard.avoid(agents),
             self.links.outstanding,
             self._pick,
+            escalate_to,
         )
 
     def peers(self, record: AgentRecord) -> Sequence[AgentRecord]:

@@ -38,10 +38,14 @@ def asked(
     options: CallerOptions = DEFAULT_OPTIONS,
     busy: dict[str, int] | None = None,
     chance: Random | None = None,
+    escalate_to: str = "",
 ) -> list[AgentRecord]:
     outstanding = busy or {}
     pick = (chance or Random(1)).randrange  # noqa: S311 - chance for balance, not for secrets
-    return list(candidates(agents, ME, "digits", options, (), NOBODY, lambda agent: outstanding.get(agent, 0), pick))
+    order = candidates(
+        agents, ME, "digits", options, (), NOBODY, lambda agent: outstanding.get(agent, 0), pick, escalate_to
+    )
+    return list(order)
 
 
 def upstream(agent: str, tier: str = "cloud", region: str = "here") -> AgentRecord:
@@ -125,6 +129,37 @@ def test_equally_busy_upstreams_share_the_questions() -> None:
     first = Counter(asked(agents, chance=chance)[0].agent for _ in range(2000))
     assert len(first) == 4
     assert max(first.values()) < 2 * min(first.values())
+
+
+@given(meshes, st.sampled_from(TIERS[1:]), st.booleans())
+def test_a_policy_that_skips_tiers_has_those_above_asked_first_and_then_the_skipped_from_the_highest_down(
+    agents: list[AgentRecord], escalate_to: str, region_only: bool
+) -> None:
+    options = CallerOptions(region_only=region_only)
+    order = asked(agents, options, escalate_to=escalate_to)
+    assert {record.agent for record in order} == {record.agent for record in asked(agents, options)}
+    lowest = TIERS.index(escalate_to)
+    ranks = [TIERS.index(record.tier) for record in order]
+    keys = [(rank < lowest, rank if rank >= lowest else -rank) for rank in ranks]
+    assert keys == sorted(keys)
+
+
+def test_a_skipped_tier_is_asked_when_the_caller_allows_no_higher_one() -> None:
+    agents = [upstream("a", "far-edge"), upstream("b", "near-edge"), upstream("c")]
+    order = asked(agents, CallerOptions(max_tier="far-edge"), escalate_to="cloud")
+    assert [record.agent for record in order] == ["a"]
+
+
+def test_a_tier_to_escalate_to_that_is_not_above_counts_as_none() -> None:
+    agents = [upstream("a", "far-edge"), upstream("b", "near-edge"), upstream("c")]
+    for unknown in ("", "device", "basement"):
+        assert [record.agent for record in asked(agents, escalate_to=unknown)] == ["a", "b", "c"]
+
+
+def test_a_policy_that_names_no_tier_above_is_told_with_those_that_are() -> None:
+    assert ME.skip_problem("") == ME.skip_problem("cloud") == ""
+    assert "expected a tier above 'device' (far-edge, near-edge, cloud)" in ME.skip_problem("basement")
+    assert "none, this is the top" in Place("top", "cloud", "here", TIERS).skip_problem("cloud")
 
 
 def test_a_record_of_the_caller_is_left_as_it_was() -> None:
