@@ -37,8 +37,10 @@ _ENVELOPE_KEYS = frozenset(
         names.META_VISITED,
         names.META_HOPS_LEFT,
         names.META_BYTE_BUDGET,
+        names.META_AUDIT,
     }
 )
+_OPTIONAL_KEYS = frozenset({names.META_BYTE_BUDGET, names.META_AUDIT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ class Envelope:
     """Where a question has been and how far it may still go.
 
     `visited` has the agents that escalated it, touch point first; `byte_budget` is how many bytes may still be sent up,
-    None for no limit.
+    None for no limit. An `audit` is asked by nobody but the last agent in `visited`, to hold its answer against the
+    top's: it is not audited again, gets no ticket, and waits when others need the room.
     """
 
     question: str
@@ -68,6 +71,7 @@ class Envelope:
     visited: tuple[str, ...]
     hops_left: int
     byte_budget: int | None
+    audit: bool = False
 
 
 def is_agent_id(text: str) -> bool:
@@ -140,15 +144,15 @@ def may_hop(envelope: Envelope, me: str) -> bool:
 
 def envelope_to_metadata(envelope: Envelope) -> tuple[tuple[str, str], ...]:
     """The metadata that carries an envelope."""
-    pairs = (
+    pairs: tuple[tuple[str, str], ...] = (
         (names.META_QUESTION, envelope.question),
         (names.META_TOUCH_POINT, envelope.touch_point),
         (names.META_VISITED, ",".join(envelope.visited)),
         (names.META_HOPS_LEFT, str(envelope.hops_left)),
     )
-    if envelope.byte_budget is None:
-        return pairs
-    return (*pairs, (names.META_BYTE_BUDGET, str(envelope.byte_budget)))
+    if envelope.byte_budget is not None:
+        pairs = (*pairs, (names.META_BYTE_BUDGET, str(envelope.byte_budget)))
+    return (*pairs, (names.META_AUDIT, "1")) if envelope.audit else pairs
 
 
 def parse_envelope(metadata: Iterable[tuple[str, str | bytes]], max_hops: int) -> Envelope | None:
@@ -167,7 +171,7 @@ def parse_envelope(metadata: Iterable[tuple[str, str | bytes]], max_hops: int) -
         fields[key] = value
     if not fields:
         return None
-    missing = sorted(_ENVELOPE_KEYS - fields.keys() - {names.META_BYTE_BUDGET})
+    missing = sorted(_ENVELOPE_KEYS - fields.keys() - _OPTIONAL_KEYS)
     if missing:
         raise InvalidInput(f"the envelope is incomplete, metadata missing: {', '.join(missing)}")
     budget = names.META_BYTE_BUDGET
@@ -177,7 +181,14 @@ def parse_envelope(metadata: Iterable[tuple[str, str | bytes]], max_hops: int) -
         visited=_visited(fields[names.META_VISITED]),
         hops_left=min(_number(names.META_HOPS_LEFT, fields[names.META_HOPS_LEFT]), max_hops, MAX_VISITED),
         byte_budget=_number(budget, fields[budget]) if budget in fields else None,
+        audit=_audit(fields.get(names.META_AUDIT)),
     )
+
+
+def _audit(text: str | None) -> bool:
+    if text not in (None, "1"):
+        raise _malformed(names.META_AUDIT, text or "", "1, or nothing of that name")
+    return text is not None
 
 
 def _visited(text: str) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ class SpanName(StrEnum):
     INFER = "upriver.infer"
     DECIDE = "upriver.decide"
     ESCALATE = "upriver.escalate"
+    AUDIT = "upriver.audit"
 
 
 class EventName(StrEnum):
@@ -32,6 +33,7 @@ class EventName(StrEnum):
 
     ROW = "upriver.row"
     NOTE = "upriver.note"
+    ALARM = "upriver.alarm"
     RETRY = "upriver.retry"
     HEDGE = "upriver.hedge"
     BUDGET_EMPTY = "upriver.budget_empty"

@@ -82,6 +82,11 @@ class Admission:
             with self._changed:
                 self._changed.notify_all()
 
+    def spare(self) -> None:
+        """Raises QueueFull when more than half of all places are taken: what can wait is refused first."""
+        if 2 * self.inflight > self.limit:
+            raise QueueFull("audits have to wait while callers need the room")
+
     def escalated(self, source: str, rows: int) -> None:
         """Counts what the agent `source` escalates to us; raises QueueFull when that is more than it may."""
         if not self._sources.limited:

@@ -3,21 +3,25 @@
 Rows that could not go up keep the own answer, with the reason.
 """
 
+import math
 import secrets
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from upriver.errors import CallerGone, UpriverError
-from upriver.parameters import Reason
+from upriver.parameters import Mode, Reason
 from upriver.scores import Floats
 from upriver.tensors import Array, Tensor
+from upriver.tracing import EventName
 from upriver_agent.cascade import Decision, decide, stay
+from upriver_agent.coin import number_of, question_id
 from upriver_agent.envelope import Envelope, first_envelope, next_envelope, options_to_parameters
-from upriver_agent.merge import AnswerInvalid, merge
+from upriver_agent.merge import AnswerInvalid, Answers, merge
 from upriver_agent.place import Place
 from upriver_agent.predictor import Prediction
 from upriver_agent.serving.escalation import Outcome, WayUp
@@ -42,7 +46,7 @@ class CascadeRules:
 
 @dataclass(slots=True)
 class Inquiry:
-    """A request on its way through this agent."""
+    """A request on its way through this agent; `usual` is the threshold that holds while there is no alarm."""
 
     request: InferRequest
     call: Call
@@ -54,19 +58,28 @@ class Inquiry:
     marks: Marks
     prediction: Prediction
     confidence: Floats
+    usual: float
 
 
 class Ascent:
     """Takes requests up from the agent at `place`."""
 
     def __init__(
-        self, place: Place, rules: CascadeRules, own: OwnAnswers, upstreams: Upstreams, telemetry: Telemetry
+        self,
+        place: Place,
+        rules: CascadeRules,
+        own: OwnAnswers,
+        upstreams: Upstreams,
+        telemetry: Telemetry,
+        numbers: Iterator[int],
     ) -> None:
+        """`numbers` gives questions that clients bring their numbers; see `coin`."""
         self._place = place
         self._rules = rules
         self._own = own
         self._upstreams = upstreams
         self._telemetry = telemetry
+        self._numbers = numbers
 
     def take(self, inquiry: Inquiry, threshold: float) -> "InferAnswer | Future[InferAnswer]":
         """Decides every row, and answers: at once when none goes up, else by a future."""
@@ -74,7 +87,7 @@ class Ascent:
         options = request.options
         envelope = inquiry.envelope
         if envelope is None:
-            question = f"q-{secrets.token_hex(8)}"
+            question = question_id(next(self._numbers), secrets.randbits(64))
             envelope = first_envelope(question, self._place.agent, self._rules.max_hops, self._rules.byte_budget)
         row_bytes = sum(_size(array) for array in inquiry.arrays.values()) // inquiry.rows
         time_left_s = inquiry.call.time_left_s()
@@ -84,9 +97,32 @@ class Ascent:
         answer = self._own.make(request, loaded, inquiry.prediction, confidence, decision)
         facts = answer.answers.facts
         trace = self._telemetry.begin(inquiry.parent, marks, request.model, envelope.question, facts, threshold)
+        if _overruled(inquiry, threshold).any():
+            trace.event(EventName.ALARM)
         if not len(decision.escalate):
             return self._finish(inquiry, envelope, answer, trace)
         return self._escalate(inquiry, envelope, decision, answer, trace, time_left_s)
+
+    def toss(self, inquiry: Inquiry, number: int, envelope: Envelope | None, answers: Answers) -> None:
+        """Has the coin tossed for a request that was answered so, unless it is none that may be audited.
+
+        `envelope` is None for a question that has no id yet.
+        """
+        watch = inquiry.loaded.watch
+        if watch is None or (envelope is not None and envelope.audit) or inquiry.request.options.mode is Mode.LOCAL:
+            return
+        watch.notice(
+            inquiry.loaded,
+            inquiry.request,
+            inquiry.arrays,
+            number,
+            "" if envelope is None else envelope.question,
+            inquiry.envelope is None,
+            self._rules.byte_budget if envelope is None else envelope.byte_budget,
+            inquiry.prediction,
+            inquiry.confidence,
+            answers,
+        )
 
     def _escalate(
         self,
@@ -101,7 +137,8 @@ class Ascent:
         rows = decision.escalate
         inputs = [_rows_of(request.inputs[name], array, rows) for name, array in inquiry.arrays.items()]
         sent_bytes = sum(_size(tensor.array) for tensor in inputs)
-        inquiry.loaded.count_escalated(len(rows))
+        if not envelope.audit:
+            inquiry.loaded.count_escalated(len(rows))
         escalation = Escalation(request.model, request.id, inputs, len(rows), options_to_parameters(request.options))
         later: Future[InferAnswer] = Future()
 
@@ -154,7 +191,7 @@ class Ascent:
             merged = self._own.make(
                 inquiry.request, inquiry.loaded, inquiry.prediction, inquiry.confidence, stay(decision, reason)
             ).answers
-        answer.answers = merged
+        answer.answers = _blamed(merged, decision, inquiry)
         answer.bytes_up = outcome.bytes_up + (outcome.answer.bytes_up if outcome.answer is not None else 0)
         return self._finish(inquiry, envelope, answer, trace)
 
@@ -162,10 +199,31 @@ class Ascent:
         answer.trace_id = trace.trace_id
         if inquiry.envelope is not None:
             answer.served_ns = time.time_ns() - inquiry.marks.start_ns
-        if not all(row.resolved for row in answer.answers.facts):
+        if not envelope.audit and not all(row.resolved for row in answer.answers.facts):
             answer.ticket = envelope.question
         trace.finish(answer.answers.facts)
+        if inquiry.loaded.watch is not None:
+            self.toss(inquiry, number_of(envelope.question), envelope, answer.answers)
         return answer
+
+
+def _overruled(inquiry: Inquiry, threshold: float) -> NDArray[np.bool_]:
+    """Which rows would have ended here if the alarm had not rung, [rows]."""
+    alarmed = threshold > inquiry.usual and inquiry.request.options.mode is Mode.AUTO
+    return (inquiry.confidence >= inquiry.usual) & (inquiry.confidence > -math.inf) & alarmed
+
+
+def _blamed(answers: Answers, decision: Decision, inquiry: Inquiry) -> Answers:
+    """The answers, with the alarm as the reason of those that went up because of it and were resolved above."""
+    watch = inquiry.loaded.watch
+    if watch is None or not watch.alarmed:
+        return answers
+    overruled = _overruled(inquiry, math.inf)
+    facts = list(answers.facts)
+    for row in decision.escalate.tolist():
+        if overruled[row] and facts[row].resolved and len(facts[row].path) > 1:
+            facts[row] = facts[row]._replace(reason=Reason.ALARM)
+    return replace(answers, facts=tuple(facts))
 
 
 def _rows_of(tensor: Tensor, array: Array, rows: NDArray[np.intp]) -> Tensor:

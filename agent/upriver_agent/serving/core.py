@@ -4,6 +4,8 @@ A local confident answer is made on the calling thread with no lock, log line, q
 compare, answer. Only what escalates, or a large model, leaves the thread, and then a future is given.
 """
 
+import math
+import secrets
 import time
 from concurrent.futures import Future
 
@@ -11,6 +13,7 @@ from upriver.errors import CallerGone, UpriverError
 from upriver.parameters import META_VISITED
 from upriver.tensors import Array
 from upriver_agent.cascade import decide_alone
+from upriver_agent.coin import draw, number_of, numbers
 from upriver_agent.envelope import MAX_AGENT_ID, Envelope, parse_envelope
 from upriver_agent.place import Place
 from upriver_agent.policy import effective_threshold
@@ -42,7 +45,8 @@ class ServingCore:
         self._admission = admission
         self._telemetry = telemetry
         self._own = OwnAnswers(place)
-        self._ascent = Ascent(place, rules, self._own, upstreams, telemetry)
+        self._numbers = numbers(secrets.randbits(64))
+        self._ascent = Ascent(place, rules, self._own, upstreams, telemetry, self._numbers)
 
     def infer(self, request: InferRequest, call: Call) -> "InferAnswer | Future[InferAnswer]":
         """Answers a request: at once when it can, else by a future that ends within the caller's deadline.
@@ -86,7 +90,10 @@ class ServingCore:
         rows, arrays = loaded.contract.check(request.inputs)
         envelope = self._envelope(metadata, call)
         if envelope is not None:
-            self._admission.escalated(envelope.visited[-1], rows)
+            if envelope.audit:
+                self._admission.spare()
+            else:
+                self._admission.escalated(envelope.visited[-1], rows)
         marks.infer_start_ns = time.time_ns()
         found = loaded.predict(arrays, rows)
         if not isinstance(found, Future):
@@ -146,7 +153,10 @@ class ServingCore:
         if loaded.shadow is not None:
             loaded.shadow.offer(arrays, rows, prediction)
         options = request.options
-        threshold = effective_threshold(loaded.policy, options.min_confidence)
+        threshold = usual = effective_threshold(loaded.policy, options.min_confidence)
+        watch = loaded.watch
+        if watch is not None and watch.alarmed:
+            threshold = math.inf
         decision = decide_alone(confidence, threshold, options)
         if decision is not None:
             marks.decided_ns = time.time_ns()
@@ -157,8 +167,15 @@ class ServingCore:
                 answer.served_ns = marks.decided_ns - marks.start_ns
             if self._telemetry.wants_local(parent):
                 answer.trace_id = self._telemetry.local(parent, marks, request.model, answer.answers.facts, threshold)
+            if watch is not None:
+                number = next(self._numbers) if envelope is None else number_of(envelope.question)
+                if rows > 1 or draw(number) < watch.limit:
+                    inquiry = Inquiry(
+                        request, call, loaded, arrays, rows, envelope, parent, marks, prediction, confidence, usual
+                    )
+                    self._ascent.toss(inquiry, number, envelope, answer.answers)
             return answer
-        inquiry = Inquiry(request, call, loaded, arrays, rows, envelope, parent, marks, prediction, confidence)
+        inquiry = Inquiry(request, call, loaded, arrays, rows, envelope, parent, marks, prediction, confidence, usual)
         return self._ascent.take(inquiry, threshold)
 
 

@@ -23,6 +23,7 @@ from upriver_agent.versions import Version
 
 if TYPE_CHECKING:
     from upriver_agent.serving.shadow import Shadow
+    from upriver_agent.serving.watch import Watch
 
 LATENCY_BUCKETS = 128
 """Bucket b counts runs that took from 2^(b/4) to 2^((b+1)/4) µs; the last one also those that took longer."""
@@ -122,6 +123,8 @@ class LoadedVersion:
         self.large = large
         self.shadow: Shadow | None = None
         """What compares this version's answers with those of the one that is to replace it, while there is one."""
+        self.watch: Watch | None = None
+        """What tosses the coin for this version's answers, and knows whether the alarm has rung; None: nobody does."""
         self.escalated_rows = 0
         self._counting = threading.Lock()
         self._lanes = tuple(Lane(make_predictor()) for _ in range(interpreters))

@@ -26,6 +26,8 @@ class Slots:
     """The models of one agent. Readers take no lock: they read one immutable mapping."""
 
     def __init__(self, load: Loader) -> None:
+        self.activating: Callable[[LoadedVersion], object] = lambda _: None
+        """Called with a version before it answers."""
         self._load = load
         self._slots: MappingProxyType[str, Slot] = MappingProxyType({})
         self._changing = threading.Lock()
@@ -66,6 +68,7 @@ class Slots:
             raise ModelInvalid(f"{path} holds a version of model {model!r}; expected one of {expected!r}")
         with self._changing:
             old = self._slots.get(model)
+            self.activating(loaded)
             self._put(Slot(model, path, loaded))
         if old is not None and old.active is not None:
             old.active.close()
@@ -75,6 +78,7 @@ class Slots:
         """Makes a version the one that answers for its model; gives the one that did, still whole, for the way back."""
         with self._changing:
             old = self._slots.get(loaded.model)
+            self.activating(loaded)
             self._put(Slot(loaded.model, path, loaded))
         return None if old is None else old.active
 

@@ -2,6 +2,7 @@
 
 import math
 import string
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -181,3 +182,11 @@ def test_hops_and_budget_run_out(max_hops: int, budget: int | None, spent: list[
     assert hops <= min(max_hops, MAX_VISITED)
     if budget is not None:
         assert envelope.byte_budget == max(0, budget - sum(spent[:hops]))
+
+
+def test_an_audit_says_so_all_the_way_up() -> None:
+    asked = replace(first_envelope("q-1", "me", 8, None), audit=True)
+    assert parse_envelope(envelope_to_metadata(next_envelope(asked, "me", 0)), 8) == next_envelope(asked, "me", 0)
+    assert next_envelope(asked, "me", 0).audit
+    with pytest.raises(InvalidInput, match="upriver-audit"):
+        parse_envelope([*envelope_to_metadata(next_envelope(asked, "me", 0))[:-1], ("upriver-audit", "yes")], 8)
