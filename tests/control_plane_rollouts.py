@@ -23,7 +23,7 @@ from upriver_control.reconcile.ports import LeaderLock
 from upriver_control.reconcile.reconciler import Reconciler
 from upriver_control.reconcile.threaded import ThreadedAgents, ThreadedRollouts
 from upriver_control.services.fleet import FleetServicer
-from upriver_control.services.rollouts import PublishedVersion, RolloutServicer
+from upriver_control.services.rollouts import NamedPolicy, PublishedVersion, RolloutServicer
 from upriver_control.store.agents import AgentTable
 from upriver_control.store.database import open_database
 from upriver_control.store.rollouts import RolloutTable
@@ -87,6 +87,15 @@ class PlayedVersions:
         if name[-1] not in "123456789":
             raise NotFound(f"there is no version {version}")
         return PublishedVersion(name, digest_of(name), POLICY.format(digest=digest_of(name)))
+
+    async def policy(self, name: str) -> NamedPolicy:
+        """Policy `models/{model}/policies/{n}` is that of version n, with another threshold."""
+        model, version = name.split("/")[1], name[-1]
+        if version not in "123456789":
+            raise NotFound(f"there is no policy {name}")
+        of = f"models/{model}/versions/{version}"
+        document = POLICY.format(digest=digest_of(of)).replace("0.8", "0.25")
+        return NamedPolicy(name, of, digest_of(of), document)
 
     async def sign_policy(self, model: str, document: str) -> None:
         self.signed.append((model, document))

@@ -2,11 +2,13 @@
 
 The argument is an Order. Standard output gets one JSON object a line: `{"rows": n}` now and then, and a last one that
 says what was written or why nothing was. A malformed model can crash or swell an interpreter: then it is this process.
+Standard input is a pipe that whoever started it keeps open: it ends when that one does.
 """
 
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -52,6 +54,7 @@ def main() -> int:
     order = Order(**json.loads(sys.argv[1]))
     telling = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever else is printed is no answer
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     limit(Trial(order.folder, True, order.runtime, order.threads, order.timeout_s, order.memory_mib))
     try:
         told = answer(order, telling)
@@ -99,6 +102,12 @@ def answer(order: Order, telling: IO[str]) -> dict[str, Any]:
         "box_threshold": version.manifest.policy.box_threshold,
         "agreement": AGREEMENT_OF[version.manifest.task.kind],
     }
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 4096):
+        pass
+    os._exit(1)
 
 
 def _tell(telling: IO[str], told: Mapping[str, Any]) -> None:

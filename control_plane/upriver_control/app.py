@@ -20,9 +20,10 @@ from grpc_reflection.v1alpha import reflection
 from upriver import logs
 from upriver.errors import Unreachable, UpriverError
 from upriver.services import handlers, method_handlers
-from upriver.v1 import audit_pb2, blob_pb2, fleet_pb2, registry_pb2, rollout_pb2, sync_pb2
+from upriver.v1 import audit_pb2, blob_pb2, fleet_pb2, policy_pb2, registry_pb2, rollout_pb2, sync_pb2
 from upriver_control.blobs.deltas import Deltas
 from upriver_control.blobs.servicer import BlobServicer
+from upriver_control.certifying import Certifying
 from upriver_control.config import ControlPlaneConfig, TrustSection
 from upriver_control.kept import Kept, open_kept
 from upriver_control.listening import bind, facts, write_ready
@@ -71,6 +72,7 @@ _SERVICES: Final = tuple(
         (fleet_pb2, "FleetService"),
         (blob_pb2, "BlobService"),
         (audit_pb2, "AuditService"),
+        (policy_pb2, "PolicyService"),
     )
 )
 
@@ -103,9 +105,8 @@ class ControlPlane:
         self._lock = _leader_lock(config)
         self._mirror = RolloutMirror(rollouts)
         self._sessions = Sessions(lambda facts: self._mirror.intent.desired(facts), self._mirror.watches)
-        self._exchange = Exchange(
-            agents, self._sessions, f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-        )
+        me = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._exchange = Exchange(agents, self._sessions, me)
         self._reconciler = Reconciler(self._mirror, rollouts, self._lock, self._sessions)
         store = RegistryStore(kept.database)
         needed = FleetNeeds(
@@ -117,14 +118,17 @@ class ControlPlane:
         )
         self._deltas = Deltas(kept.artifacts)
         self._audits = AuditTable(kept.database)
+        self._certifying = Certifying(kept, store, self._audits, self._sessions, self._mirror, me)
         self._registry = RegistryServicer(self._publisher)
+        versions = RegistryVersions(store, self._certifying.policies, kept.repository)
         rate = config.server.arrivals_per_s
         servicers = (
             self._registry,
-            RolloutServicer(rollouts, RegistryVersions(store, kept.repository), self._mirror),
+            RolloutServicer(rollouts, versions, self._mirror),
             FleetServicer(self._sessions, agents, self._mirror),
             BlobServicer(kept.artifacts, self._deltas, kept.repository),
             AuditServicer(self._audits),
+            self._certifying.servicer,
         )
         self._server = grpc.aio.server(
             interceptors=[OperatorTokens(kept.operator_token), AgentTokens(kept.join_token, kept.operator_token)],
@@ -163,6 +167,7 @@ class ControlPlane:
         await self._mirror.refresh()
         await self._exchange.once()
         await asyncio.to_thread(self._publisher.clean)
+        await self._certifying.start()
         port = bind(self._server, config)
         self.address = f"{config.server.listen.rpartition(':')[0]}:{port}"
         await self._server.start()
@@ -177,6 +182,7 @@ class ControlPlane:
                 ("rollouts move on", self._reconciler.run()),
                 ("signatures are renewed", self._every(renewal_s(config.trust), self._kept.repository.refresh)),
                 ("artifacts are swept", self._every(_SWEEP_S, self._publisher.sweep)),
+                ("calibrations are worked on", self._certifying.run()),
                 ("audits are swept", self._every(_SWEEP_S, lambda: self._audits.sweep(time.time()))),
             )
         ]

@@ -103,6 +103,25 @@ class LeaderSection(_Section):
     consul_token: str = ""
 
 
+class PoliciesSection(_Section):
+    """Calibrations: how many at once, what each may take, and whether pairs are certified anew without being asked.
+
+    `tier_timeout_s` is processor time of one tier's version, `memory_mib` memory of one process. Uploaded data goes
+    `keep_data_days` after its last use. With `recertify = "automatic"` a model whose agent raised an alarm is certified
+    anew from the audits of `audit_days`, at most once in `recertify_every_h`, and what comes out is rolled out.
+    """
+
+    at_once: int = Field(default=1, ge=1, le=64)
+    tier_timeout_s: float = Field(default=3600.0, ge=1, le=7 * 86_400)
+    memory_mib: int = Field(default=4096, ge=512, le=1 << 20)
+    max_data_bytes: int = Field(default=4 << 30, ge=1 << 20, le=1 << 44)
+    keep_data_days: float = Field(default=30.0, gt=0, le=3650)
+    hop_ms: float = Field(default=10.0, ge=0, le=600_000)
+    recertify: Literal["manual", "automatic"] = "manual"
+    recertify_every_h: float = Field(default=24.0, ge=0.1, le=24 * 365)
+    audit_days: float = Field(default=30.0, gt=0, le=3650)
+
+
 class LogSection(_Section):
     """What is logged and how."""
 
@@ -118,6 +137,7 @@ class ControlPlaneConfig(_Section):
     access: AccessSection = AccessSection()
     trust: TrustSection = TrustSection()
     leader: LeaderSection = LeaderSection()
+    policies: PoliciesSection = PoliciesSection()
     log: LogSection = LogSection()
 
     @property

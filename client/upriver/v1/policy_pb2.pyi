@@ -119,7 +119,7 @@ class Calibration(_message.Message):
     def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[CalibrationSpec, _Mapping]] = ..., state: _Optional[_Union[CalibrationState, str]] = ..., reason: _Optional[str] = ..., doing: _Optional[str] = ..., progress: _Optional[float] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ..., result: _Optional[_Union[CalibrationResult, _Mapping]] = ...) -> None: ...
 
 class CalibrationResult(_message.Message):
-    __slots__ = ("tiers", "tune_questions", "calibrate_questions", "losses", "missing", "path", "chosen", "baselines", "shipped", "what_if", "notes")
+    __slots__ = ("tiers", "tune_questions", "calibrate_questions", "losses", "missing", "path", "chosen", "baselines", "shipped", "what_if", "notes", "certified_loss")
     TIERS_FIELD_NUMBER: _ClassVar[int]
     TUNE_QUESTIONS_FIELD_NUMBER: _ClassVar[int]
     CALIBRATE_QUESTIONS_FIELD_NUMBER: _ClassVar[int]
@@ -131,6 +131,7 @@ class CalibrationResult(_message.Message):
     SHIPPED_FIELD_NUMBER: _ClassVar[int]
     WHAT_IF_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    CERTIFIED_LOSS_FIELD_NUMBER: _ClassVar[int]
     tiers: _containers.RepeatedCompositeFieldContainer[TierResult]
     tune_questions: int
     calibrate_questions: int
@@ -142,7 +143,8 @@ class CalibrationResult(_message.Message):
     shipped: OperatingPoint
     what_if: _containers.RepeatedCompositeFieldContainer[WhatIf]
     notes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, tiers: _Optional[_Iterable[_Union[TierResult, _Mapping]]] = ..., tune_questions: _Optional[int] = ..., calibrate_questions: _Optional[int] = ..., losses: _Optional[float] = ..., missing: _Optional[int] = ..., path: _Optional[_Iterable[_Union[PathPoint, _Mapping]]] = ..., chosen: _Optional[int] = ..., baselines: _Optional[_Iterable[_Union[OperatingPoint, _Mapping]]] = ..., shipped: _Optional[_Union[OperatingPoint, _Mapping]] = ..., what_if: _Optional[_Iterable[_Union[WhatIf, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+    certified_loss: float
+    def __init__(self, tiers: _Optional[_Iterable[_Union[TierResult, _Mapping]]] = ..., tune_questions: _Optional[int] = ..., calibrate_questions: _Optional[int] = ..., losses: _Optional[float] = ..., missing: _Optional[int] = ..., path: _Optional[_Iterable[_Union[PathPoint, _Mapping]]] = ..., chosen: _Optional[int] = ..., baselines: _Optional[_Iterable[_Union[OperatingPoint, _Mapping]]] = ..., shipped: _Optional[_Union[OperatingPoint, _Mapping]] = ..., what_if: _Optional[_Iterable[_Union[WhatIf, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ..., certified_loss: _Optional[float] = ...) -> None: ...
 
 class TierResult(_message.Message):
     __slots__ = ("tier", "version", "policy", "threshold", "epsilon", "coverage", "exit_share", "missing", "preflight", "cost")

@@ -146,12 +146,16 @@ class WhatIf:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came out: tiers from the bottom to the top, and what else was possible. See `calibration.outcome`."""
+    """What came out: tiers from the bottom to the top, and what else was possible. See `calibration.outcome`.
+
+    `certified_loss` is the share of questions that the chosen thresholds are proven to lose at most.
+    """
 
     tiers: tuple[TierResult, ...]
     tune_questions: int
     calibrate_questions: int
     losses: float = 0.0
+    certified_loss: float = 0.0
     missing: int = 0
     path: tuple[PathPoint, ...] = ()
     chosen: int = -1

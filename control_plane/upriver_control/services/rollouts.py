@@ -38,11 +38,24 @@ class PublishedVersion:
     policy_document: str
 
 
+@dataclass(frozen=True, slots=True)
+class NamedPolicy:
+    """A policy by its name, the version that it belongs to by name and digest, and its document."""
+
+    name: str
+    version: str
+    version_digest: str
+    document: str
+
+
 class Versions(Protocol):
     """What rollouts need of the registry."""
 
     async def resolve(self, version: str) -> PublishedVersion:
         """The version called `models/{model}/versions/{version or @alias}`; raises NotFound."""
+
+    async def policy(self, name: str) -> NamedPolicy:
+        """The policy called `models/{model}/policies/{policy}`; raises InvalidInput and NotFound."""
 
     async def sign_policy(self, model: str, document: str) -> None:
         """Has a policy document signed, so that agents take it; the same again changes nothing."""
@@ -192,7 +205,7 @@ class RolloutServicer:
         selector, strategy = str(parse(request.selector)), read_strategy(request.strategy)
         model = named.group(1)
         version = await self._versions.resolve(request.version)
-        document = _overridden(version, request.policy_overrides)
+        document = await self._document(request, version)
         if document:
             await self._versions.sign_policy(model, document)
         return Rollout(
@@ -204,6 +217,20 @@ class RolloutServicer:
             strategy=strategy,
             updated=self._clock(),
         )
+
+    async def _document(self, request: pb.CreateRolloutRequest, version: PublishedVersion) -> str:
+        """The policy that the pair is to have; empty for the manifest's."""
+        if not request.policy:
+            return _overridden(version, request.policy_overrides)
+        if request.policy_overrides.strip():
+            raise InvalidInput("give policy or policy_overrides, not both: a policy that was changed is not certified")
+        policy = await self._versions.policy(request.policy)
+        if policy.version_digest != version.digest:
+            raise InvalidInput(
+                f"{policy.name} belongs to {policy.version} ({policy.version_digest}); it can't be rolled out with"
+                f" {version.name} ({version.digest})"
+            )
+        return policy.document
 
 
 def _id(name: str) -> str:

@@ -16,6 +16,7 @@ from upriver.errors import NotFound
 from upriver_control.documents import from_document, to_document
 from upriver_control.jobs import ENDED, Job, JobState
 from upriver_control.store.database import Database
+from upriver_control.store.policies import StoredPolicy, add_policy
 from upriver_control.store.schema import calibrations
 
 MAX_PAGE = 1000
@@ -100,9 +101,19 @@ class JobTable:
 
         return self._database.write(run)
 
-    def save(self, job: Job) -> Job | None:
-        """Keeps a changed calibration and gives it with its new revision; None when it changed since it was read."""
-        return self._database.write(lambda connection: _write(connection, job, job.revision))
+    def save(self, job: Job, policies: Sequence[StoredPolicy] = ()) -> Job | None:
+        """Keeps a changed calibration, with its policies, and gives it with its new revision.
+
+        None, and nothing is kept, when it has changed since it was read.
+        """
+
+        def run(connection: Connection) -> Job | None:
+            kept = _write(connection, job, job.revision)
+            for policy in policies if kept is not None else ():
+                add_policy(connection, policy)
+            return kept
+
+        return self._database.write(run)
 
     def count_open(self, model: str) -> int:
         """How many of a model have not ended."""

@@ -1,6 +1,7 @@
 """Policies that calibrations made; never changed, never deleted. Methods block."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -49,13 +50,7 @@ class PolicyTable:
     def add(self, policy: StoredPolicy) -> None:
         """Keeps a policy; one that is there stays as it is."""
 
-        def run(connection: Connection) -> None:
-            dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-            fields = {name: getattr(policy, name) for name in StoredPolicy.__slots__}
-            made = dialect.insert(policies).values(fields)
-            connection.execute(made.on_conflict_do_nothing(index_elements=["model", "digest"]))
-
-        self._database.write(run)
+        self._database.write(lambda connection: add_policy(connection, policy))
 
     def get(self, name: str) -> StoredPolicy:
         """A policy by `models/{model}/policies/{its digest or at least 6 digits of it}`, where the model may be `-`.
@@ -78,6 +73,12 @@ class PolicyTable:
             raise NotFound(f"there is no policy {name}")
         return _read(found[0])
 
+    def documents_of(self, model: str, version_digest: str) -> Sequence[str]:
+        """The documents of all policies of a version."""
+        here = (policies.c.model == model) & (policies.c.version_digest == version_digest)
+        wanted = select(policies.c.document).where(here).order_by(policies.c.number)
+        return self._database.read(lambda connection: list(connection.scalars(wanted)))
+
     def page(self, model: str = "", before: int = 0, size: int = 100) -> tuple[tuple[StoredPolicy, ...], int]:
         """Policies of a model (empty: all), newest first, below a number (0: from the newest); and the next number."""
         size = max(1, min(size, MAX_PAGE))
@@ -88,6 +89,14 @@ class PolicyTable:
             wanted = wanted.where(policies.c.number < before)
         found = self._database.read(lambda connection: connection.execute(wanted).all())
         return tuple(map(_read, found[:size])), found[size - 1].number if len(found) > size else 0
+
+
+def add_policy(connection: Connection, policy: StoredPolicy) -> None:
+    """The same within a transaction that is under way."""
+    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
+    fields = {name: getattr(policy, name) for name in StoredPolicy.__slots__}
+    made = dialect.insert(policies).values(fields)
+    connection.execute(made.on_conflict_do_nothing(index_elements=["model", "digest"]))
 
 
 def _read(row: Row[Any]) -> StoredPolicy:

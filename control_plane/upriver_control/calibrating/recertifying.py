@@ -1,0 +1,79 @@
+"""The part of a calibration that is made from audits: every tier by itself, its score as it is."""
+
+import hashlib
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from upriver.errors import InvalidInput
+from upriver.policies import PolicyDocument, read_policy, write_policy
+from upriver_control.calibrating.order import Made, Order, audits_of
+from upriver_control.calibrating.outcome import fitness, tier_result
+from upriver_control.calibration.preflight import preflight
+from upriver_control.jobs import Result, TierResult, TierSpec
+from upriver_control.jobs.audited import Promise, certified, choose, promised
+from upriver_control.jobs.split import by_name
+
+
+def recertified(order: Order, telling: Callable[[str, float], None]) -> Made:
+    """Certifies each tier below the top that has audits here; raises InvalidInput where nothing was ever promised."""
+    spec = order.spec
+    tiers: list[TierResult] = []
+    documents: list[str] = []
+    notes: list[str] = []
+    counts = [0, 0]
+    for place, tier in enumerate(spec.tiers[:-1]):
+        telling(f"{tier.tier} is certified anew", place / len(spec.tiers))
+        path = audits_of(Path(order.folder), place)
+        if not path.exists():
+            tiers.append(TierResult(tier.tier, tier.version, "", read_policy(tier.policy_document).threshold))
+            documents.append("")
+            continue
+        found, policy, (tuning, certifying) = _recertified(order, tier, path, notes)
+        tiers.append(found)
+        documents.append(write_policy(policy))
+        counts = [counts[0] + tuning, counts[1] + certifying]
+    top = spec.tiers[-1]
+    tiers.append(TierResult(top.tier, top.version, "", -math.inf, coverage=1.0))
+    missing = [one.missing for one, document in zip(tiers, documents, strict=False) if document]
+    result = Result(
+        tiers=tuple(tiers),
+        tune_questions=counts[0],
+        calibrate_questions=counts[1],
+        missing=min(missing, default=0),
+        notes=tuple(notes),
+    )
+    return Made(result, (*documents, ""))
+
+
+def _recertified(
+    order: Order, tier: TierSpec, path: Path, notes: list[str]
+) -> tuple[TierResult, PolicyDocument, tuple[int, int]]:
+    spec, policy = order.spec, read_policy(tier.policy_document)
+    delta = 1.0 - spec.confidence if spec.confidence else 0.0
+    epsilon, delta = promised(policy, spec.max_loss, delta, len(spec.tiers) - 1)
+    if not (0.0 < epsilon < 1.0 and 0.0 < delta < 1.0):
+        raise InvalidInput(
+            f"tier {tier.tier}: its policy has no certificate that says how much may be lost; give --max-loss and"
+            " --confidence"
+        )
+    with np.load(path, allow_pickle=False) as arrays:
+        confidence, agrees, names = arrays["confidence"], arrays["agree"], [str(one) for one in arrays["question"]]
+    tune, certify = by_name(names, spec.seed, spec.tune_share)
+    chosen = choose(confidence[tune], confidence[certify], agrees[certify], epsilon, delta)
+    data = "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
+    new = certified(policy, chosen, Promise(epsilon, delta, spec.tiers[-1].version_digest, data))
+    # Both halves of the audits are needed for every certifying one.
+    missing = math.ceil(chosen.missing / max(1e-9, 1.0 - spec.tune_share))
+    if chosen.threshold == math.inf:
+        notes.append(_why(tier.tier, len(names), missing, epsilon))
+    found = fitness(preflight(confidence[certify], ~agrees[certify]))
+    return tier_result(tier, new, chosen.coverage, missing, found), new, (len(tune), len(certify))
+
+
+def _why(tier: str, audits: int, missing: int, epsilon: float) -> str:
+    if missing:
+        return f"{tier} always escalates: {audits} audits are too few, about {missing} more are needed at least"
+    return f"{tier} always escalates: its surest answers disagree with the top in more than {epsilon:.3g} of questions"

@@ -1,0 +1,109 @@
+"""Thresholds certified anew from audits of a pair: its score stays, only the threshold is chosen again. Pure.
+
+The half of the audits that tunes orders the thresholds, from the surest down; the other half tests them in that order
+and the last one before the first that fails is taken. So nothing is chosen on the questions that certify.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from upriver.policies import Basis, Certificate, Form, PolicyDocument, rules_digest
+from upriver.scores import Floats
+from upriver_control.calibration import binomial
+
+STEPS: Final = 200
+"""So many thresholds are tried at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A threshold, +inf where none is certified. `losses` of `questions` certifying audits, `coverage` passes.
+
+    `missing` is how many more certifying audits are needed at least before anything can be certified; 0 where there
+    are enough, also when they disagree too often.
+    """
+
+    threshold: float
+    questions: int
+    losses: int
+    coverage: float
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """At most `epsilon` is lost with probability 1 - `delta`, against the version `top`, shown by the audits `data`."""
+
+    epsilon: float
+    delta: float
+    top: str
+    data: str
+
+
+def choose(tune: Floats, confidence: Floats, agrees: NDArray[np.bool_], epsilon: float, delta: float) -> Chosen:
+    """The lowest certified threshold, by learn-then-test over a fixed sequence (Angelopoulos et al. 2021).
+
+    `tune` [t] are confidences of the tuning audits, `confidence` and `agrees` [n] are the certifying ones; -inf is
+    never confident.
+    """
+    count = len(confidence)
+    most = binomial.allowed(count, epsilon, delta)
+    missing = max(0, binomial.questions_needed(epsilon, delta) - count)
+    nothing = Chosen(math.inf, count, 0, 0.0, missing)
+    if most < 0:
+        return nothing
+    chosen = nothing
+    for threshold in _sequence(tune):
+        passes = confidence >= threshold
+        losses = int((passes & ~agrees).sum())
+        if losses > most:
+            break
+        chosen = Chosen(float(threshold), count, losses, float(passes.mean()), 0)
+    return chosen
+
+
+def certified(policy: PolicyDocument, chosen: Chosen, promise: Promise) -> PolicyDocument:
+    """The policy with the chosen threshold and its certificate; without one where it always escalates."""
+    bare = replace(policy, threshold=chosen.threshold, certificate=None)
+    if chosen.threshold == math.inf:
+        return bare
+    certificate = Certificate(
+        form=Form.PER_TIER,
+        basis=Basis.TOP,
+        epsilon=promise.epsilon,
+        delta=promise.delta,
+        questions=chosen.questions,
+        losses=float(chosen.losses),
+        coverage=chosen.coverage,
+        exit_share=chosen.coverage,
+        top=promise.top,
+        rules=rules_digest(bare),
+        data=promise.data,
+    )
+    return replace(bare, certificate=certificate)
+
+
+def promised(policy: PolicyDocument, epsilon: float, delta: float, tiers: int) -> tuple[float, float]:
+    """What a pair's new certificate is to say: the share that its own one has, or an even part of the whole.
+
+    `epsilon` and `delta` are of the whole cascade with `tiers` below the top; 0 is what the pair's certificate says.
+    """
+    own = policy.certificate
+    if own is not None and own.form is Form.PER_TIER:
+        return epsilon / tiers if epsilon else own.epsilon, delta / tiers if delta else own.delta
+    whole = (0.0, 0.0) if own is None else (own.epsilon, own.delta)
+    return (epsilon or whole[0]) / tiers, (delta or whole[1]) / tiers
+
+
+def _sequence(tune: Floats) -> Floats:
+    """Thresholds from the highest confidence down: all distinct ones, or evenly many of them."""
+    distinct = np.unique(tune[np.isfinite(tune)])[::-1]
+    if len(distinct) <= STEPS:
+        return distinct
+    places = np.unique(np.linspace(0, len(distinct) - 1, STEPS).round().astype(np.intp))
+    picked: Floats = distinct[places]
+    return picked
