@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import blobs, fleet, monitor, serving, swap, tracing
+from bench import blobs, certificate, fleet, monitor, serving, swap, tracing
 
 SUITES: dict[str, Callable[[Sequence[str]], int]] = {
     "serving": serving.main,
@@ -11,6 +11,7 @@ SUITES: dict[str, Callable[[Sequence[str]], int]] = {
     "fleet": fleet.main,
     "blobs": blobs.main,
     "swap": swap.main,
+    "certificate": certificate.main,
     "monitor": monitor.main,
 }
 
