@@ -9,8 +9,9 @@ from upriver.policies import Basis, Certificate, Form, Peer, PolicyDocument, rul
 from upriver_control.calibration.baselines import baselines, operating
 from upriver_control.calibration.cost_path import Ladder, Rule, run
 from upriver_control.calibration.inputs import CalibrationInput, Progress, check, silent
+from upriver_control.calibration.joint import JointTest, Splits
 from upriver_control.calibration.outcome import Calibration, PathPoint, TierOutcome, WhatIf
-from upriver_control.calibration.plan import Plan, Splits, joint_losses, joint_p_value, look_ahead, prove
+from upriver_control.calibration.plan import Plan, look_ahead, prove
 from upriver_control.calibration.prepared import Prepared, ladder_of, prepare
 
 OTHER_TARGETS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
@@ -83,9 +84,8 @@ def _what_if(given: CalibrationInput, splits: Splits, path: Sequence[Rule], epsi
 def _path_points(
     splits: Splits, path: Sequence[Rule], epsilon: float, delta: float, names: Sequence[str]
 ) -> "list[PathPoint]":
-    points, certified, tuning = [], True, splits.tuning
-    for rule in path:
-        p_value = joint_p_value(splits, rule, epsilon)
+    points, certified, tuning, test = [], True, splits.tuning, JointTest(splits, path)
+    for at, (rule, p_value) in enumerate(zip(path, test.p_values(epsilon), strict=True)):
         certified = certified and p_value <= delta
         does = operating("", tuning, rule)
         points.append(
@@ -95,7 +95,7 @@ def _path_points(
                 tuning_risk=does.risk,
                 cost=does.cost,
                 exit_shares=does.exit_shares,
-                losses=joint_losses(splits, rule),
+                losses=float(test.losses[at]),
                 p_value=p_value,
                 certified=certified,
             )

@@ -5,7 +5,7 @@ more than ε is at most δ, for any score, however many rules are in the order (
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,12 +33,13 @@ class Budget:
 NEVER = Budget(-1, 0.0, 0.0)
 
 
-def fixed_sequence(p_values: Callable[[int], float], points: int, delta: float) -> int:
-    """The last of the points before the first whose p-value is above delta; -1 when that is the first one."""
-    for point in range(points):
-        if p_values(point) > delta:
+def fixed_sequence(p_values: Iterable[float], delta: float) -> int:
+    """The last point before the first whose p-value is above delta; -1 when that is the first one, or there is none."""
+    point = -1
+    for point, p_value in enumerate(p_values):
+        if p_value > delta:
             return point - 1
-    return points - 1
+    return point
 
 
 def lowest_threshold(confidence: Floats, loses: Flags, candidates: Floats, budget: Budget) -> tuple[float, int]:

@@ -1,9 +1,6 @@
 """What is shipped: the rule of a form with its proof, or "always escalate" (see certificate.py for the tests).
 
-Joint: one statement about exactly this set of pairs. A question counts as lost if any tier that would answer it is
-wrong, whether or not it came that far, so the statement holds for every way through these tiers: past one that is
-skipped or down, or from callers who ask higher up. With true labels the cascade counts as it is routed, and gains pay
-back losses.
+Joint: one statement about exactly this set of pairs; see joint.py for what counts.
 
 Per tier: each pair's own statement. A question counts if this tier would answer it and be wrong. Bounds add up (union
 bound), whatever other tiers run. With true labels gains don't count: several tiers would claim the same one.
@@ -11,16 +8,15 @@ bound), whatever other tiers run. With true labels gains don't count: several ti
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from upriver.policies import Form
 from upriver.scores import Floats
-from upriver_control.calibration import betting, binomial
+from upriver_control.calibration import binomial
 from upriver_control.calibration.budgets import choose_budgets
 from upriver_control.calibration.certificate import (
     NEVER,
@@ -31,28 +27,12 @@ from upriver_control.calibration.certificate import (
     lowest_threshold,
     missing_questions,
 )
-from upriver_control.calibration.cost_path import Ladder, Rule, cost_path, lost, passes, rule_of, run
+from upriver_control.calibration.cost_path import Ladder, Rule, cost_path, lost, rule_of, run
 from upriver_control.calibration.inputs import Target
+from upriver_control.calibration.joint import JointTest, Splits, any_route
 
-Flags = NDArray[np.bool_]
 _COARSE: Final = 100
 """Prices along the paths that are only compared."""
-
-
-@dataclass(frozen=True, slots=True)
-class Splits:
-    """The tiers below the top on both splits; `pays` [rows] per tier and split: gains, None without true labels."""
-
-    tuning: Ladder
-    proving: Ladder
-    active: tuple[bool, ...]
-    tuning_pays: tuple[Flags, ...] | None = None
-    proving_pays: tuple[Flags, ...] | None = None
-
-    @property
-    def questions(self) -> int:
-        """How many questions the certificate is made from."""
-        return self.proving.rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,43 +88,14 @@ def _choose_path(tuning: Ladder, tiers: Sequence[bool], questions: int, target: 
     return cost_path(tuning, best)
 
 
-def joint_losses(splits: Splits, rule: Rule) -> float:
-    """What counts under a rule in the joint form, on the calibration split."""
-    if splits.proving_pays is not None:
-        return float(_signed(splits.proving, splits.proving_pays, rule).sum())
-    return float(any_route(splits.proving, rule).sum())
-
-
-def joint_p_value(splits: Splits, rule: Rule, epsilon: float) -> float:
-    """The p-value of "under this rule more than epsilon is lost". A rule that answers nothing loses nothing."""
-    if all(threshold == math.inf for threshold in rule.thresholds):
-        return 0.0
-    if splits.proving_pays is not None and splits.tuning_pays is not None:
-        expected = _signed(splits.tuning, splits.tuning_pays, rule)
-        return betting.p_value(_signed(splits.proving, splits.proving_pays, rule), epsilon, expected)
-    return float(binomial.p_values(joint_losses(splits, rule), splits.questions, epsilon))
-
-
-def any_route(ladder: Ladder, rule: Rule) -> Flags:
-    """Which questions some tier would answer itself and be wrong, [rows]."""
-    flags = np.zeros(ladder.rows, dtype=np.bool_)
-    for confidence, loses, threshold in zip(ladder.confidence, ladder.wrong, rule.thresholds, strict=True):
-        flags |= passes(confidence, threshold) & loses
-    return flags
-
-
 def _joint(splits: Splits, path: Sequence[Rule], target: Target) -> Plan:
-    def p_value(point: int) -> float:
-        return joint_p_value(splits, path[point], target.epsilon)
-
-    chosen = fixed_sequence(p_value, len(path), target.delta)
-    rule = path[chosen]
+    test = JointTest(splits, path)
+    chosen = fixed_sequence(test.p_values(target.epsilon), target.delta)
     missing = 0
     if not chosen and len(path) > 1:
-        least = max(0, math.ceil(joint_losses(splits, path[1])))
+        least = max(0, math.ceil(test.losses[1]))
         missing = missing_questions(splits.questions, least, target.epsilon, target.delta)
-    certified = target.epsilon if chosen else 0.0
-    return Plan(rule, joint_losses(splits, rule), certified, chosen, missing)
+    return Plan(path[chosen], float(test.losses[chosen]), target.epsilon if chosen else 0.0, chosen, missing)
 
 
 def _per_tier(splits: Splits, prospect: Prospect, target: Target) -> Plan:
@@ -180,13 +131,6 @@ def _missing_per_tier(splits: Splits, target: Target) -> int:
             least = int(losses_under(proving.confidence[tier], proving.wrong[tier], surest)[0])
             needs.append(missing_questions(proving.rows, least, target.epsilon, target.delta))
     return min(needs, default=0)
-
-
-def _signed(ladder: Ladder, pays: Sequence[Flags], rule: Rule) -> NDArray[np.int8]:
-    """1 where the cascade loses against the top, -1 where it gains, [rows]."""
-    exits = run(ladder, rule).exits
-    gains = lost(replace(ladder, wrong=list(pays)), exits)
-    return lost(ladder, exits).astype(np.int8) - gains.astype(np.int8)
 
 
 def _expected_losses(tuning: Ladder, rule: Rule, questions: int) -> float:

@@ -12,9 +12,9 @@ from upriver.errors import InvalidInput, ManifestError
 from upriver.policies import Basis, Form, read_policy, rules_digest, write_policy
 from upriver.scores import ScoreKind
 from upriver_control.calibration.calibrate import calibrate
-from upriver_control.calibration.cost_path import Rule
+from upriver_control.calibration.cost_path import Rule, cost_path
 from upriver_control.calibration.inputs import CalibrationInput, Target, TierOutputs, hop_costs
-from upriver_control.calibration.plan import any_route
+from upriver_control.calibration.joint import any_route, any_route_counts
 from upriver_control.calibration.prepared import ladder_of, prepare
 
 TWO = (Difficulty(0.3, 3.0), Difficulty(0.1, 3.0))
@@ -233,3 +233,14 @@ def test_tiers_that_answered_other_questions_are_refused():
         calibrate(replace(given, tiers=(short, *given.tiers[1:])))
     with pytest.raises(InvalidInput, match="at least one below the top"):
         calibrate(replace(given, tiers=given.tiers[:1]))
+
+
+def test_counting_along_the_path_is_counting_at_each_point():
+    rng = np.random.default_rng(6)
+    given = drawn(rng, TWO, 1000, 1000, confidence=lambda u: np.where(u < 0.05, -math.inf, np.round(1 - u, 2)))
+    tiers = [prepare(given, tier) for tier in given.tiers[:-1]]
+    path = cost_path(ladder_of(tiers, given.tune, given.costs), (True, True))
+    ladder = ladder_of(tiers, given.calibrate, given.costs)
+    counts = any_route_counts(ladder, path)
+    assert counts.tolist() == [any_route(ladder, rule).sum() for rule in path]
+    assert (np.diff(counts) >= 0).all()

@@ -20,7 +20,8 @@ from upriver_control.calibration.certificate import (
 )
 from upriver_control.calibration.cost_path import Ladder
 from upriver_control.calibration.inputs import Target, hop_costs
-from upriver_control.calibration.plan import Splits, look_ahead, prove
+from upriver_control.calibration.joint import Splits
+from upriver_control.calibration.plan import look_ahead, prove
 
 EPSILON, DELTA = 0.02, 0.1
 TWO = (Difficulty(0.3, 3.0), Difficulty(0.1, 3.0))
@@ -115,9 +116,9 @@ def test_what_is_missing_is_just_enough(questions, losses, epsilon):
 
 def test_the_sequence_stops_at_the_first_point_that_it_cannot_refute():
     p_values = [0.0, 0.01, 0.2, 0.01]
-    assert fixed_sequence(p_values.__getitem__, 4, 0.05) == 1
-    assert fixed_sequence(p_values.__getitem__, 4, 0.5) == 3
-    assert fixed_sequence([0.9].__getitem__, 1, 0.05) == -1
+    assert fixed_sequence(p_values, 0.05) == 1
+    assert fixed_sequence(p_values, 0.5) == 3
+    assert fixed_sequence([0.9], 0.05) == fixed_sequence([], 0.05) == -1
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.1, 0.2, 0.5, -math.inf]), st.booleans()), max_size=30), st.integers(-1, 5))
