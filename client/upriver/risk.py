@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from upriver.scores import BOX_KINDS, CLASS_KINDS, Floats, ScoreKind
+from upriver.scores import BOX_KINDS, CLASS_KINDS, Floats, ScoreKind, class_features, is_few, row_features
 
 MAX_KNOTS: Final = 64
 _FEATURE_SETS: Final = (CLASS_KINDS, BOX_KINDS, frozenset({ScoreKind.SCALAR}))
@@ -72,6 +72,19 @@ def risk_confidences(model: RiskModel, features: Mapping[ScoreKind, Floats]) -> 
     with np.errstate(invalid="ignore"):
         confidence: Floats = 1.0 - np.interp(u, at, risk)
     return np.where(np.isfinite(u), confidence, -math.inf)
+
+
+def class_risk_confidences(model: RiskModel, scores: NDArray[Any], *, are_logits: bool, temperature: float) -> Floats:
+    """`risk_confidences` of a classifier's scores, [rows, classes]; one row of few classes makes no array but the last.
+
+    Raises ValueError as `upriver.scores.confidences` does.
+    """
+    if is_few(scores) and 0.0 < temperature < math.inf:
+        found = row_features(scores[0].tolist(), are_logits=are_logits, temperature=temperature)
+        return np.array((_one(model, [found[kind] for kind in model.features]),), dtype=np.float64)
+    return risk_confidences(
+        model, class_features(model.features, scores, are_logits=are_logits, temperature=temperature)
+    )
 
 
 def _one(model: RiskModel, features: Sequence[float]) -> float:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from upriver.errors import InferenceFailed
 from upriver.policies import PolicyDocument
-from upriver.risk import risk_confidences
-from upriver.scores import BOX_KINDS, Floats, ScoreKind, box_confidences, confidences, scalar_confidences
+from upriver.risk import RiskModel, class_risk_confidences, risk_confidences
+from upriver.scores import BOX_KINDS, CLASS_KINDS, Floats, ScoreKind, box_confidences, confidences, scalar_confidences
 from upriver.tensors import Array
 from upriver_agent.predictor import Prediction
 from upriver_agent.versions.manifest import Manifest, ScoresAre
@@ -20,9 +20,21 @@ def make_scorer(manifest: Manifest, policy: PolicyDocument) -> Scorer:
     """
     if policy.risk is not None:
         risk = policy.risk
+        if set(risk.features) <= CLASS_KINDS:
+            return _class_risk(risk, manifest.outputs.scores_are is ScoresAre.LOGITS, policy.temperature)
         scorers = {kind: _make(kind, manifest, policy) for kind in risk.features}
         return lambda prediction: risk_confidences(risk, {kind: score(prediction) for kind, score in scorers.items()})
     return _make(policy.score, manifest, policy)
+
+
+def _class_risk(risk: RiskModel, are_logits: bool, temperature: float) -> Scorer:
+    def score(prediction: Prediction) -> Floats:
+        try:
+            return class_risk_confidences(risk, _scores(prediction), are_logits=are_logits, temperature=temperature)
+        except ValueError as error:
+            raise InferenceFailed(str(error)) from error
+
+    return score
 
 
 def _make(kind: ScoreKind, manifest: Manifest, policy: PolicyDocument) -> Scorer:

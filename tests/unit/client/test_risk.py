@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upriver.risk import RiskModel, problems_of, risk_confidences
-from upriver.scores import ScoreKind
+from upriver.risk import RiskModel, class_risk_confidences, problems_of, risk_confidences
+from upriver.scores import ScoreKind, confidences
 
 MODEL = RiskModel(
     ((ScoreKind.MAX_PROBABILITY, -4.0), (ScoreKind.MARGIN, -2.0)), 3.0, ((-3.0, 0.0), (0.0, 0.25), (2.0, 0.75))
@@ -57,3 +57,16 @@ def test_a_feature_that_is_not_finite_is_never_confident(rows: int, bad: float) 
 )
 def test_what_is_wrong_with_a_model_is_told(model: RiskModel, problem: str) -> None:
     assert any(problem in told for told in problems_of(model))
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+@pytest.mark.parametrize(("are_logits", "temperature"), [(True, 1.0), (True, 1.4), (False, 1.0), (False, 0.7)])
+def test_a_classifier_is_judged_by_the_confidences_of_its_scores(
+    rows: int, are_logits: bool, temperature: float
+) -> None:
+    scores = np.random.default_rng(rows).random((rows, 10)).astype(np.float32)
+    features = {
+        kind: confidences(kind, scores, are_logits=are_logits, temperature=temperature) for kind in MODEL.features
+    }
+    found = class_risk_confidences(MODEL, scores, are_logits=are_logits, temperature=temperature)
+    np.testing.assert_allclose(found, risk_confidences(MODEL, features), rtol=1e-12)

@@ -15,6 +15,7 @@ from upriver.scores import (
     CLASS_KINDS,
     ScoreKind,
     box_confidences,
+    class_features,
     confidences,
     probabilities,
     scalar_confidences,
@@ -201,3 +202,27 @@ def test_a_nan_among_the_real_boxes_is_never_confident() -> None:
     boxes = np.array([[0.9, math.nan], [0.9, math.nan]])
     result = box_confidences(ScoreKind.BEST_BOX, boxes, np.array([2, 1]), 0.5)
     np.testing.assert_array_equal(result, [-math.inf, 0.9])
+
+
+odd = st.one_of(st.floats(-30, 30), st.sampled_from([math.nan, math.inf, -math.inf, 0.0]))
+
+
+@given(npst.arrays(np.float32, st.tuples(st.just(1), st.integers(2, 12)), elements=st.floats(-30, 30, width=32)), odd)
+def test_one_row_alone_has_the_features_that_it_has_in_a_batch(row: NDArray[Any], strange: float) -> None:
+    kinds = sorted(CLASS_KINDS)
+    for are_logits, temperature in ((True, 1.0), (True, 1.7), (False, 1.0), (False, 0.6)):
+        for scores in (row, np.abs(row) / 30, np.where(np.arange(row.shape[1]) == 1, np.float32(strange), row)):
+            with np.errstate(all="ignore"):
+                alone = class_features(kinds, scores, are_logits=are_logits, temperature=temperature)
+                together = class_features(
+                    kinds, np.repeat(scores, 2, axis=0), are_logits=are_logits, temperature=temperature
+                )
+            for kind in kinds:
+                single = confidences(kind, scores, are_logits=are_logits, temperature=temperature)
+                np.testing.assert_array_equal(together[kind][:1], single)
+                np.testing.assert_allclose(alone[kind], single, rtol=1e-12, atol=1e-13)
+
+
+def test_features_are_refused_like_confidences() -> None:
+    with pytest.raises(ValueError, match="positive finite temperature"):
+        class_features([ScoreKind.MARGIN], np.ones((1, 3)), are_logits=True, temperature=0.0)
