@@ -27,6 +27,7 @@ from upriver_agent.serving.loader import Loader, LoaderOptions
 from upriver_agent.serving.slots import Slots
 from upriver_agent.sync.discovery import ControlPlaneDiscovery
 from upriver_agent.telemetry import Telemetry
+from upriver_agent.ticketing import Ticketing
 from upriver_agent.transport.catalogue import CatalogueServicer
 from upriver_agent.transport.inference import InferenceServicer
 from upriver_agent.transport.server import GrpcServer, ServerTls, make_executor
@@ -94,22 +95,24 @@ class Agent:
         self._relay = Relay(config, self._place, relays, channel)
         self._telemetry = Telemetry(agent.id, agent.tier, agent.region, config.telemetry.sample_rate)
         self._admission = Admission(serving.max_inflight, resilience.admission, resilience.sources)
-        core = ServingCore(
+        self._ticketing = Ticketing(config, self._upstreams)
+        self._core = ServingCore(
             self._place,
             _rules(config),
             self._slots,
             self._admission,
             self._upstreams,
             self._telemetry,
+            self._ticketing.desk,
         )
         executor = make_executor(serving.max_inflight)
         self._server = GrpcServer(
-            InferenceServicer(core, executor),
+            InferenceServicer(self._core, executor),
             CatalogueServicer(agent.id, self._slots, self._admission, serving.admin, self._announce),
             executor,
             serving.max_inflight,
             max_message_bytes,
-            [self._relay.service(executor.blocking)],
+            [self._relay.service(executor.blocking), self._ticketing.service(executor.blocking)],
         )
         self._configured = _configured(config)
         self._member = self._join(loader) if config.control_plane.addresses else None
@@ -127,6 +130,7 @@ class Agent:
             # What the control plane had this agent run comes before what its configuration says.
             if version is None or version.manifest.model not in installed:
                 self._load(path)
+        self._ticketing.start(self._core, self._place, self._slots, self._discovery, self._admission)
         self._server.start()
         self._show_health()
         self._server.set_health("", True)
@@ -147,9 +151,11 @@ class Agent:
         self._tell()
         if not self._admission.drain(config.serving.drain_s):
             _LOG.warning("%d requests were not finished in time", self._admission.inflight)
+        self._ticketing.end_waiting()
         # Calls that are on their way here now are still told that we drain; the server's end would only cut them off.
         time.sleep(_LAST_CALLS_S)
         self._server.stop(1.0)
+        self._ticketing.close()
         if self._member is not None:
             self._member.close()
         self._relay.close()

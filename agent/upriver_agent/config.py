@@ -33,6 +33,7 @@ __all__ = [
     "ServingSection",
     "StaticUpstream",
     "TelemetrySection",
+    "TicketsSection",
     "TlsSection",
     "as_document",
     "load_config",
@@ -195,6 +196,23 @@ class TelemetrySection:
 
 
 @dataclass(frozen=True, slots=True)
+class TicketsSection:
+    """Questions that nobody was sure of, kept so that they can be answered later.
+
+    `max_mib` bounds all of them together, `max_input_kib` the input of one. `reask_per_s` is how many are asked again a
+    second at most, 0 for none. `access` says who may list and answer everybody's tickets: peers of mutual TLS, or
+    anyone who reaches the port.
+    """
+
+    enabled: bool = doc.setting(doc.flag(), True)
+    max_mib: int = doc.setting(doc.whole(1, 1 << 20), 64)
+    max_age_h: float = doc.setting(doc.number(0.001, 24 * 3650), 168.0)
+    max_input_kib: int = doc.setting(doc.whole(1, 1 << 20), 1024)
+    reask_per_s: float = doc.setting(doc.number(0, 10_000), 10.0)
+    access: Literal["authenticated", "network"] = doc.setting(doc.choice("authenticated", "network"), "authenticated")
+
+
+@dataclass(frozen=True, slots=True)
 class LogSection:
     """What is logged and how."""
 
@@ -223,6 +241,7 @@ class AgentConfig:
     control_plane: ControlPlaneSection = doc.table(ControlPlaneSection)
     blobs: BlobsSection = doc.table(BlobsSection)
     discovery: DiscoverySection = doc.table(DiscoverySection)
+    tickets: TicketsSection = doc.table(TicketsSection)
     telemetry: TelemetrySection = doc.table(TelemetrySection)
     log: LogSection = doc.table(LogSection)
     models: tuple[ModelEntry, ...] = doc.tables(ModelEntry)

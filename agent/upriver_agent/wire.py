@@ -96,7 +96,7 @@ def write_answer(answer: InferAnswer) -> pb.ModelInferResponse:
         for name, array in answers.outputs.items():
             _add_output(message, answers, name, array)
         return message
-    plain = [want for want in wanted if want.name not in ROW_TENSORS]
+    plain = [want for want in wanted if want.name not in ROW_TENSORS and want.name != names.TICKET]
     if not plain:  # facts are extra: asking only for them asks for all outputs too
         plain = [WantedOutput(name) for name in answers.outputs]
     for want in plain:
@@ -107,6 +107,8 @@ def write_answer(answer: InferAnswer) -> pb.ModelInferResponse:
     for want in wanted:
         if want.name in ROW_TENSORS:
             _add_row_fact(message, answers.facts, want.name)
+        elif want.name == names.TICKET:
+            _add_texts(message, want.name, answer.tickets or [""] * len(answers.facts))
     return message
 
 
@@ -144,7 +146,7 @@ def _reply_head(answer: InferAnswer) -> bytes:
 def _output(answers: Answers, name: str) -> Array:
     found = answers.outputs.get(name)
     if found is None:
-        known = ", ".join([*answers.outputs, *ROW_TENSORS])
+        known = ", ".join([*answers.outputs, *ROW_TENSORS, names.TICKET])
         raise InvalidInput(f"unknown output {name!r}; this model has: {known}")
     return found
 
@@ -180,11 +182,18 @@ def _add_row_fact(message: pb.ModelInferResponse, rows: Sequence[RowFacts], name
     values = [getattr(row, attribute) for row in rows]
     if attribute == "path":
         values = [",".join(path) for path in values]
-    array = np.empty(len(values), object) if datatype == Datatype.BYTES else np.array(values)
     if datatype == Datatype.BYTES:
-        array[:] = [str(value) for value in values]
+        _add_texts(message, name, values)
+        return
     message.outputs.add(name=name, datatype=datatype, shape=[len(values)])
-    message.raw_output_contents.append(encode_raw(array, datatype))
+    message.raw_output_contents.append(encode_raw(np.array(values), datatype))
+
+
+def _add_texts(message: pb.ModelInferResponse, name: str, texts: Sequence[str]) -> None:
+    array = np.empty(len(texts), object)
+    array[:] = [str(text) for text in texts]
+    message.outputs.add(name=name, datatype=Datatype.BYTES, shape=array.shape)
+    message.raw_output_contents.append(encode_raw(array, Datatype.BYTES))
 
 
 def _write_facts(message: pb.ModelInferResponse, answer: InferAnswer) -> None:
@@ -201,8 +210,10 @@ def _write_facts(message: pb.ModelInferResponse, answer: InferAnswer) -> None:
     parameters[names.POLICY].string_param = facts.policy
     if answer.trace_id:
         parameters[names.TRACE_ID].string_param = answer.trace_id
-    if answer.ticket:
-        parameters[names.TICKET].string_param = answer.ticket
+    if answer.tickets:
+        ticket = answer.tickets[rows.index(facts)]
+        if ticket:
+            parameters[names.TICKET].string_param = ticket
     if answer.bytes_up:
         parameters[names.BYTES_UP].int64_param = answer.bytes_up
     if answer.served_ns:

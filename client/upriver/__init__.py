@@ -27,14 +27,17 @@ if TYPE_CHECKING:
         ModelNotFound,
         ModelNotLoaded,
         NotAllowed,
+        NotFound,
         NotSupported,
         QueueFull,
         RuntimeMissing,
+        TicketGone,
         Unreachable,
         UpriverError,
         VersionNotFound,
     )
     from upriver.parameters import Mode, Reason
+    from upriver.tickets import Ticket
 
 __all__ = [
     "Answer",
@@ -52,11 +55,14 @@ __all__ = [
     "ModelNotLoaded",
     "ModelState",
     "NotAllowed",
+    "NotFound",
     "NotSupported",
     "QueueFull",
     "Reason",
     "RuntimeMissing",
     "TensorSpec",
+    "Ticket",
+    "TicketGone",
     "TlsFiles",
     "Unreachable",
     "UpriverError",
@@ -72,6 +78,7 @@ _HOMES = {
     "ModelState": "answer",
     "Reason": "parameters",
     "TensorSpec": "answer",
+    "Ticket": "tickets",
     "TlsFiles": "channels",
 }
 """The modules of the public names; the errors are not listed."""

@@ -4,7 +4,7 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
@@ -15,6 +15,7 @@ import numpy as np
 
 from upriver import tracing
 from upriver.aio_streaming import AioStream
+from upriver.aio_ticket_calls import AsyncTicketHandle, ticket_stream
 from upriver.answer import Answer, ModelMetadata, ModelState
 from upriver.asking import Asking, AskOptions
 from upriver.channels import DEFAULT_MESSAGE_BYTES, TlsFiles, open_aio_channel
@@ -29,6 +30,7 @@ from upriver.rpc import MODEL_INFER, MODEL_METADATA, MODEL_STREAM_INFER, REPOSIT
 from upriver.settings import make_settings
 from upriver.streaming import DEFAULT_IN_FLIGHT, check_in_flight
 from upriver.tensors import Array
+from upriver.tickets import Ticket, ticket_id
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -193,6 +195,19 @@ class AsyncClient:
     ) -> ModelMetadata:
         """The model's contract, as the agent tells it now."""
         return await self._fetch_contract(model, version, time.monotonic() + (timeout or self._settings.timeout_s))
+
+    def ticket(self, ticket: str | Answer) -> AsyncTicketHandle:
+        """The handle of an unresolved question; see `Client.ticket`."""
+        settings = self._settings
+        first = lambda: self._preferred  # noqa: E731 - looked at when the ticket is asked for
+        closed = lambda: self._closed  # noqa: E731 - the same
+        id_ = ticket_id(ticket)
+        return AsyncTicketHandle(id_, settings.addresses, first, self._channel, settings.timeout_s, closed)
+
+    def tickets(self, *tickets: str | Answer, timeout: float | None = None) -> AsyncIterator[Ticket]:
+        """Later answers as they come; see `Client.tickets`."""
+        ids = [ticket_id(ticket) for ticket in tickets]
+        return ticket_stream(self._settings.addresses, ids, self._channel, timeout)
 
     async def close(self) -> None:
         """Closes all channels; calls in flight end as cancelled."""

@@ -15,7 +15,7 @@ class Answer:
     """The answer to one question, which is one row of a request.
 
     A fact that the agent did not tell is None (texts: ""), never a guess; a server that is no Upriver agent tells none.
-    `trace_id`, `ticket` and `latency_s` belong to the request and are the same for all rows of a batch.
+    `trace_id` and `latency_s` belong to the request and are the same for all rows of a batch.
     """
 
     model: str

@@ -4,7 +4,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
@@ -25,6 +25,8 @@ from upriver.rpc import MODEL_INFER, MODEL_METADATA, MODEL_STREAM_INFER, REPOSIT
 from upriver.settings import make_settings
 from upriver.streaming import DEFAULT_IN_FLIGHT, Stream, check_in_flight, prepare
 from upriver.tensors import Array
+from upriver.ticket_calls import TicketHandle, TicketStream
+from upriver.tickets import Ticket, ticket_id
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -186,6 +188,25 @@ class Client:
     def metadata(self, model: str, version: str = "", timeout: float | None = None) -> ModelMetadata:
         """The model's contract, as the agent tells it now."""
         return self._fetch_contract(model, version, time.monotonic() + (timeout or self._settings.timeout_s))
+
+    def ticket(self, ticket: str | Answer) -> TicketHandle:
+        """The handle of an unresolved question, by its ticket or the answer that has it: `.result(timeout)` waits.
+
+        Raises InvalidInput for an answer without a ticket.
+        """
+        settings = self._settings
+        first = lambda: self._preferred  # noqa: E731 - looked at when the ticket is asked for
+        id_ = ticket_id(ticket)
+        return TicketHandle(id_, settings.addresses, first, self._channel, settings.timeout_s, self._closed)
+
+    def tickets(self, *tickets: str | Answer, timeout: float | None = None) -> Iterator[Ticket]:
+        """Later answers as they come: yields answered tickets until `timeout` seconds are over (None: on and on).
+
+        With tickets named, those and no others, also when they are answered already, and no longer than until all are.
+        With none named everybody's that are answered from now on, which agents allow to those in `tickets.access`.
+        """
+        ids = [ticket_id(ticket) for ticket in tickets]
+        return TicketStream(self._settings.addresses, ids, self._channel, self._closed).run(timeout)
 
     def close(self) -> None:
         """Closes all channels; calls that other threads wait for end with CallerGone."""

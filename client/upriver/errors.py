@@ -151,6 +151,12 @@ class NotNow(UpriverError):
     reason = "NOT_NOW"
 
 
+class TicketGone(UpriverError):
+    """A ticket that has expired, or that was dropped to make room."""
+
+    reason = "TICKET_GONE"
+
+
 class RuntimeMissing(UpriverError):
     """An optional package is not installed; the message names the extra that brings it."""
 

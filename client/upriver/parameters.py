@@ -25,6 +25,7 @@ class Reason(StrEnum):
     BREAKER_OPEN = "breaker_open"
     UPSTREAM_FULL = "upstream_full"
     ALARM = "alarm"
+    ANSWERED = "answered"
 
 
 DEGRADED_REASONS = frozenset(

@@ -37,6 +37,7 @@ _BY_REASON: dict[str, type[errors.UpriverError]] = {
         errors.NotFound,
         errors.VersionConflict,
         errors.NotNow,
+        errors.TicketGone,
     )
 }
 _BY_CODE: dict[grpc.StatusCode, type[errors.UpriverError]] = {

@@ -27,6 +27,7 @@ ROW_FACTS = (
     names.REASON,
     names.DEGRADED,
     names.POLICY,
+    names.TICKET,
 )
 """Facts that a batch asks for row by row, as outputs; those of a single question are the response's parameters."""
 
@@ -121,7 +122,7 @@ def _answer(reply: _Reply, row: int) -> Answer:
         reason=_reason(_text(own.get(names.REASON))),
         degraded=_flag(own.get(names.DEGRADED)),
         trace_id=_text(reply.parameters.get(names.TRACE_ID)),
-        ticket=_text(reply.parameters.get(names.TICKET)),
+        ticket=_text(own.get(names.TICKET)),
         policy=_text(own.get(names.POLICY)),
         outputs={name: array[row] for name, array in reply.outputs.items()},
         latency_s=reply.latency_s,

@@ -27,7 +27,7 @@ from upriver_agent.predictor import Prediction
 from upriver_agent.serving.escalation import Outcome, WayUp
 from upriver_agent.serving.loaded import LoadedVersion
 from upriver_agent.serving.own_answer import OwnAnswers
-from upriver_agent.serving.request import Call, InferAnswer, InferRequest
+from upriver_agent.serving.request import Call, InferAnswer, InferRequest, TicketOffice
 from upriver_agent.telemetry import Marks, ParentContext, QuestionTrace, Telemetry
 from upriver_agent.upstream.links import Escalation
 from upriver_agent.upstream.upstreams import Upstreams
@@ -72,6 +72,7 @@ class Ascent:
         upstreams: Upstreams,
         telemetry: Telemetry,
         numbers: Iterator[int],
+        tickets: TicketOffice | None = None,
     ) -> None:
         """`numbers` gives questions that clients bring their numbers; see `coin`."""
         self._place = place
@@ -80,6 +81,7 @@ class Ascent:
         self._upstreams = upstreams
         self._telemetry = telemetry
         self._numbers = numbers
+        self._tickets = tickets
 
     def take(self, inquiry: Inquiry, threshold: float) -> "InferAnswer | Future[InferAnswer]":
         """Decides every row, and answers: at once when none goes up, else by a future."""
@@ -87,7 +89,7 @@ class Ascent:
         options = request.options
         envelope = inquiry.envelope
         if envelope is None:
-            question = question_id(next(self._numbers), secrets.randbits(64))
+            question = request.again or question_id(next(self._numbers), secrets.randbits(64))
             envelope = first_envelope(question, self._place.agent, self._rules.max_hops, self._rules.byte_budget)
         row_bytes = sum(_size(array) for array in inquiry.arrays.values()) // inquiry.rows
         time_left_s = inquiry.call.time_left_s()
@@ -144,11 +146,16 @@ class Ascent:
 
         def done(outcome: Outcome) -> None:
             try:
-                later.set_result(self._settle(inquiry, envelope, decision, answer, trace, outcome))
+                settled = self._settle(inquiry, envelope, decision, answer, trace, outcome)
             except BaseException as error:  # noqa: BLE001 - the future carries it to the caller
                 if isinstance(error, UpriverError):
                     trace.fail(error)
                 later.set_exception(error)
+                return
+            if isinstance(settled, Future):
+                settled.add_done_callback(lambda ticketed: later.set_result(ticketed.result()))
+            else:
+                later.set_result(settled)
 
         way = WayUp(
             self._upstreams,
@@ -176,7 +183,7 @@ class Ascent:
         answer: InferAnswer,
         trace: QuestionTrace,
         outcome: Outcome,
-    ) -> InferAnswer:
+    ) -> "InferAnswer | Future[InferAnswer]":
         if outcome.gone:
             raise CallerGone("the caller cancelled or disconnected before the answer came")
         reason = outcome.reason
@@ -187,6 +194,9 @@ class Ascent:
             except AnswerInvalid as error:
                 trace.note(f"the upstream's answer can't be used: {error}")
                 reason = Reason.UPSTREAM_DOWN
+            else:
+                if self._tickets is not None:
+                    self._tickets.reached(inquiry.request.model, outcome.answer.answers.facts)
         if merged is None:
             merged = self._own.make(
                 inquiry.request, inquiry.loaded, inquiry.prediction, inquiry.confidence, stay(decision, reason)
@@ -195,16 +205,29 @@ class Ascent:
         answer.bytes_up = outcome.bytes_up + (outcome.answer.bytes_up if outcome.answer is not None else 0)
         return self._finish(inquiry, envelope, answer, trace)
 
-    def _finish(self, inquiry: Inquiry, envelope: Envelope, answer: InferAnswer, trace: QuestionTrace) -> InferAnswer:
+    def _finish(
+        self, inquiry: Inquiry, envelope: Envelope, answer: InferAnswer, trace: QuestionTrace
+    ) -> "InferAnswer | Future[InferAnswer]":
         answer.trace_id = trace.trace_id
         if inquiry.envelope is not None:
             answer.served_ns = time.time_ns() - inquiry.marks.start_ns
-        if not envelope.audit and not all(row.resolved for row in answer.answers.facts):
-            answer.ticket = envelope.question
         trace.finish(answer.answers.facts)
+        if inquiry.request.again:  # audits must not see a question twice, least of all one that was hard
+            return answer
         if inquiry.loaded.watch is not None:
             self.toss(inquiry, number_of(envelope.question), envelope, answer.answers)
-        return answer
+        # A question that an agent below sent has its touch point's ticket.
+        if self._tickets is None or inquiry.envelope is not None or all(row.resolved for row in answer.answers.facts):
+            return answer
+        later: Future[InferAnswer] = Future()
+
+        def issued(done: "Future[tuple[str, ...]]") -> None:
+            answer.tickets = done.result()
+            later.set_result(answer)
+
+        issue = self._tickets.issue(envelope.question, inquiry.request, answer, inquiry.call.time_left_s())
+        issue.add_done_callback(issued)
+        return later
 
 
 def _overruled(inquiry: Inquiry, threshold: float) -> NDArray[np.bool_]:

@@ -22,7 +22,7 @@ from upriver_agent.serving.admission import Admission
 from upriver_agent.serving.ascent import Ascent, CascadeRules, Inquiry
 from upriver_agent.serving.loaded import LoadedVersion
 from upriver_agent.serving.own_answer import OwnAnswers
-from upriver_agent.serving.request import Call, InferAnswer, InferRequest, MetadataPairs
+from upriver_agent.serving.request import Call, InferAnswer, InferRequest, MetadataPairs, TicketOffice
 from upriver_agent.serving.slots import Slots
 from upriver_agent.telemetry import Marks, ParentContext, Telemetry
 from upriver_agent.upstream.upstreams import Upstreams
@@ -39,6 +39,7 @@ class ServingCore:
         admission: Admission,
         upstreams: Upstreams,
         telemetry: Telemetry,
+        tickets: TicketOffice | None = None,
     ) -> None:
         self._rules = rules
         self._slots = slots
@@ -46,7 +47,7 @@ class ServingCore:
         self._telemetry = telemetry
         self._own = OwnAnswers(place)
         self._numbers = numbers(secrets.randbits(64))
-        self._ascent = Ascent(place, rules, self._own, upstreams, telemetry, self._numbers)
+        self._ascent = Ascent(place, rules, self._own, upstreams, telemetry, self._numbers, tickets)
 
     def infer(self, request: InferRequest, call: Call) -> "InferAnswer | Future[InferAnswer]":
         """Answers a request: at once when it can, else by a future that ends within the caller's deadline.
@@ -167,7 +168,7 @@ class ServingCore:
                 answer.served_ns = marks.decided_ns - marks.start_ns
             if self._telemetry.wants_local(parent):
                 answer.trace_id = self._telemetry.local(parent, marks, request.model, answer.answers.facts, threshold)
-            if watch is not None:
+            if watch is not None and not request.again:
                 number = next(self._numbers) if envelope is None else number_of(envelope.question)
                 if rows > 1 or draw(number) < watch.limit:
                     inquiry = Inquiry(

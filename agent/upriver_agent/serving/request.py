@@ -1,12 +1,13 @@
 """What the serving core takes and gives, free of any transport."""
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
 from upriver.tensors import Tensor
 from upriver_agent.envelope import CallerOptions
-from upriver_agent.merge import Answers
+from upriver_agent.merge import Answers, RowFacts
 
 MetadataPairs = Sequence[tuple[str, str | bytes]]
 
@@ -21,7 +22,10 @@ class WantedOutput:
 
 @dataclass(slots=True)
 class InferRequest:
-    """One request: `inputs` are canonical tensors by name, rows first; not yet checked against the model."""
+    """One request: `inputs` are canonical tensors by name, rows first; not yet checked against the model.
+
+    `again` is the id of a question that is asked again from a ticket; such a request gets no further ticket.
+    """
 
     model: str
     version: str
@@ -29,12 +33,14 @@ class InferRequest:
     inputs: Mapping[str, Tensor]
     options: CallerOptions
     outputs: tuple[WantedOutput, ...] = ()
+    again: str = ""
 
 
 @dataclass(slots=True)
 class InferAnswer:
     """The answer to every row of a request, in order.
 
+    `tickets` has the ticket of every row, "" for one without; none at all is ().
     `replies` is set on a confident answer to one row: a place where a transport keeps what all of those share.
     """
 
@@ -44,7 +50,7 @@ class InferAnswer:
     answers: Answers
     wanted: tuple[WantedOutput, ...] = ()
     trace_id: str = ""
-    ticket: str = ""
+    tickets: tuple[str, ...] = ()
     bytes_up: int = 0
     served_ns: int = 0
     replies: dict[str, bytes] | None = None
@@ -74,6 +80,23 @@ class Call(Protocol):
 
         Of several callbacks for one request only the last need be called.
         """
+        ...
+
+
+class TicketOffice(Protocol):
+    """What gives out tickets for questions that nobody was sure of."""
+
+    def issue(
+        self, question: str, request: InferRequest, answer: InferAnswer, time_left_s: float | None
+    ) -> "Future[tuple[str, ...]]":
+        """Keeps the unresolved rows; gives the ticket of every row, as `InferAnswer.tickets` has them.
+
+        The future never fails, and ends soon and well before the caller's time does, whatever the disk does.
+        """
+        ...
+
+    def reached(self, model: str, facts: Sequence[RowFacts]) -> None:
+        """An upstream has answered; never waits."""
         ...
 
 

@@ -13,6 +13,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from upriver import parameters as names
 from upriver.errors import ConfigError
 from upriver.oip.v2 import inference_pb2 as pb
+from upriver_agent.tickets.waiting import MAX_WAITING
 from upriver_agent.transport import reflection
 from upriver_agent.transport.catalogue import CatalogueServicer, told
 from upriver_agent.transport.executor import ServingExecutor
@@ -20,9 +21,9 @@ from upriver_agent.transport.inference import InferenceServicer
 
 RUNNABLE_THREADS = 2
 """Serving threads that may run at once; see executor.py for what more of them cost."""
-_RESERVED_RPCS = 16
-"""Calls beyond twice the requests' bound, so that health checks get through a full agent. Twice: whom to refuse is for
-admission to say, which is fair to callers, and gRPC's own bound is not."""
+_RESERVED_RPCS = 16 + MAX_WAITING
+"""Calls beyond twice the requests' bound, so that health checks get through a full agent, whoever waits for tickets.
+Twice: whom to refuse is for admission to say, which is fair to callers, and gRPC's own bound is not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,10 @@ CODES: dict[type[errors.UpriverError], grpc.StatusCode] = {
     errors.NotAllowed: grpc.StatusCode.PERMISSION_DENIED,
     errors.NotSupported: grpc.StatusCode.UNIMPLEMENTED,
     errors.InferenceFailed: grpc.StatusCode.INTERNAL,
+    errors.NotFound: grpc.StatusCode.NOT_FOUND,
+    errors.TicketGone: grpc.StatusCode.NOT_FOUND,
+    errors.NotNow: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.DiskTrouble: grpc.StatusCode.UNAVAILABLE,
 }
 
 

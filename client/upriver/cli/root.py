@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from upriver.cli import agents, infer
+from upriver.cli import agents, infer, tickets
 from upriver.errors import ConfigError, ProblemList, UpriverError
 
 GROUP = "upriver.commands"
@@ -52,6 +52,7 @@ app = typer.Typer(
 )
 app.command("infer")(infer.infer_command)
 app.command("agents")(agents.agents_command)
+app.add_typer(tickets.app)
 
 
 def _show_version(wanted: bool) -> None:
@@ -71,6 +72,7 @@ def root(
     ```console
     upriver infer digits seven.png      ask an agent on this machine
     upriver agents                      who is there, from Consul
+    upriver tickets list --state open   what an agent could not answer for sure
     upriver agent run -c agent.toml     be one
     ```
 

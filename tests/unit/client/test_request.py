@@ -88,7 +88,7 @@ def test_a_client_reads_what_an_agent_writes(data):
         answers=Answers({"p": scores, "e": scores * 2}, facts, labels, "p"),
         wanted=() if rows == 1 else tuple(wire.WantedOutput(name) for name in ROW_FACTS),
         trace_id="ab" * 16,
-        ticket="t",
+        tickets=tuple("" if fact.resolved else f"q-1.{row}" for row, fact in enumerate(facts)),
     )
     message = pb.ModelInferResponse.FromString(wire.write_answer(written).SerializeToString())
     answers = parse_response(message, rows, 0.5)
@@ -101,7 +101,8 @@ def test_a_client_reads_what_an_agent_writes(data):
         np.testing.assert_array_equal(answer.probabilities, scores[row])
         np.testing.assert_array_equal(answer.outputs["e"], scores[row] * 2)
         assert list(answer.outputs) == ["p", "e"]
-        assert (answer.trace_id, answer.ticket, answer.latency_s) == ("ab" * 16, "t", 0.5)
+        assert (answer.trace_id, answer.latency_s) == ("ab" * 16, 0.5)
+        assert answer.ticket == ("" if fact.resolved else f"q-1.{row}")
 
 
 def plain_response(array, name="p", **parameters):
