@@ -7,7 +7,7 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from upriver import logs
@@ -163,12 +163,17 @@ class Agent:
         self._upstreams.close()
         if self._export is not None:
             self._export.close()
-        _LOG.info("agent %s has ended", config.agent.id)
+        told = ", ".join(f"{name} {count}" for name, count in self.decisions().items() if count)
+        _LOG.info("agent %s has ended; decisions: %s", config.agent.id, told or "none")
 
     @property
     def id(self) -> str:
         """The agent's id."""
         return self._config.agent.id
+
+    def decisions(self) -> Mapping[str, int]:
+        """How often each kind of decision about upstreams and callers was made since the start, by name."""
+        return {**self._upstreams.guard.counters.snapshot(), **self._admission.counters.snapshot()}
 
     def _load(self, path: Path) -> None:
         # One broken version must not keep the others from serving: it is told in the repository index and by readiness.
@@ -186,6 +191,7 @@ class Agent:
             describe=self._record,
             load=lambda: self._admission.inflight / self._admission.limit,
             draining=lambda: self._ending,
+            decisions=self.decisions,
             changed=self._announce,
             fallback=self._fall_back,
         )

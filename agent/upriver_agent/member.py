@@ -5,7 +5,7 @@
 
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
@@ -71,13 +71,15 @@ class Relay:
 class Surroundings:
     """What a member needs of the agent that it is in.
 
-    `describe` gives the agent's own record, `load` its share of inflight requests, `draining` whether it ends;
-    `changed` is called when another version answers, `fallback` puts a configured version back in a model's slot.
+    `describe` gives the agent's own record, `load` its share of inflight requests, `draining` whether it ends,
+    `decisions` how often each kind of decision was made; `changed` is called when another version answers, `fallback`
+    puts a configured version back in a model's slot.
     """
 
     describe: Callable[[], AgentRecord]
     load: Callable[[], float]
     draining: Callable[[], bool]
+    decisions: Callable[[], Mapping[str, int]]
     changed: Callable[[], None]
     fallback: Callable[[str], None]
 
@@ -160,6 +162,7 @@ class Member:
             fetched_agent_bytes=traffic.from_agents,
             delta_saved_bytes=traffic.saved_by_deltas,
             draining=self._around.draining(),
+            decisions=self._around.decisions(),
         )
 
     def _disk_bytes(self) -> int:

@@ -133,7 +133,14 @@ class Hardware(_message.Message):
     def __init__(self, machine: _Optional[str] = ..., cores: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., disk_budget_bytes: _Optional[int] = ..., runtime: _Optional[str] = ..., runtime_version: _Optional[str] = ...) -> None: ...
 
 class Status(_message.Message):
-    __slots__ = ("slots", "load", "disk_bytes", "fetched_control_plane_bytes", "fetched_agent_bytes", "delta_saved_bytes", "draining")
+    __slots__ = ("slots", "load", "disk_bytes", "fetched_control_plane_bytes", "fetched_agent_bytes", "delta_saved_bytes", "draining", "decisions")
+    class DecisionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     SLOTS_FIELD_NUMBER: _ClassVar[int]
     LOAD_FIELD_NUMBER: _ClassVar[int]
     DISK_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -141,6 +148,7 @@ class Status(_message.Message):
     FETCHED_AGENT_BYTES_FIELD_NUMBER: _ClassVar[int]
     DELTA_SAVED_BYTES_FIELD_NUMBER: _ClassVar[int]
     DRAINING_FIELD_NUMBER: _ClassVar[int]
+    DECISIONS_FIELD_NUMBER: _ClassVar[int]
     slots: _containers.RepeatedCompositeFieldContainer[SlotReport]
     load: float
     disk_bytes: int
@@ -148,7 +156,8 @@ class Status(_message.Message):
     fetched_agent_bytes: int
     delta_saved_bytes: int
     draining: bool
-    def __init__(self, slots: _Optional[_Iterable[_Union[SlotReport, _Mapping]]] = ..., load: _Optional[float] = ..., disk_bytes: _Optional[int] = ..., fetched_control_plane_bytes: _Optional[int] = ..., fetched_agent_bytes: _Optional[int] = ..., delta_saved_bytes: _Optional[int] = ..., draining: _Optional[bool] = ...) -> None: ...
+    decisions: _containers.ScalarMap[str, int]
+    def __init__(self, slots: _Optional[_Iterable[_Union[SlotReport, _Mapping]]] = ..., load: _Optional[float] = ..., disk_bytes: _Optional[int] = ..., fetched_control_plane_bytes: _Optional[int] = ..., fetched_agent_bytes: _Optional[int] = ..., delta_saved_bytes: _Optional[int] = ..., draining: _Optional[bool] = ..., decisions: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class Pair(_message.Message):
     __slots__ = ("version", "version_digest", "policy_document")
