@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import blobs, certificate, fleet, monitor, serving, swap, tracing
+from bench import blobs, certificate, fleet, monitor, outage, serving, swap, tracing
 
 SUITES: dict[str, Callable[[Sequence[str]], int]] = {
     "serving": serving.main,
@@ -13,6 +13,7 @@ SUITES: dict[str, Callable[[Sequence[str]], int]] = {
     "swap": swap.main,
     "certificate": certificate.main,
     "monitor": monitor.main,
+    "outage": outage.main,
 }
 
 

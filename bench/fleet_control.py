@@ -36,7 +36,7 @@ class ControlPlane:
     def __init__(self, folder: Path, settings: str = "", log_level: str = "warning") -> None:
         """`settings` are further lines of [server]."""
         self._folder = folder
-        self._port = _quiet_port()
+        self._port = quiet_port()
         self._spent_s = 0.0
         self._server: Server | None = None
         self.ready_at = 0.0
@@ -201,7 +201,8 @@ def environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith("UPRIVER_")}
 
 
-def _quiet_port() -> int:
+def quiet_port() -> int:
+    """A port on this machine that nobody uses now, and that no outgoing connection will take."""
     for _ in range(100):
         port = random.randrange(*_PORTS)  # noqa: S311 - any will do
         with socket.socket() as probe:

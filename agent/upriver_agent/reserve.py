@@ -10,8 +10,11 @@ from dataclasses import dataclass
 
 MIN_S = 0.005
 MAX_S = 1.0
-SHARE = 0.02
+SHARE = 0.05
 """Of the time left, at least so much is kept back: a machine that is busy for a moment must not make an answer late."""
+MOST = 0.5
+"""Of the time left, at most so much is kept back: an upstream whose way was long once must be asked to learn that it is
+short again. Its own way back is in the time that it gets; what is kept back is needed for the rest alone."""
 UNKNOWN_S = 0.02
 """Reserve for an upstream that has not been asked yet."""
 
@@ -46,8 +49,9 @@ class Reserve:
 
 
 def escalation_timeout_s(time_left_s: float, reserve_s: float) -> float:
-    """How long an upstream may take: the time left less the reserve, or less SHARE of it where that is more.
+    """How long an upstream may take: the time left less the reserve, which is at least SHARE of it and at most MOST.
 
     0.0 means that it is too late to ask.
     """
-    return max(0.0, time_left_s - max(reserve_s, SHARE * time_left_s))
+    kept_s = min(max(reserve_s, SHARE * time_left_s), max(MOST * time_left_s, MIN_S))
+    return max(0.0, time_left_s - kept_s)

@@ -20,16 +20,16 @@ class HedgingRules:
 
     `enabled` off asks the next only when one has failed. `min_delay_ms` and `max_delay_ms` bound the wait, which is
     the upstream's 95th percentile, and `unknown_delay_ms` is it while that is not known: shorter waits make for
-    quicker answers and more traffic above. `try_share` is the share of the time left that one upstream may take while
-    there is another to ask: less leaves the second more, more lets a slow one finish. `half_life_s` is how long it
-    takes until what an upstream took counts half.
+    quicker answers and more traffic above. `patience_share` is the share of the time left after which an upstream is
+    given up while there is another to ask and no room beside it: less leaves the other more, more lets a slow one
+    finish. `half_life_s` is how long it takes until what an upstream took counts half.
     """
 
     enabled: bool = doc.setting(doc.flag(), True)
     min_delay_ms: float = doc.setting(doc.number(0, 60_000), 20.0)
     max_delay_ms: float = doc.setting(doc.number(0, 600_000), 1000.0)
     unknown_delay_ms: float = doc.setting(doc.number(0, 600_000), 100.0)
-    try_share: float = doc.setting(doc.number(0.05, 1), 0.5)
+    patience_share: float = doc.setting(doc.number(0.05, 1), 0.5)
     half_life_s: float = doc.setting(doc.number(0.1, 86_400), 30.0)
 
 
@@ -45,12 +45,10 @@ def may_hedge(timeout_s: float, usual_s: float | None) -> bool:
     return timeout_s > (usual_s or 0.0)
 
 
-def try_timeout_s(rules: HedgingRules, timeout_s: float, another: bool, usual_s: float | None) -> float:
-    """How long one try may take of `timeout_s` that are left for all; `another` says whether there is a second.
+def patience_s(rules: HedgingRules, timeout_s: float, usual_s: float | None) -> float:
+    """Seconds after which an upstream that has `timeout_s` is given up for another.
 
-    An upstream that usually takes long (`usual_s`, its 95th percentile, if known) gets twice that, if there is so much:
-    who cuts the slow short never learns that they would have answered.
+    One that usually takes long (`usual_s`, its 95th percentile, if known) gets twice that: who gives the slow up early
+    never learns that they would have answered.
     """
-    if not another:
-        return timeout_s
-    return min(timeout_s, max(rules.try_share * timeout_s, 2 * (usual_s or 0.0)))
+    return min(timeout_s, max(rules.patience_share * timeout_s, 2 * (usual_s or 0.0)))

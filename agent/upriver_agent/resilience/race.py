@@ -1,5 +1,8 @@
 """One question's way up as a race: the first upstream, a second beside it when it is late, another when one failed.
 
+Every try has all the time that is left, since what an upstream may take its own upstreams share: to halve it on each
+tier would leave the top nothing. Instead one that is waited for too long is given up for another.
+
 A pure state machine. Each event gives the steps to take, in order; whoever runs it takes them, and tells what became of
 them by the next event. However it goes, there is exactly one `Over`, and with it a `Cancel` for every try that is still
 under way.
@@ -9,9 +12,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Generic, Protocol, TypeVar
 
-from upriver.errors import DeadlineExpired, UpriverError
+from upriver.errors import DeadlineExpired, Unreachable, UpriverError
 from upriver.parameters import Reason
-from upriver_agent.resilience.hedging import HedgingRules, hedge_delay_s, may_hedge, try_timeout_s
+from upriver_agent.resilience.hedging import HedgingRules, hedge_delay_s, may_hedge, patience_s
 
 MAX_AT_ONCE = 2
 """Upstreams that are asked the same question at once."""
@@ -29,29 +32,40 @@ class Cause(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Ask(Generic[C]):
-    """Ask this upstream for so long; `whole` says that it is all the time that there is."""
+    """Ask this upstream for so long."""
 
     number: int
     candidate: C
     timeout_s: float
-    whole: bool
     cause: Cause
 
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """Tell the race at this time that its try `number` has been waited for."""
+    """Tell the race at this time that its try `number` has been waited for; `patient` when that was for long."""
 
     at_s: float
     number: int
+    patient: bool
+
+
+class Why(Enum):
+    """Why a try is cancelled."""
+
+    OVERTAKEN = auto()
+    """One that was asked after it answered before it."""
+    GIVEN_UP = auto()
+    """It was waited for long enough, and another is asked instead."""
+    NEEDLESS = auto()
+    """It is not wanted any more, which is not its fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """End this try; `overtaken` when one that was asked after it answered before it."""
+    """End this try."""
 
     number: int
-    overtaken: bool
+    why: Why
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +161,20 @@ class Race(Generic[C]):
         self._running.remove(number)
         return self._end(number)
 
-    def woken(self, number: int, now: float) -> list[Step[C]]:
-        """A try has been waited for: if it is still under way a second is asked beside it."""
-        if self._over or number not in self._running or len(self._running) >= MAX_AT_ONCE:
+    def woken(self, number: int, patient: bool, now: float) -> list[Step[C]]:
+        """A try has been waited for, and is still under way: a second is asked beside it, or at last instead of it."""
+        if self._over or number not in self._running:
             return []
-        return self._hedge(now)
+        if self._rules.enabled and len(self._running) < MAX_AT_ONCE:
+            return self._second(now, Cause.HEDGE)
+        if not patient:
+            return []
+        steps = self._second(now, Cause.RETRY)
+        if any(isinstance(step, Ask) for step in steps):
+            self._running.remove(number)
+            self.failures.append(Unreachable("given up: no answer for too long"))
+            steps.insert(0, Cancel(number, Why.GIVEN_UP))
+        return steps
 
     def leave(self) -> list[Step[C]]:
         """Nobody waits for the answer any more."""
@@ -171,7 +194,7 @@ class Race(Generic[C]):
             return self._ask(candidate, form, now, cause)
         return self._end(None)
 
-    def _hedge(self, now: float) -> list[Step[C]]:
+    def _second(self, now: float, cause: Cause) -> list[Step[C]]:
         while (candidate := self._take()) is not None:
             form = self._ways.form(candidate, self._deadline_s - now)
             if not may_hedge(form.timeout_s, form.median_s):
@@ -183,7 +206,7 @@ class Race(Generic[C]):
                 self._ways.release(candidate)
                 self._ahead = candidate
                 return [Denied()]
-            return self._ask(candidate, form, now, Cause.HEDGE)
+            return self._ask(candidate, form, now, cause)
         return []
 
     def _ask(self, candidate: C, form: Form, now: float, cause: Cause) -> list[Step[C]]:
@@ -191,11 +214,14 @@ class Race(Generic[C]):
         self._asked += 1
         self._running.append(number)
         self._ahead = self._take()
-        another = self._ahead is not None
-        timeout_s = try_timeout_s(self._rules, form.timeout_s, another, form.usual_s)
-        steps: list[Step[C]] = [Ask(number, candidate, timeout_s, timeout_s >= form.timeout_s, cause)]
-        if another and self._rules.enabled:
-            steps.append(Wake(now + hedge_delay_s(self._rules, form.usual_s), number))
+        steps: list[Step[C]] = [Ask(number, candidate, form.timeout_s, cause)]
+        if self._ahead is None:
+            return steps
+        if self._rules.enabled:
+            steps.append(Wake(now + hedge_delay_s(self._rules, form.usual_s), number, patient=False))
+        patience = patience_s(self._rules, form.timeout_s, form.usual_s)
+        if patience < form.timeout_s:
+            steps.append(Wake(now + patience, number, patient=True))
         return steps
 
     def _claim(self, candidate: C) -> bool:
@@ -212,6 +238,9 @@ class Race(Generic[C]):
 
     def _end(self, winner: int | None) -> list[Step[C]]:
         self._over = True
-        losers = [Cancel(number, winner is not None and number < winner) for number in self._running]
+        losers = [
+            Cancel(number, Why.OVERTAKEN if winner is not None and number < winner else Why.NEEDLESS)
+            for number in self._running
+        ]
         self._running.clear()
         return [*losers, Over(winner)]

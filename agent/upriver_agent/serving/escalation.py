@@ -22,7 +22,7 @@ from upriver_agent.cascade import failed_escalation
 from upriver_agent.envelope import Envelope, envelope_to_metadata
 from upriver_agent.merge import AnswerInvalid
 from upriver_agent.reserve import MIN_S, escalation_timeout_s
-from upriver_agent.resilience.race import Ask, Cancel, Cause, Denied, Form, Over, Race, Step, Wake
+from upriver_agent.resilience.race import Ask, Cancel, Cause, Denied, Form, Over, Race, Step, Wake, Why
 from upriver_agent.resilience.watch import Change, Ending
 from upriver_agent.serving.request import UpstreamAnswer
 from upriver_agent.telemetry import EscalateSpan, QuestionTrace
@@ -45,6 +45,12 @@ _KINDS: dict[grpc.StatusCode | None, tuple[type[UpriverError], Ending]] = {
     grpc.StatusCode.PERMISSION_DENIED: (Unreachable, Ending.REFUSED),
     grpc.StatusCode.UNAUTHENTICATED: (Unreachable, Ending.REFUSED),
     grpc.StatusCode.UNIMPLEMENTED: (Unreachable, Ending.REFUSED),
+}
+_ENDINGS = {Why.OVERTAKEN: Ending.OVERTAKEN, Why.GIVEN_UP: Ending.TIMED_OUT, Why.NEEDLESS: Ending.CUT_SHORT}
+_WHY = {
+    Why.OVERTAKEN: "another upstream answered before it",
+    Why.GIVEN_UP: "it was waited for long enough",
+    Why.NEEDLESS: "another upstream answered",
 }
 _EVENTS = {Cause.RETRY: EventName.RETRY, Cause.HEDGE: EventName.HEDGE}
 
@@ -169,9 +175,9 @@ class WayUp:
             steps = self._race.start(self._guard.now())
         self._take(steps)
 
-    def _woken(self, number: int) -> None:
+    def _woken(self, number: int, patient: bool) -> None:
         with self._lock:
-            steps = self._race.woken(number, self._guard.now())
+            steps = self._race.woken(number, patient, self._guard.now())
         self._take(steps)
 
     def _failed(self, number: int, failure: UpriverError) -> None:
@@ -187,7 +193,8 @@ class WayUp:
                 case Ask():
                     self._ask_safely(step)
                 case Wake():
-                    self._wakes.append(self._upstreams.timer.at(step.at_s, partial(self._woken, step.number)))
+                    wake = partial(self._woken, step.number, step.patient)
+                    self._wakes.append(self._upstreams.timer.at(step.at_s, wake))
                 case Cancel():
                     self._drop(step)
                 case Denied():
@@ -232,7 +239,7 @@ class WayUp:
             self._sent += size
             over = self._race.over
         if over:
-            self._drop(Cancel(ask.number, overtaken=False))
+            self._drop(Cancel(ask.number, Why.NEEDLESS))
         pending.add_done_callback(lambda call: self._settle(call, made))
 
     def _travelling(self, cause: Cause) -> tuple[tuple[tuple[str, str], ...], int]:
@@ -248,9 +255,8 @@ class WayUp:
         if made is None:
             return
         made.pending.cancel()
-        ending = Ending.OVERTAKEN if step.overtaken else Ending.CUT_SHORT
-        why = "cancelled: another upstream answered" if not self._gone else "cancelled: the caller is gone"
-        self._ended(made, ending, Unreachable(why))
+        why = "the caller is gone" if self._gone else _WHY[step.why]
+        self._ended(made, _ENDINGS[step.why], Unreachable(f"cancelled: {why}"))
 
     def _finish(self, winner: int | None) -> None:
         for wake in self._wakes:
@@ -308,11 +314,8 @@ class WayUp:
         kind, ending = _KINDS.get(code, (Unreachable, Ending.FAILED))
         if code not in _KINDS or ending is Ending.REFUSED:
             _LOG.warning("an upstream refused an escalation: %s: %s", code.name, error.details())
-        if ending is Ending.TIMED_OUT:
-            if not self._guard.was_patient(made.permit.record, made.ask.timeout_s):
-                ending = Ending.CUT_SHORT
-            if not made.ask.whole:  # the caller has time left, for another upstream
-                return Unreachable(f"no answer within {made.ask.timeout_s:.3f} s"), ending
+        if ending is Ending.TIMED_OUT and not self._guard.was_patient(made.permit.record, made.ask.timeout_s):
+            ending = Ending.CUT_SHORT
         return kind(f"{code.name}: {error.details()}"), ending
 
     def _ended(self, made: _Try, ending: Ending, failure: UpriverError | None) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upriver_agent.reserve import MAX_S, MIN_S, SHARE, UNKNOWN_S, Reserve, escalation_timeout_s
+from upriver_agent.reserve import MAX_S, MIN_S, MOST, SHARE, UNKNOWN_S, Reserve, escalation_timeout_s
 
 trips = st.floats(0, 1e6)
 
@@ -57,5 +57,12 @@ def test_an_impossible_round_trip_is_refused(trip: float) -> None:
 @given(st.floats(-10, 1000), st.floats(MIN_S, MAX_S))
 def test_an_escalation_never_gets_time_that_the_caller_does_not_have(left: float, reserve: float) -> None:
     timeout = escalation_timeout_s(left, reserve)
-    assert timeout == max(0, left - max(reserve, SHARE * left))
     assert 0 <= timeout <= max(0, left)
+    if timeout:
+        assert timeout <= left - max(MIN_S, SHARE * left)
+        assert timeout == left - max(reserve, SHARE * left) or timeout >= left / 2 - MIN_S
+
+
+@given(st.floats(0.02, 1000), st.floats(MIN_S, MAX_S))
+def test_an_upstream_whose_way_was_long_is_asked_all_the_same(left: float, reserve: float) -> None:
+    assert escalation_timeout_s(left, reserve) >= left * (1 - MOST) - 1e-9

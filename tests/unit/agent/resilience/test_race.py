@@ -6,10 +6,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from upriver.errors import DeadlineExpired, QueueFull, Unreachable
 from upriver.parameters import Reason
-from upriver_agent.resilience.hedging import HedgingRules, hedge_delay_s, may_hedge, try_timeout_s
-from upriver_agent.resilience.race import MAX_AT_ONCE, Ask, Cancel, Cause, Denied, Form, Over, Race, Wake
+from upriver_agent.resilience.hedging import HedgingRules, hedge_delay_s, may_hedge, patience_s
+from upriver_agent.resilience.race import MAX_AT_ONCE, Ask, Cancel, Cause, Denied, Form, Over, Race, Wake, Why
 
-RULES = HedgingRules(min_delay_ms=20, max_delay_ms=1000, unknown_delay_ms=100, try_share=0.5)
+RULES = HedgingRules(min_delay_ms=20, max_delay_ms=1000, unknown_delay_ms=100, patience_share=0.5)
 RESERVE_S = 0.01
 
 
@@ -51,22 +51,47 @@ def asked(steps):
     return [(step.candidate, step.cause) for step in steps if isinstance(step, Ask)]
 
 
-def test_the_first_has_half_of_the_time_while_there_is_another_and_the_last_all_of_it():
+def test_every_try_has_all_the_time_that_is_left():
     race, _ = race_of(["a", "b"])
-    ask, wake = race.start(0.0)
-    assert (ask.candidate, ask.cause, ask.whole) == ("a", Cause.FIRST, False)
-    assert abs(ask.timeout_s - 0.495) < 1e-9
-    assert wake == Wake(0.1, 0)
+    ask, hedge, patience = race.start(0.0)
+    assert (ask.candidate, ask.cause) == ("a", Cause.FIRST)
+    assert abs(ask.timeout_s - 0.99) < 1e-9
+    assert hedge == Wake(0.1, 0, patient=False)
+    assert patience == Wake(0.495, 0, patient=True)
     (last,) = race.failed(0, Unreachable("no answer"), 0.5)
-    assert (last.candidate, last.cause, last.whole) == ("b", Cause.RETRY, True)
+    assert (last.candidate, last.cause) == ("b", Cause.RETRY)
     assert abs(last.timeout_s - 0.49) < 1e-9
+
+
+def test_one_that_is_waited_for_too_long_is_given_up_when_there_is_no_room_beside_it():
+    race, _ = race_of(["a", "b", "c"])
+    race.start(0.0)
+    race.woken(0, False, 0.1)
+    assert race.woken(0, False, 0.2) == []
+    cancel, ask = race.woken(0, True, 0.5)[:2]
+    assert cancel == Cancel(0, Why.GIVEN_UP)
+    assert (ask.candidate, ask.cause) == ("c", Cause.RETRY)
+    assert race.woken(1, True, 0.6) == []  # nobody is left to ask instead
+    assert race.answered(1) == [Cancel(2, Why.NEEDLESS), Over(1)]
+
+
+def test_without_hedging_one_that_is_waited_for_too_long_is_given_up():
+    race, _ = race_of(["a", "b"], rules=HedgingRules(enabled=False, patience_share=0.5))
+    _, wake = race.start(0.0)
+    assert wake.patient
+    cancel, ask = race.woken(0, True, wake.at_s)
+    assert (cancel, ask.candidate) == (Cancel(0, Why.GIVEN_UP), "b")
+    poor, _ = race_of(["a", "b"], tokens=0, rules=HedgingRules(enabled=False))
+    poor.start(0.0)
+    assert poor.woken(0, True, 0.5) == [Denied()]
+    assert poor.answered(0) == [Over(0)]
 
 
 def test_one_that_is_late_gets_a_second_beside_it_and_the_loser_is_cancelled():
     race, _ = race_of(["a", "b"])
     race.start(0.0)
-    assert asked(race.woken(0, 0.1)) == [("b", Cause.HEDGE)]
-    assert race.answered(1) == [Cancel(0, overtaken=True), Over(1)]
+    assert asked(race.woken(0, False, 0.1)) == [("b", Cause.HEDGE)]
+    assert race.answered(1) == [Cancel(0, Why.OVERTAKEN), Over(1)]
     assert race.answered(0) == []
     assert race.failed(0, Unreachable("x"), 0.2) == []
 
@@ -74,14 +99,14 @@ def test_one_that_is_late_gets_a_second_beside_it_and_the_loser_is_cancelled():
 def test_a_first_that_answers_after_all_is_not_overtaken_and_neither_is_the_hedge():
     race, _ = race_of(["a", "b"])
     race.start(0.0)
-    race.woken(0, 0.1)
-    assert race.answered(0) == [Cancel(1, overtaken=False), Over(0)]
+    race.woken(0, False, 0.1)
+    assert race.answered(0) == [Cancel(1, Why.NEEDLESS), Over(0)]
 
 
 def test_a_hedge_that_fails_leaves_the_first_alone():
     race, _ = race_of(["a", "b", "c"])
     race.start(0.0)
-    race.woken(0, 0.1)
+    race.woken(0, False, 0.1)
     assert race.failed(1, QueueFull("x"), 0.2) == []
     assert asked(race.failed(0, Unreachable("x"), 0.3)) == [("c", Cause.RETRY)]
 
@@ -89,17 +114,15 @@ def test_a_hedge_that_fails_leaves_the_first_alone():
 def test_there_is_no_hedge_without_a_second_without_budget_or_with_too_little_time():
     alone, _ = race_of(["a"])
     assert len(alone.start(0.0)) == 1  # nothing to wake up for
-    assert alone.woken(0, 0.1) == []
+    assert alone.woken(0, False, 0.1) == []
     poor, around = race_of(["a", "b"], tokens=0)
     poor.start(0.0)
-    assert poor.woken(0, 0.1) == [Denied()]
+    assert poor.woken(0, False, 0.1) == [Denied()]
     assert around.claimed == ["a"]
     hurried, _ = race_of(["a", "b"], usual_s=0.3)
     hurried.start(0.0)
-    assert hurried.woken(0, 0.75) == []
+    assert hurried.woken(0, False, 0.75) == []
     assert asked(hurried.failed(0, Unreachable("x"), 0.76)) == [("b", Cause.RETRY)]
-    off, _ = race_of(["a", "b"], rules=HedgingRules(enabled=False))
-    assert len(off.start(0.0)) == 1
 
 
 def test_without_budget_a_failure_ends_it():
@@ -126,8 +149,8 @@ def test_too_late_is_told_as_such():
 def test_who_leaves_has_everything_cancelled_and_nothing_begun():
     race, _ = race_of(["a", "b"])
     race.start(0.0)
-    race.woken(0, 0.1)
-    assert race.leave() == [Cancel(0, overtaken=False), Cancel(1, overtaken=False), Over(None)]
+    race.woken(0, False, 0.1)
+    assert race.leave() == [Cancel(0, Why.NEEDLESS), Cancel(1, Why.NEEDLESS), Over(None)]
     assert race.leave() == []
     early, _ = race_of(["a"])
     assert early.leave() == [Over(None)]
@@ -139,13 +162,11 @@ def test_the_wait_for_a_hedge_is_within_its_bounds(usual_s):
     assert 0.02 <= hedge_delay_s(RULES, usual_s) <= 1.0
 
 
-@given(st.floats(0.001, 100), st.booleans(), st.none() | st.floats(0, 100))
-def test_a_try_never_takes_more_than_there_is_and_leaves_the_other_its_share(timeout_s, another, usual_s):
-    given_s = try_timeout_s(RULES, timeout_s, another, usual_s)
-    assert 0 < given_s <= timeout_s
-    assert another or given_s == timeout_s
-    if another and usual_s is not None:
-        assert given_s >= min(timeout_s, 2 * usual_s)
+@given(st.floats(0.001, 100), st.none() | st.floats(0, 100))
+def test_the_slow_are_given_up_late_and_never_after_their_time(timeout_s, usual_s):
+    patience = patience_s(RULES, timeout_s, usual_s)
+    assert 0 < patience <= timeout_s
+    assert patience >= min(timeout_s, 2 * (usual_s or 0))
 
 
 @given(st.floats(-1, 10), st.none() | st.floats(0, 10))
@@ -183,7 +204,7 @@ class RaceMachine(RuleBasedStateMachine):
                     self.asked.append(step.candidate)
                     self.seconds += step.cause is not Cause.FIRST
                 case Wake():
-                    self.wakes.append((step.at_s, step.number))
+                    self.wakes.append((step.at_s, step.number, step.patient))
                 case Cancel():
                     del self.running[step.number]
                     self.cancelled.append(step.number)
@@ -206,8 +227,8 @@ class RaceMachine(RuleBasedStateMachine):
         self.now += seconds
         due = sorted(wake for wake in self.wakes if wake[0] <= self.now)
         self.wakes = [wake for wake in self.wakes if wake[0] > self.now]
-        for _, number in due:
-            self.take(self.race.woken(number, self.now))
+        for _, number, patient in due:
+            self.take(self.race.woken(number, patient, self.now))
         for number, ends_at in sorted(self.running.items()):
             if ends_at <= self.now and number in self.running:
                 del self.running[number]
@@ -224,7 +245,7 @@ class RaceMachine(RuleBasedStateMachine):
         if number not in self.running:
             self.take(self.race.answered(number))
             self.take(self.race.failed(number, Unreachable("x"), self.now))
-            self.take(self.race.woken(number, self.now))
+            self.take(self.race.woken(number, True, self.now))
 
     @invariant()
     def it_ends_once_and_never_hangs(self):

@@ -62,8 +62,8 @@ def test_the_environment_chooses_the_preset():
         ({"cascade": {"preset": "wan"}, "resilience": 5}, "resilience = 5: expected a table"),
         ({"cascade": {"preset": "wan"}, "resilience": {"breaker": 5}}, "resilience.breaker = 5: expected a table"),
         (
-            {"resilience": {"hedging": {"try_share": 2}}},
-            "resilience.hedging.try_share = 2: expected a number from 0.05 to 1",
+            {"resilience": {"hedging": {"patience_share": 2}}},
+            "resilience.hedging.patience_share = 2: expected a number from 0.05 to 1",
         ),
         ({"resilience": {"braker": {}}}, "resilience.braker: unknown key; did you mean breaker?"),
     ],
