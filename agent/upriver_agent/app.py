@@ -16,8 +16,12 @@ from upriver.discovery.port import AgentRecord, Discovery, ServedModel
 from upriver.discovery.static import StaticDiscovery
 from upriver.errors import ConfigError, ManifestError, ModelInvalid, RuntimeMissing
 from upriver.parameters import PROTOCOL
+from upriver_agent.auditing.asking import TopAsker
+from upriver_agent.auditing.auditor import Auditor
+from upriver_agent.auditing.delivery import Delivery
 from upriver_agent.config import AgentConfig
-from upriver_agent.member import Member, Relay, Surroundings
+from upriver_agent.journal import Journal
+from upriver_agent.member import Member, Relay, Surroundings, above
 from upriver_agent.otlp import ExportOptions, SpanExport
 from upriver_agent.place import Place
 from upriver_agent.serving.admission import Admission
@@ -95,6 +99,8 @@ class Agent:
         self._relay = Relay(config, self._place, relays, channel)
         self._telemetry = Telemetry(agent.id, agent.tier, agent.region, config.telemetry.sample_rate)
         self._admission = Admission(serving.max_inflight, resilience.admission, resilience.sources)
+        self._auditor = self._audits()
+        self._slots.activating = self._auditor.watch
         self._ticketing = Ticketing(config, self._upstreams)
         self._core = ServingCore(
             self._place,
@@ -124,6 +130,7 @@ class Agent:
         """Binds, loads the models, serves, and only then tells discovery and the control plane."""
         config = self._config
         port = self._server.bind(config.agent.listen, _server_tls(config))
+        self._auditor.open()
         self.address = f"{config.agent.listen.rpartition(':')[0]}:{port}"
         installed = self._member.recover() if self._member is not None else frozenset()
         for path, version in self._configured.items():
@@ -134,6 +141,7 @@ class Agent:
         self._server.start()
         self._show_health()
         self._server.set_health("", True)
+        self._auditor.start()
         _LOG.info("agent %s (tier %s) serves on %s", config.agent.id, config.agent.tier, self.address)
         self._discovery.start(self._record())
         if self._member is not None:
@@ -155,6 +163,7 @@ class Agent:
         # Calls that are on their way here now are still told that we drain; the server's end would only cut them off.
         time.sleep(_LAST_CALLS_S)
         self._server.stop(1.0)
+        self._auditor.close()
         self._ticketing.close()
         if self._member is not None:
             self._member.close()
@@ -198,6 +207,25 @@ class Agent:
         discovery = self._discovery if isinstance(self._discovery, ControlPlaneDiscovery) else None
         digests = [version.digest for version in self._configured.values() if version is not None]
         return Member(self._config, self._relay, loader, self._slots, discovery, around, digests)
+
+    def _audits(self) -> Auditor:
+        config = self._config
+        top = TopAsker(self._place, self._upstreams, config.cascade.max_hops, config.cascade.default_timeout_s)
+
+        def delivery(journal: Journal) -> Delivery:
+            link = above(config)
+            return Delivery(journal, link.addresses, link.channel, link.token)
+
+        there_is_one = bool(config.control_plane.addresses)
+        return Auditor(
+            config.agent.state_dir,
+            self._place,
+            config.audits,
+            top,
+            delivery if there_is_one else None,
+            self._telemetry,
+            self._tell,
+        )
 
     def _tell(self) -> None:
         if self._member is not None:

@@ -17,11 +17,13 @@ from typing import Any, Literal, get_args
 from upriver.errors import ConfigError
 from upriver_agent import document as doc
 from upriver_agent.document import as_document
+from upriver_agent.monitoring.settings import AuditsSection
 from upriver_agent.resilience.settings import PRESET, Preset, ResilienceSection, with_preset
 
 __all__ = [
     "AgentConfig",
     "AgentSection",
+    "AuditsSection",
     "BlobsSection",
     "CascadeSection",
     "ConsulSection",
@@ -238,6 +240,7 @@ class AgentConfig:
     serving: ServingSection = doc.table(ServingSection)
     cascade: CascadeSection = doc.table(CascadeSection)
     resilience: ResilienceSection = doc.table(ResilienceSection)
+    audits: AuditsSection = doc.table(AuditsSection)
     control_plane: ControlPlaneSection = doc.table(ControlPlaneSection)
     blobs: BlobsSection = doc.table(BlobsSection)
     discovery: DiscoverySection = doc.table(DiscoverySection)

@@ -188,6 +188,20 @@ class Telemetry:
         decide.end(marks.decided_ns)
         return QuestionTrace(self._tracer, span, context)
 
+    def disagreement(self, model: str, question: str, policy: str, top: str, rang: bool) -> None:
+        """Makes the span of an audit in which the top `top` said something else; `rang`: it made the alarm ring."""
+        attributes: dict[str, AttributeValue] = {
+            **self._own,
+            Attribute.MODEL: model,
+            Attribute.QUESTION: question,
+            Attribute.POLICY: policy,
+            Attribute.UPSTREAM_AGENT: top,
+        }
+        span = self._tracer.start_span(SpanName.AUDIT, Context(), SpanKind.INTERNAL, attributes)
+        if rang:
+            span.add_event(EventName.ALARM)
+        span.end()
+
     def failed(self, parent: ParentContext | None, marks: Marks, model: str, error: UpriverError) -> None:
         """Makes the span of a request that failed before anything was decided."""
         span, _ = self._serve(parent, marks, model)

@@ -86,6 +86,28 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True)
+class MonitorFacts:
+    """What an agent's audits say of its active pair. `alarm_since` is a Unix time of the agent's clock, 0.0 for never.
+
+    `note` says what is watched when that is not the policy's certificate, or why nothing is; `trouble` why audits can't
+    be made now.
+    """
+
+    note: str = ""
+    watched: bool = False
+    audits: int = 0
+    disagreements: int = 0
+    log_e_value: float = 0.0
+    log_shiryaev_roberts: float = 0.0
+    alarm_since: float = 0.0
+    rate: float = 0.0
+    warnings: tuple[str, ...] = ()
+    waiting: int = 0
+    dropped: int = 0
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SlotFacts:
     """One model's slot on an agent.
 
@@ -103,6 +125,7 @@ class SlotFacts:
     shadow_rows: int = 0
     shadow_agreed: int = 0
     active_for_s: float = 0.0
+    monitor: MonitorFacts = MonitorFacts()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Sync's messages to and from the control plane's own values."""
 
 import hashlib
+import math
 from collections.abc import Mapping
 
 from google.protobuf.duration_pb2 import Duration
@@ -14,6 +15,7 @@ from upriver_control.observed import (
     Desired,
     Failure,
     Hardware,
+    MonitorFacts,
     Pair,
     SlotFacts,
     SlotState,
@@ -23,6 +25,7 @@ from upriver_control.observed import (
 MAX_LABELS = 64
 MAX_TEXT = 256
 MAX_SLOTS = 64
+MAX_WARNINGS = 8
 _STATES = {getattr(pb, f"SLOT_STATE_{state.name}"): state for state in SlotState if state is not SlotState.EMPTY}
 _FAILURES = {getattr(pb, f"FAILURE_{failure.name}"): failure for failure in Failure if failure is not Failure.NONE}
 
@@ -157,4 +160,24 @@ def _read_slot(report: pb.SlotReport) -> SlotFacts:
         shadow_rows=report.shadow.rows,
         shadow_agreed=report.shadow.agreed,
         active_for_s=report.active_for.seconds + report.active_for.nanos / 1e9,
+        monitor=_read_monitor(report.monitor) if report.HasField("monitor") else MonitorFacts(),
+    )
+
+
+def _read_monitor(monitor: pb.Monitor) -> MonitorFacts:
+    numbers = (monitor.log_e_value, monitor.log_shiryaev_roberts, monitor.rate)
+    log_e_value, log_shiryaev_roberts, rate = (number if math.isfinite(number) else 0.0 for number in numbers)
+    return MonitorFacts(
+        note=monitor.note[:MAX_TEXT],
+        watched=monitor.watched,
+        audits=monitor.audits,
+        disagreements=monitor.disagreements,
+        log_e_value=log_e_value,
+        log_shiryaev_roberts=log_shiryaev_roberts,
+        alarm_since=float(monitor.alarm_time.seconds) if monitor.HasField("alarm_time") else 0.0,
+        rate=rate,
+        warnings=tuple(text[:MAX_TEXT] for text in monitor.warnings[:MAX_WARNINGS]),
+        waiting=monitor.waiting,
+        dropped=monitor.dropped,
+        trouble=monitor.trouble[:MAX_TEXT],
     )

@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from upriver.errors import InvalidInput
 from upriver.v1 import fleet_pb2, rollout_pb2, sync_pb2
 from upriver_control.fleet import SlotView, in_sync
-from upriver_control.observed import Activation, AgentFacts, Failure, Hardware, SlotFacts, SlotState
+from upriver_control.observed import Activation, AgentFacts, Failure, Hardware, MonitorFacts, SlotFacts, SlotState
 from upriver_control.rollout import Gates, Ring, RingStatus, Rollout, RolloutState, Strategy
 from upriver_control.rollout.model import PROGRESS_DEADLINE_S
 from upriver_control.sync_wire import duration, write_activation, write_pair
@@ -146,6 +146,25 @@ def write_slot(model: str, slot: SlotFacts) -> sync_pb2.SlotReport:
         ),
         shadow=sync_pb2.Shadow(rows=slot.shadow_rows, agreed=slot.shadow_agreed),
         active_for=duration(slot.active_for_s),
+        monitor=None if slot.monitor == MonitorFacts() else write_monitor(slot.monitor),
+    )
+
+
+def write_monitor(monitor: MonitorFacts) -> sync_pb2.Monitor:
+    """What an agent's audits say."""
+    return sync_pb2.Monitor(
+        note=monitor.note,
+        watched=monitor.watched,
+        audits=monitor.audits,
+        disagreements=monitor.disagreements,
+        log_e_value=monitor.log_e_value,
+        log_shiryaev_roberts=monitor.log_shiryaev_roberts,
+        alarm_time=timestamp(monitor.alarm_since) if monitor.alarm_since else None,
+        rate=monitor.rate,
+        warnings=monitor.warnings,
+        waiting=monitor.waiting,
+        dropped=monitor.dropped,
+        trouble=monitor.trouble,
     )
 
 

@@ -30,6 +30,7 @@ from upriver_agent.serving.loader import Loader
 from upriver_agent.serving.shadow import Shadow
 from upriver_agent.serving.slots import Slots
 from upriver_agent.serving.statistics import ModelCounters, count
+from upriver_agent.serving.watch import WatchFacts
 from upriver_agent.slot import (
     Action,
     Advanced,
@@ -65,13 +66,18 @@ _FAILURES: tuple[tuple[type[UpriverError], Failure], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class SlotFacts:
-    """What a slot reports: its state, what the active pair has done since it answers, and the last shadowing."""
+    """What a slot reports: its state, what the active pair has done since it answers, and the last shadowing.
+
+    `watch` is how its audits stand, None when there are none; then `unwatched` says why.
+    """
 
     slot: Slot
     counters: ModelCounters
     shadow_rows: int
     shadow_agreed: int
     active_for_s: float
+    watch: WatchFacts | None = None
+    unwatched: str = ""
 
 
 @dataclass(slots=True)
@@ -155,12 +161,15 @@ class SlotWorker:
     def facts(self) -> SlotFacts:
         """What to report now."""
         live, shadow = self._live, self._shadow
+        watch = None if live is None else live.loaded.watch
         return SlotFacts(
             slot=self.slot,
             counters=ModelCounters() if live is None else count(live.loaded).since(live.before),
             shadow_rows=0 if shadow is None else shadow.rows,
             shadow_agreed=0 if shadow is None else shadow.agreed,
             active_for_s=0.0 if live is None else time.monotonic() - live.since,
+            watch=None if watch is None else watch.facts(),
+            unwatched="" if live is None else live.loaded.unwatched,
         )
 
     def close(self, timeout_s: float) -> None:

@@ -60,7 +60,7 @@ class Monitor:
         self._alarm_since = 0.0
         self._warned: dict[str, float] = {}
         if kept is not None:
-            self._restore(kept)
+            self.restore(kept)
 
     def audited(self, disagrees: bool, brought: bool, now: float) -> bool:
         """Takes an audit of a question whose score passed the threshold; True when this is what makes the alarm ring.
@@ -137,7 +137,8 @@ class Monitor:
             "warned": dict(self._warned),
         }
 
-    def _restore(self, kept: Mapping[str, Any]) -> None:
+    def restore(self, kept: Mapping[str, Any]) -> None:
+        """Goes back to what `kept` gave; raises ValueError for anything else."""
         try:
             if kept["format"] != _FORMAT:
                 raise ValueError(f"format {kept['format']!r}; expected {_FORMAT}")

@@ -125,6 +125,8 @@ class LoadedVersion:
         """What compares this version's answers with those of the one that is to replace it, while there is one."""
         self.watch: Watch | None = None
         """What tosses the coin for this version's answers, and knows whether the alarm has rung; None: nobody does."""
+        self.unwatched = ""
+        """Why nobody does."""
         self.escalated_rows = 0
         self._counting = threading.Lock()
         self._lanes = tuple(Lane(make_predictor()) for _ in range(interpreters))

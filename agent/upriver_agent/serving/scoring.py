@@ -8,7 +8,7 @@ from upriver.risk import RiskModel, class_risk_confidences, risk_confidences
 from upriver.scores import BOX_KINDS, CLASS_KINDS, Floats, ScoreKind, box_confidences, confidences, scalar_confidences
 from upriver.tensors import Array
 from upriver_agent.predictor import Prediction
-from upriver_agent.versions.manifest import Manifest, ScoresAre
+from upriver_agent.versions.manifest import Manifest, ScoresAre, TaskKind
 
 Scorer = Callable[[Prediction], Floats]
 
@@ -35,6 +35,22 @@ def _class_risk(risk: RiskModel, are_logits: bool, temperature: float) -> Scorer
             raise InferenceFailed(str(error)) from error
 
     return score
+
+
+def make_features(manifest: Manifest, policy: PolicyDocument) -> Callable[[Prediction], dict[ScoreKind, Floats]]:
+    """Gives the function from a prediction to every kind of confidence that its task has, each float64 [rows].
+
+    It raises InferenceFailed when an output has not the shape that a score needs.
+    """
+    kinds: frozenset[ScoreKind] = frozenset()
+    if manifest.task.kind is TaskKind.CLASSIFY:
+        kinds = CLASS_KINDS
+    elif manifest.task.kind is TaskKind.DETECT:
+        kinds = BOX_KINDS
+    elif manifest.outputs.value:
+        kinds = frozenset({ScoreKind.SCALAR})
+    scorers = {kind: _make(kind, manifest, policy) for kind in sorted(kinds)}
+    return lambda prediction: {kind: score(prediction) for kind, score in scorers.items()}
 
 
 def _make(kind: ScoreKind, manifest: Manifest, policy: PolicyDocument) -> Scorer:

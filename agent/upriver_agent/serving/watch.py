@@ -15,6 +15,7 @@ from upriver.scores import Floats
 from upriver.tensors import Array
 from upriver_agent import coin
 from upriver_agent.merge import Answers
+from upriver_agent.monitoring.monitor import Report
 from upriver_agent.predictor import Prediction
 from upriver_agent.serving.request import InferRequest
 
@@ -49,14 +50,31 @@ class Noticed:
     answers: Answers
 
 
+@dataclass(frozen=True, slots=True)
+class WatchFacts:
+    """What is reported of a watch: the monitor's report, cases that wait for the top and that were dropped since the
+    start, and why audits can't be made now, empty when they can."""
+
+    report: Report
+    waiting: int = 0
+    dropped: int = 0
+    trouble: str = ""
+
+
 class Watch:
-    """One pair under watch. `take` gets what is to be audited, `look` some confidences [n]; neither may wait."""
+    """One pair under watch.
 
-    __slots__ = ("_audit_limit", "_look", "_take", "alarmed", "limit", "rate")
+    `take` gets what is to be audited, `look` some confidences [n]; neither may wait. `facts` says how things stand.
+    """
 
-    def __init__(self, take: Callable[[Noticed], None], look: Callable[[Floats], None]) -> None:
+    __slots__ = ("_audit_limit", "_look", "_take", "alarmed", "facts", "limit", "rate")
+
+    def __init__(
+        self, take: Callable[[Noticed], None], look: Callable[[Floats], None], facts: Callable[[], WatchFacts]
+    ) -> None:
         self._take = take
         self._look = look
+        self.facts = facts
         self.alarmed = False
         """Nothing that this pair says is believed: everything goes up."""
         self.rate = 0.0

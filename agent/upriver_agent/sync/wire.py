@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from upriver.discovery.port import AgentRecord, ServedModel
 from upriver.errors import InvalidInput
@@ -10,6 +11,7 @@ from upriver.listing import is_digest
 from upriver.v1 import sync_pb2 as pb
 from upriver_agent.installing.fit import Device
 from upriver_agent.installing.worker import SlotFacts
+from upriver_agent.serving.watch import WatchFacts
 from upriver_agent.slot import Activation, Assigned, Failure, Pair, State
 
 _STATES = {
@@ -32,6 +34,8 @@ _FAILURES = {
     Failure.DISK: pb.FAILURE_DISK,
 }
 MAX_REASON = 500
+_LEAST = -1e300
+"""What stands for minus infinity."""
 
 
 def read_assignments(message: pb.Assignments) -> dict[str, Assigned]:
@@ -140,8 +144,30 @@ def _write_slot(fact: SlotFacts) -> pb.SlotReport:
         shadow=pb.Shadow(rows=fact.shadow_rows, agreed=fact.shadow_agreed),
         active_for=Duration(nanos=round(fact.active_for_s % 1 * 1e9) % 10**9, seconds=int(fact.active_for_s)),
     )
+    if fact.watch is not None:
+        report.monitor.CopyFrom(_write_monitor(fact.watch))
+    elif fact.unwatched:
+        report.monitor.note = fact.unwatched
     for field, pair in (("active", slot.active), ("previous", slot.previous), ("candidate", slot.candidate)):
         if pair is not None:
             told = pb.Pair(version=pair.version, version_digest=pair.digest, policy_document=pair.policy)
             getattr(report, field).CopyFrom(told)
     return report
+
+
+def _write_monitor(facts: WatchFacts) -> pb.Monitor:
+    told = facts.report
+    return pb.Monitor(
+        note=told.note,
+        watched=told.watched,
+        audits=told.audits,
+        disagreements=told.disagreements,
+        log_e_value=max(_LEAST, told.log_e_value),
+        log_shiryaev_roberts=max(_LEAST, told.log_shiryaev_roberts),
+        alarm_time=Timestamp(seconds=int(told.alarm_since)) if told.alarm_since else None,
+        rate=told.rate,
+        warnings=told.warnings,
+        waiting=facts.waiting,
+        dropped=facts.dropped,
+        trouble=facts.trouble[:MAX_REASON],
+    )

@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15upriver/v1/sync.proto\x12\nupriver.v1\x1a\x1egoogle/protobuf/duration.proto\"\x9a\x01\n\x0bSyncRequest\x12\"\n\x05hello\x18\x01 \x01(\x0b\x32\x11.upriver.v1.HelloH\x00\x12$\n\x06status\x18\x02 \x01(\x0b\x32\x12.upriver.v1.StatusH\x00\x12\x36\n\x0f\x61\x63knowledgement\x18\x03 \x01(\x0b\x32\x1b.upriver.v1.AcknowledgementH\x00\x42\t\n\x07message\"\xcd\x01\n\x0cSyncResponse\x12\r\n\x05nonce\x18\x01 \x01(\t\x12\x18\n\x10resource_version\x18\x02 \x01(\t\x12.\n\x0b\x61ssignments\x18\x03 \x01(\x0b\x32\x17.upriver.v1.AssignmentsH\x00\x12*\n\tupstreams\x18\x04 \x01(\x0b\x32\x15.upriver.v1.UpstreamsH\x00\x12,\n\ndirections\x18\x05 \x01(\x0b\x32\x16.upriver.v1.DirectionsH\x00\x42\n\n\x08resource\"\xc1\x03\n\x05Hello\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0c\n\x04tier\x18\x02 \x01(\t\x12\r\n\x05tiers\x18\x03 \x03(\t\x12\x0e\n\x06region\x18\x04 \x01(\t\x12-\n\x06labels\x18\x05 \x03(\x0b\x32\x1d.upriver.v1.Hello.LabelsEntry\x12&\n\x08hardware\x18\x06 \x01(\x0b\x32\x14.upriver.v1.Hardware\x12\x0f\n\x07\x61\x64\x64ress\x18\x07 \x01(\t\x12\x0b\n\x03tls\x18\x08 \x01(\x08\x12\x10\n\x08protocol\x18\t \x01(\x05\x12\x17\n\x0fprogram_version\x18\n \x01(\t\x12\x0c\n\x04\x62oot\x18\x0b \x01(\t\x12\x42\n\x11resource_versions\x18\x0c \x03(\x0b\x32\'.upriver.v1.Hello.ResourceVersionsEntry\x12\"\n\x06status\x18\r \x01(\x0b\x32\x12.upriver.v1.Status\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x37\n\x15ResourceVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x85\x01\n\x08Hardware\x12\x0f\n\x07machine\x18\x01 \x01(\t\x12\r\n\x05\x63ores\x18\x02 \x01(\x05\x12\x14\n\x0cmemory_bytes\x18\x03 \x01(\x03\x12\x19\n\x11\x64isk_budget_bytes\x18\x04 \x01(\x03\x12\x0f\n\x07runtime\x18\x05 \x01(\t\x12\x17\n\x0fruntime_version\x18\x06 \x01(\t\"\xa8\x02\n\x06Status\x12%\n\x05slots\x18\x01 \x03(\x0b\x32\x16.upriver.v1.SlotReport\x12\x0c\n\x04load\x18\x02 \x01(\x01\x12\x12\n\ndisk_bytes\x18\x03 \x01(\x03\x12#\n\x1b\x66\x65tched_control_plane_bytes\x18\x04 \x01(\x03\x12\x1b\n\x13\x66\x65tched_agent_bytes\x18\x05 \x01(\x03\x12\x19\n\x11\x64\x65lta_saved_bytes\x18\x06 \x01(\x03\x12\x10\n\x08\x64raining\x18\x07 \x01(\x08\x12\x34\n\tdecisions\x18\x08 \x03(\x0b\x32!.upriver.v1.Status.DecisionsEntry\x1a\x30\n\x0e\x44\x65\x63isionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"H\n\x04Pair\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x16\n\x0eversion_digest\x18\x02 \x01(\t\x12\x17\n\x0fpolicy_document\x18\x03 \x01(\t\"\xf1\x02\n\nSlotReport\x12\r\n\x05model\x18\x01 \x01(\t\x12 \n\x06\x61\x63tive\x18\x02 \x01(\x0b\x32\x10.upriver.v1.Pair\x12\"\n\x08previous\x18\x03 \x01(\x0b\x32\x10.upriver.v1.Pair\x12#\n\tcandidate\x18\x04 \x01(\x0b\x32\x10.upriver.v1.Pair\x12$\n\x05state\x18\x05 \x01(\x0e\x32\x15.upriver.v1.SlotState\x12$\n\x07\x66\x61ilure\x18\x06 \x01(\x0e\x32\x13.upriver.v1.Failure\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x12\n\ngeneration\x18\x08 \x01(\x03\x12&\n\x08\x63ounters\x18\t \x01(\x0b\x32\x14.upriver.v1.Counters\x12\"\n\x06shadow\x18\n \x01(\x0b\x32\x12.upriver.v1.Shadow\x12-\n\nactive_for\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\"\xbc\x01\n\x08\x43ounters\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12\x16\n\x0e\x65scalated_rows\x18\x02 \x01(\x03\x12\x10\n\x08\x66\x61ilures\x18\x03 \x01(\x03\x12\x41\n\x0flatency_buckets\x18\x04 \x03(\x0b\x32(.upriver.v1.Counters.LatencyBucketsEntry\x1a\x35\n\x13LatencyBucketsEntry\x12\x0b\n\x03key\x18\x01 \x01(\x05\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"&\n\x06Shadow\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12\x0e\n\x06\x61greed\x18\x02 \x01(\x03\":\n\x0b\x41ssignments\x12+\n\x0b\x61ssignments\x18\x01 \x03(\x0b\x32\x16.upriver.v1.Assignment\"\x8c\x01\n\nAssignment\x12\r\n\x05model\x18\x01 \x01(\t\x12\x1e\n\x04pair\x18\x02 \x01(\x0b\x32\x10.upriver.v1.Pair\x12\x0f\n\x07rollout\x18\x03 \x01(\t\x12\x12\n\ngeneration\x18\x04 \x01(\x03\x12*\n\nactivation\x18\x05 \x01(\x0b\x32\x16.upriver.v1.Activation\"h\n\nActivation\x12.\n\x0bshadow_time\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0bshadow_rows\x18\x02 \x01(\x05\x12\x15\n\rmin_agreement\x18\x03 \x01(\x01\"4\n\tUpstreams\x12\'\n\tupstreams\x18\x01 \x03(\x0b\x32\x14.upriver.v1.Upstream\"\xe3\x01\n\x08Upstream\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0c\n\x04tier\x18\x02 \x01(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\x10\n\x08protocol\x18\x05 \x01(\x05\x12\x30\n\x06models\x18\x06 \x03(\x0b\x32 .upriver.v1.Upstream.ModelsEntry\x12\x0b\n\x03tls\x18\x07 \x01(\x08\x1aH\n\x0bModelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x05value\x18\x02 \x01(\x0b\x32\x19.upriver.v1.ServedVersion:\x02\x38\x01\"0\n\rServedVersion\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\"@\n\nDirections\x12\x32\n\x0freport_interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"1\n\x0f\x41\x63knowledgement\x12\r\n\x05nonce\x18\x01 \x01(\t\x12\x0f\n\x07refusal\x18\x02 \x01(\t*\xcc\x01\n\tSlotState\x12\x1a\n\x16SLOT_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12SLOT_STATE_STAGING\x10\x01\x12\x15\n\x11SLOT_STATE_STAGED\x10\x02\x12\x17\n\x13SLOT_STATE_VERIFIED\x10\x03\x12\x15\n\x11SLOT_STATE_WARMED\x10\x04\x12\x15\n\x11SLOT_STATE_ACTIVE\x10\x05\x12\x16\n\x12SLOT_STATE_RETIRED\x10\x06\x12\x15\n\x11SLOT_STATE_FAILED\x10\x07*\xb6\x01\n\x07\x46\x61ilure\x12\x17\n\x13\x46\x41ILURE_UNSPECIFIED\x10\x00\x12\x11\n\rFAILURE_UNFIT\x10\x01\x12\x17\n\x13\x46\x41ILURE_UNAVAILABLE\x10\x02\x12\x15\n\x11\x46\x41ILURE_UNTRUSTED\x10\x03\x12\x15\n\x11\x46\x41ILURE_SELF_TEST\x10\x04\x12\x12\n\x0e\x46\x41ILURE_GOLDEN\x10\x05\x12\x12\n\x0e\x46\x41ILURE_SHADOW\x10\x06\x12\x10\n\x0c\x46\x41ILURE_DISK\x10\x07\x32L\n\x0bSyncService\x12=\n\x04Sync\x12\x17.upriver.v1.SyncRequest\x1a\x18.upriver.v1.SyncResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15upriver/v1/sync.proto\x12\nupriver.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9a\x01\n\x0bSyncRequest\x12\"\n\x05hello\x18\x01 \x01(\x0b\x32\x11.upriver.v1.HelloH\x00\x12$\n\x06status\x18\x02 \x01(\x0b\x32\x12.upriver.v1.StatusH\x00\x12\x36\n\x0f\x61\x63knowledgement\x18\x03 \x01(\x0b\x32\x1b.upriver.v1.AcknowledgementH\x00\x42\t\n\x07message\"\xcd\x01\n\x0cSyncResponse\x12\r\n\x05nonce\x18\x01 \x01(\t\x12\x18\n\x10resource_version\x18\x02 \x01(\t\x12.\n\x0b\x61ssignments\x18\x03 \x01(\x0b\x32\x17.upriver.v1.AssignmentsH\x00\x12*\n\tupstreams\x18\x04 \x01(\x0b\x32\x15.upriver.v1.UpstreamsH\x00\x12,\n\ndirections\x18\x05 \x01(\x0b\x32\x16.upriver.v1.DirectionsH\x00\x42\n\n\x08resource\"\xc1\x03\n\x05Hello\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0c\n\x04tier\x18\x02 \x01(\t\x12\r\n\x05tiers\x18\x03 \x03(\t\x12\x0e\n\x06region\x18\x04 \x01(\t\x12-\n\x06labels\x18\x05 \x03(\x0b\x32\x1d.upriver.v1.Hello.LabelsEntry\x12&\n\x08hardware\x18\x06 \x01(\x0b\x32\x14.upriver.v1.Hardware\x12\x0f\n\x07\x61\x64\x64ress\x18\x07 \x01(\t\x12\x0b\n\x03tls\x18\x08 \x01(\x08\x12\x10\n\x08protocol\x18\t \x01(\x05\x12\x17\n\x0fprogram_version\x18\n \x01(\t\x12\x0c\n\x04\x62oot\x18\x0b \x01(\t\x12\x42\n\x11resource_versions\x18\x0c \x03(\x0b\x32\'.upriver.v1.Hello.ResourceVersionsEntry\x12\"\n\x06status\x18\r \x01(\x0b\x32\x12.upriver.v1.Status\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x37\n\x15ResourceVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x85\x01\n\x08Hardware\x12\x0f\n\x07machine\x18\x01 \x01(\t\x12\r\n\x05\x63ores\x18\x02 \x01(\x05\x12\x14\n\x0cmemory_bytes\x18\x03 \x01(\x03\x12\x19\n\x11\x64isk_budget_bytes\x18\x04 \x01(\x03\x12\x0f\n\x07runtime\x18\x05 \x01(\t\x12\x17\n\x0fruntime_version\x18\x06 \x01(\t\"\xa8\x02\n\x06Status\x12%\n\x05slots\x18\x01 \x03(\x0b\x32\x16.upriver.v1.SlotReport\x12\x0c\n\x04load\x18\x02 \x01(\x01\x12\x12\n\ndisk_bytes\x18\x03 \x01(\x03\x12#\n\x1b\x66\x65tched_control_plane_bytes\x18\x04 \x01(\x03\x12\x1b\n\x13\x66\x65tched_agent_bytes\x18\x05 \x01(\x03\x12\x19\n\x11\x64\x65lta_saved_bytes\x18\x06 \x01(\x03\x12\x10\n\x08\x64raining\x18\x07 \x01(\x08\x12\x34\n\tdecisions\x18\x08 \x03(\x0b\x32!.upriver.v1.Status.DecisionsEntry\x1a\x30\n\x0e\x44\x65\x63isionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"H\n\x04Pair\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x16\n\x0eversion_digest\x18\x02 \x01(\t\x12\x17\n\x0fpolicy_document\x18\x03 \x01(\t\"\x97\x03\n\nSlotReport\x12\r\n\x05model\x18\x01 \x01(\t\x12 \n\x06\x61\x63tive\x18\x02 \x01(\x0b\x32\x10.upriver.v1.Pair\x12\"\n\x08previous\x18\x03 \x01(\x0b\x32\x10.upriver.v1.Pair\x12#\n\tcandidate\x18\x04 \x01(\x0b\x32\x10.upriver.v1.Pair\x12$\n\x05state\x18\x05 \x01(\x0e\x32\x15.upriver.v1.SlotState\x12$\n\x07\x66\x61ilure\x18\x06 \x01(\x0e\x32\x13.upriver.v1.Failure\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x12\n\ngeneration\x18\x08 \x01(\x03\x12&\n\x08\x63ounters\x18\t \x01(\x0b\x32\x14.upriver.v1.Counters\x12\"\n\x06shadow\x18\n \x01(\x0b\x32\x12.upriver.v1.Shadow\x12-\n\nactive_for\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12$\n\x07monitor\x18\x0c \x01(\x0b\x32\x13.upriver.v1.Monitor\"\x85\x02\n\x07Monitor\x12\x0c\n\x04note\x18\x01 \x01(\t\x12\x0f\n\x07watched\x18\x02 \x01(\x08\x12\x0e\n\x06\x61udits\x18\x03 \x01(\x03\x12\x15\n\rdisagreements\x18\x04 \x01(\x03\x12\x13\n\x0blog_e_value\x18\x05 \x01(\x01\x12\x1c\n\x14log_shiryaev_roberts\x18\x06 \x01(\x01\x12.\n\nalarm_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04rate\x18\x08 \x01(\x01\x12\x10\n\x08warnings\x18\t \x03(\t\x12\x0f\n\x07waiting\x18\n \x01(\x03\x12\x0f\n\x07\x64ropped\x18\x0b \x01(\x03\x12\x0f\n\x07trouble\x18\x0c \x01(\t\"\xbc\x01\n\x08\x43ounters\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12\x16\n\x0e\x65scalated_rows\x18\x02 \x01(\x03\x12\x10\n\x08\x66\x61ilures\x18\x03 \x01(\x03\x12\x41\n\x0flatency_buckets\x18\x04 \x03(\x0b\x32(.upriver.v1.Counters.LatencyBucketsEntry\x1a\x35\n\x13LatencyBucketsEntry\x12\x0b\n\x03key\x18\x01 \x01(\x05\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"&\n\x06Shadow\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12\x0e\n\x06\x61greed\x18\x02 \x01(\x03\":\n\x0b\x41ssignments\x12+\n\x0b\x61ssignments\x18\x01 \x03(\x0b\x32\x16.upriver.v1.Assignment\"\x8c\x01\n\nAssignment\x12\r\n\x05model\x18\x01 \x01(\t\x12\x1e\n\x04pair\x18\x02 \x01(\x0b\x32\x10.upriver.v1.Pair\x12\x0f\n\x07rollout\x18\x03 \x01(\t\x12\x12\n\ngeneration\x18\x04 \x01(\x03\x12*\n\nactivation\x18\x05 \x01(\x0b\x32\x16.upriver.v1.Activation\"h\n\nActivation\x12.\n\x0bshadow_time\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0bshadow_rows\x18\x02 \x01(\x05\x12\x15\n\rmin_agreement\x18\x03 \x01(\x01\"4\n\tUpstreams\x12\'\n\tupstreams\x18\x01 \x03(\x0b\x32\x14.upriver.v1.Upstream\"\xe3\x01\n\x08Upstream\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0c\n\x04tier\x18\x02 \x01(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\x10\n\x08protocol\x18\x05 \x01(\x05\x12\x30\n\x06models\x18\x06 \x03(\x0b\x32 .upriver.v1.Upstream.ModelsEntry\x12\x0b\n\x03tls\x18\x07 \x01(\x08\x1aH\n\x0bModelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x05value\x18\x02 \x01(\x0b\x32\x19.upriver.v1.ServedVersion:\x02\x38\x01\"0\n\rServedVersion\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\"@\n\nDirections\x12\x32\n\x0freport_interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"1\n\x0f\x41\x63knowledgement\x12\r\n\x05nonce\x18\x01 \x01(\t\x12\x0f\n\x07refusal\x18\x02 \x01(\t*\xcc\x01\n\tSlotState\x12\x1a\n\x16SLOT_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12SLOT_STATE_STAGING\x10\x01\x12\x15\n\x11SLOT_STATE_STAGED\x10\x02\x12\x17\n\x13SLOT_STATE_VERIFIED\x10\x03\x12\x15\n\x11SLOT_STATE_WARMED\x10\x04\x12\x15\n\x11SLOT_STATE_ACTIVE\x10\x05\x12\x16\n\x12SLOT_STATE_RETIRED\x10\x06\x12\x15\n\x11SLOT_STATE_FAILED\x10\x07*\xb6\x01\n\x07\x46\x61ilure\x12\x17\n\x13\x46\x41ILURE_UNSPECIFIED\x10\x00\x12\x11\n\rFAILURE_UNFIT\x10\x01\x12\x17\n\x13\x46\x41ILURE_UNAVAILABLE\x10\x02\x12\x15\n\x11\x46\x41ILURE_UNTRUSTED\x10\x03\x12\x15\n\x11\x46\x41ILURE_SELF_TEST\x10\x04\x12\x12\n\x0e\x46\x41ILURE_GOLDEN\x10\x05\x12\x12\n\x0e\x46\x41ILURE_SHADOW\x10\x06\x12\x10\n\x0c\x46\x41ILURE_DISK\x10\x07\x32L\n\x0bSyncService\x12=\n\x04Sync\x12\x17.upriver.v1.SyncRequest\x1a\x18.upriver.v1.SyncResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,54 +43,56 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COUNTERS_LATENCYBUCKETSENTRY']._serialized_options = b'8\001'
   _globals['_UPSTREAM_MODELSENTRY']._loaded_options = None
   _globals['_UPSTREAM_MODELSENTRY']._serialized_options = b'8\001'
-  _globals['_SLOTSTATE']._serialized_start=2759
-  _globals['_SLOTSTATE']._serialized_end=2963
-  _globals['_FAILURE']._serialized_start=2966
-  _globals['_FAILURE']._serialized_end=3148
-  _globals['_SYNCREQUEST']._serialized_start=70
-  _globals['_SYNCREQUEST']._serialized_end=224
-  _globals['_SYNCRESPONSE']._serialized_start=227
-  _globals['_SYNCRESPONSE']._serialized_end=432
-  _globals['_HELLO']._serialized_start=435
-  _globals['_HELLO']._serialized_end=884
-  _globals['_HELLO_LABELSENTRY']._serialized_start=782
-  _globals['_HELLO_LABELSENTRY']._serialized_end=827
-  _globals['_HELLO_RESOURCEVERSIONSENTRY']._serialized_start=829
-  _globals['_HELLO_RESOURCEVERSIONSENTRY']._serialized_end=884
-  _globals['_HARDWARE']._serialized_start=887
-  _globals['_HARDWARE']._serialized_end=1020
-  _globals['_STATUS']._serialized_start=1023
-  _globals['_STATUS']._serialized_end=1319
-  _globals['_STATUS_DECISIONSENTRY']._serialized_start=1271
-  _globals['_STATUS_DECISIONSENTRY']._serialized_end=1319
-  _globals['_PAIR']._serialized_start=1321
-  _globals['_PAIR']._serialized_end=1393
-  _globals['_SLOTREPORT']._serialized_start=1396
-  _globals['_SLOTREPORT']._serialized_end=1765
-  _globals['_COUNTERS']._serialized_start=1768
-  _globals['_COUNTERS']._serialized_end=1956
-  _globals['_COUNTERS_LATENCYBUCKETSENTRY']._serialized_start=1903
-  _globals['_COUNTERS_LATENCYBUCKETSENTRY']._serialized_end=1956
-  _globals['_SHADOW']._serialized_start=1958
-  _globals['_SHADOW']._serialized_end=1996
-  _globals['_ASSIGNMENTS']._serialized_start=1998
-  _globals['_ASSIGNMENTS']._serialized_end=2056
-  _globals['_ASSIGNMENT']._serialized_start=2059
-  _globals['_ASSIGNMENT']._serialized_end=2199
-  _globals['_ACTIVATION']._serialized_start=2201
-  _globals['_ACTIVATION']._serialized_end=2305
-  _globals['_UPSTREAMS']._serialized_start=2307
-  _globals['_UPSTREAMS']._serialized_end=2359
-  _globals['_UPSTREAM']._serialized_start=2362
-  _globals['_UPSTREAM']._serialized_end=2589
-  _globals['_UPSTREAM_MODELSENTRY']._serialized_start=2517
-  _globals['_UPSTREAM_MODELSENTRY']._serialized_end=2589
-  _globals['_SERVEDVERSION']._serialized_start=2591
-  _globals['_SERVEDVERSION']._serialized_end=2639
-  _globals['_DIRECTIONS']._serialized_start=2641
-  _globals['_DIRECTIONS']._serialized_end=2705
-  _globals['_ACKNOWLEDGEMENT']._serialized_start=2707
-  _globals['_ACKNOWLEDGEMENT']._serialized_end=2756
-  _globals['_SYNCSERVICE']._serialized_start=3150
-  _globals['_SYNCSERVICE']._serialized_end=3226
+  _globals['_SLOTSTATE']._serialized_start=3094
+  _globals['_SLOTSTATE']._serialized_end=3298
+  _globals['_FAILURE']._serialized_start=3301
+  _globals['_FAILURE']._serialized_end=3483
+  _globals['_SYNCREQUEST']._serialized_start=103
+  _globals['_SYNCREQUEST']._serialized_end=257
+  _globals['_SYNCRESPONSE']._serialized_start=260
+  _globals['_SYNCRESPONSE']._serialized_end=465
+  _globals['_HELLO']._serialized_start=468
+  _globals['_HELLO']._serialized_end=917
+  _globals['_HELLO_LABELSENTRY']._serialized_start=815
+  _globals['_HELLO_LABELSENTRY']._serialized_end=860
+  _globals['_HELLO_RESOURCEVERSIONSENTRY']._serialized_start=862
+  _globals['_HELLO_RESOURCEVERSIONSENTRY']._serialized_end=917
+  _globals['_HARDWARE']._serialized_start=920
+  _globals['_HARDWARE']._serialized_end=1053
+  _globals['_STATUS']._serialized_start=1056
+  _globals['_STATUS']._serialized_end=1352
+  _globals['_STATUS_DECISIONSENTRY']._serialized_start=1304
+  _globals['_STATUS_DECISIONSENTRY']._serialized_end=1352
+  _globals['_PAIR']._serialized_start=1354
+  _globals['_PAIR']._serialized_end=1426
+  _globals['_SLOTREPORT']._serialized_start=1429
+  _globals['_SLOTREPORT']._serialized_end=1836
+  _globals['_MONITOR']._serialized_start=1839
+  _globals['_MONITOR']._serialized_end=2100
+  _globals['_COUNTERS']._serialized_start=2103
+  _globals['_COUNTERS']._serialized_end=2291
+  _globals['_COUNTERS_LATENCYBUCKETSENTRY']._serialized_start=2238
+  _globals['_COUNTERS_LATENCYBUCKETSENTRY']._serialized_end=2291
+  _globals['_SHADOW']._serialized_start=2293
+  _globals['_SHADOW']._serialized_end=2331
+  _globals['_ASSIGNMENTS']._serialized_start=2333
+  _globals['_ASSIGNMENTS']._serialized_end=2391
+  _globals['_ASSIGNMENT']._serialized_start=2394
+  _globals['_ASSIGNMENT']._serialized_end=2534
+  _globals['_ACTIVATION']._serialized_start=2536
+  _globals['_ACTIVATION']._serialized_end=2640
+  _globals['_UPSTREAMS']._serialized_start=2642
+  _globals['_UPSTREAMS']._serialized_end=2694
+  _globals['_UPSTREAM']._serialized_start=2697
+  _globals['_UPSTREAM']._serialized_end=2924
+  _globals['_UPSTREAM_MODELSENTRY']._serialized_start=2852
+  _globals['_UPSTREAM_MODELSENTRY']._serialized_end=2924
+  _globals['_SERVEDVERSION']._serialized_start=2926
+  _globals['_SERVEDVERSION']._serialized_end=2974
+  _globals['_DIRECTIONS']._serialized_start=2976
+  _globals['_DIRECTIONS']._serialized_end=3040
+  _globals['_ACKNOWLEDGEMENT']._serialized_start=3042
+  _globals['_ACKNOWLEDGEMENT']._serialized_end=3091
+  _globals['_SYNCSERVICE']._serialized_start=3485
+  _globals['_SYNCSERVICE']._serialized_end=3561
 # @@protoc_insertion_point(module_scope)

@@ -1,6 +1,7 @@
 import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -170,7 +171,7 @@ class Pair(_message.Message):
     def __init__(self, version: _Optional[str] = ..., version_digest: _Optional[str] = ..., policy_document: _Optional[str] = ...) -> None: ...
 
 class SlotReport(_message.Message):
-    __slots__ = ("model", "active", "previous", "candidate", "state", "failure", "reason", "generation", "counters", "shadow", "active_for")
+    __slots__ = ("model", "active", "previous", "candidate", "state", "failure", "reason", "generation", "counters", "shadow", "active_for", "monitor")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     ACTIVE_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_FIELD_NUMBER: _ClassVar[int]
@@ -182,6 +183,7 @@ class SlotReport(_message.Message):
     COUNTERS_FIELD_NUMBER: _ClassVar[int]
     SHADOW_FIELD_NUMBER: _ClassVar[int]
     ACTIVE_FOR_FIELD_NUMBER: _ClassVar[int]
+    MONITOR_FIELD_NUMBER: _ClassVar[int]
     model: str
     active: Pair
     previous: Pair
@@ -193,7 +195,36 @@ class SlotReport(_message.Message):
     counters: Counters
     shadow: Shadow
     active_for: _duration_pb2.Duration
-    def __init__(self, model: _Optional[str] = ..., active: _Optional[_Union[Pair, _Mapping]] = ..., previous: _Optional[_Union[Pair, _Mapping]] = ..., candidate: _Optional[_Union[Pair, _Mapping]] = ..., state: _Optional[_Union[SlotState, str]] = ..., failure: _Optional[_Union[Failure, str]] = ..., reason: _Optional[str] = ..., generation: _Optional[int] = ..., counters: _Optional[_Union[Counters, _Mapping]] = ..., shadow: _Optional[_Union[Shadow, _Mapping]] = ..., active_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    monitor: Monitor
+    def __init__(self, model: _Optional[str] = ..., active: _Optional[_Union[Pair, _Mapping]] = ..., previous: _Optional[_Union[Pair, _Mapping]] = ..., candidate: _Optional[_Union[Pair, _Mapping]] = ..., state: _Optional[_Union[SlotState, str]] = ..., failure: _Optional[_Union[Failure, str]] = ..., reason: _Optional[str] = ..., generation: _Optional[int] = ..., counters: _Optional[_Union[Counters, _Mapping]] = ..., shadow: _Optional[_Union[Shadow, _Mapping]] = ..., active_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., monitor: _Optional[_Union[Monitor, _Mapping]] = ...) -> None: ...
+
+class Monitor(_message.Message):
+    __slots__ = ("note", "watched", "audits", "disagreements", "log_e_value", "log_shiryaev_roberts", "alarm_time", "rate", "warnings", "waiting", "dropped", "trouble")
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    WATCHED_FIELD_NUMBER: _ClassVar[int]
+    AUDITS_FIELD_NUMBER: _ClassVar[int]
+    DISAGREEMENTS_FIELD_NUMBER: _ClassVar[int]
+    LOG_E_VALUE_FIELD_NUMBER: _ClassVar[int]
+    LOG_SHIRYAEV_ROBERTS_FIELD_NUMBER: _ClassVar[int]
+    ALARM_TIME_FIELD_NUMBER: _ClassVar[int]
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    TROUBLE_FIELD_NUMBER: _ClassVar[int]
+    note: str
+    watched: bool
+    audits: int
+    disagreements: int
+    log_e_value: float
+    log_shiryaev_roberts: float
+    alarm_time: _timestamp_pb2.Timestamp
+    rate: float
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    waiting: int
+    dropped: int
+    trouble: str
+    def __init__(self, note: _Optional[str] = ..., watched: _Optional[bool] = ..., audits: _Optional[int] = ..., disagreements: _Optional[int] = ..., log_e_value: _Optional[float] = ..., log_shiryaev_roberts: _Optional[float] = ..., alarm_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rate: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ..., waiting: _Optional[int] = ..., dropped: _Optional[int] = ..., trouble: _Optional[str] = ...) -> None: ...
 
 class Counters(_message.Message):
     __slots__ = ("rows", "escalated_rows", "failures", "latency_buckets")

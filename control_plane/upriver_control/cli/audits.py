@@ -11,6 +11,7 @@ from rich.table import Table
 
 from upriver.cli.tables import print_table
 from upriver.v1 import audit_pb2 as pb
+from upriver.v1 import sync_pb2
 from upriver_control.cli.connection import DEFAULT, AsJson, Ca, Connection, ControlPlane, TokenFile
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["AuditService"]
@@ -74,6 +75,38 @@ def interval(count: int, of: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+def told(monitor: sync_pb2.Monitor) -> str:
+    """How an agent's audits of its active pair stand, in a few words."""
+    counted = f"{monitor.disagreements} of {monitor.audits} audits differ" if monitor.watched else ""
+    parts = [f"ALARM since {alarm_time(monitor)}" if monitor.HasField("alarm_time") else "", counted, monitor.note]
+    parts += [*monitor.warnings, f"{monitor.waiting} wait" if monitor.waiting else ""]
+    parts += [f"{monitor.dropped} dropped" if monitor.dropped else "", monitor.trouble]
+    return "; ".join(part for part in parts if part)
+
+
+def monitor_document(monitor: sync_pb2.Monitor) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "note": monitor.note,
+        "watched": monitor.watched,
+        "audits": monitor.audits,
+        "disagreements": monitor.disagreements,
+        "log_e_value": monitor.log_e_value,
+        "log_shiryaev_roberts": monitor.log_shiryaev_roberts,
+        "alarm": alarm_time(monitor) if monitor.HasField("alarm_time") else None,
+        "rate": monitor.rate,
+        "warnings": list(monitor.warnings),
+        "waiting": monitor.waiting,
+        "dropped": monitor.dropped,
+        "trouble": monitor.trouble,
+    }
+
+
+def alarm_time(monitor: sync_pb2.Monitor) -> str:
+    """When the alarm rang, by the agent's clock."""
+    return _moment(monitor.alarm_time.seconds)
+
+
 def _table(found: Any) -> Table:
     table = Table("tier", "agent", "version", "policy", "audits", "passed", "differ", "share", "last", box=None)
     for one in found:
@@ -89,4 +122,8 @@ def _short(digest: str) -> str:
 
 
 def _time(one: pb.AuditSummary) -> str:
-    return datetime.fromtimestamp(one.last_time.seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _moment(one.last_time.seconds)
+
+
+def _moment(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -16,7 +16,7 @@ from rich.text import Text
 from upriver.cli.tables import print_table
 from upriver.v1 import fleet_pb2 as pb
 from upriver.v1 import sync_pb2
-from upriver_control.cli.audits import audits_command
+from upriver_control.cli.audits import audits_command, monitor_document, told
 from upriver_control.cli.connection import DEFAULT, AsJson, Ca, Connection, ControlPlane, TokenFile
 
 SERVICE = pb.DESCRIPTOR.services_by_name["FleetService"]
@@ -199,6 +199,7 @@ def _slot_document(slot: pb.AgentSlot) -> dict[str, Any]:
         "rows": reported.counters.rows,
         "escalated_rows": reported.counters.escalated_rows,
         "failures": reported.counters.failures,
+        "monitor": monitor_document(reported.monitor),
     }
 
 
@@ -238,12 +239,14 @@ def _details(agent: pb.Agent) -> RenderableType:
     about = Table(box=None, show_header=False, pad_edge=False)
     for name, value in rows:
         about.add_row(name, escape(value))
-    table = Table("model", "desired", "runs", "state", "rows", "difference", "for", "needs", box=None, pad_edge=False)
+    table = Table(
+        "model", "desired", "runs", "state", "rows", "difference", "for", "needs", "audits", box=None, pad_edge=False
+    )
     for slot in agent.slots:
         desired = slot.desired.version.rpartition("/")[2] if slot.HasField("desired") else "-"
         cells = (slot.model, desired, _active(slot), _state(slot.reported), str(slot.reported.counters.rows))
         more = (slot.difference or "as desired", _span(slot.different_for) if slot.difference else "", slot.needs)
-        table.add_row(*map(escape, (*cells, *more)))
+        table.add_row(*map(escape, (*cells, *more, told(slot.reported.monitor))))
     return Group(Text(_id(agent), style="bold"), about, Text(), table)
 
 
@@ -279,7 +282,7 @@ def _id(agent: pb.Agent) -> str:
 
 
 def _runs(slot: pb.AgentSlot) -> str:
-    return f"{slot.model} {_active(slot)}"
+    return f"{slot.model} {_active(slot)}{' ALARM' if slot.reported.monitor.HasField('alarm_time') else ''}"
 
 
 def _active(slot: pb.AgentSlot) -> str:

@@ -18,7 +18,7 @@ ANYTHING: Any = SimpleNamespace()
 def noticed(number: int, confidence: Any, rate: float, content: Any = ANYTHING) -> tuple[list[Noticed], list[Any]]:
     taken: list[Noticed] = []
     looked: list[Any] = []
-    watch = Watch(taken.append, looked.append)
+    watch = Watch(taken.append, looked.append, ANYTHING)
     watch.audit(rate)
     watch.notice(content, content, content, number, "", True, None, content, np.asarray(confidence), content)
     return taken, looked
@@ -38,7 +38,7 @@ def test_which_rows_are_audited_depends_on_the_number_alone(number: int, rows: i
 @given(numbers)
 def test_a_single_row_that_is_to_be_noticed_passes_the_first_test(number: int) -> None:
     for rate in (0.0, 0.02, 0.5):
-        watch = Watch(lambda _: None, lambda _: None)
+        watch = Watch(lambda _: None, lambda _: None, ANYTHING)
         watch.audit(rate)
         taken, looked = noticed(number, [0.5], rate)
         assert (coin.draw(number) < watch.limit) == bool(taken or looked)

@@ -1,0 +1,126 @@
+"""Asks the top what it would have answered: one call for all audited rows of a request, when nobody else needs it.
+
+It goes past breakers, hedges and budgets: an audit must not trip them, and has all the time in the world. What answers
+must say that it is of the top tier; who could not reach it is as good as nobody.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import grpc
+import numpy as np
+
+from upriver.discovery.port import AgentRecord
+from upriver.errors import InvalidInput
+from upriver.oip.v2 import inference_pb2 as pb
+from upriver.parameters import Mode
+from upriver.tensors import Tensor
+from upriver_agent import wire
+from upriver_agent.auditing.store import Waiting
+from upriver_agent.envelope import CallerOptions, Envelope, envelope_to_metadata, options_to_parameters
+from upriver_agent.merge import AnswerInvalid, Answers
+from upriver_agent.place import Place
+from upriver_agent.serving.request import InferRequest
+from upriver_agent.upstream.upstreams import Upstreams
+
+_LOG = logging.getLogger(__name__)
+_NEVER = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.OUT_OF_RANGE)
+
+
+class Refused(Exception):
+    """The top will not answer this question, now or later."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopAsker:
+    """Asks for the agent at `place`; each try takes at most `timeout_s`."""
+
+    place: Place
+    upstreams: Upstreams
+    max_hops: int
+    timeout_s: float
+
+    def near(self, model: str) -> bool:
+        """Whether a top is known in this region for a model."""
+        top = self.place.tiers[-1]
+        return any(
+            record.tier == top and record.region == self.place.region and (not record.models or model in record.models)
+            for record in self.upstreams.look(None, 0).agents
+        )
+
+    def version_of(self, agent: str, model: str) -> str:
+        """The digest of the version that an agent serves, as far as discovery tells; else empty."""
+        for record in self.upstreams.look(None, 0).agents:
+            if record.agent == agent and model in record.models:
+                return record.models[model].digest
+        return ""
+
+    def ask(self, cases: Sequence[Waiting], stopped: Callable[[], bool]) -> Answers | None:
+        """The top's answer to the cases of one question, in order; None when it can't be had now.
+
+        Raises Refused when it never will be.
+        """
+        first, top = cases[0], self.place.tiers[-1]
+        options = CallerOptions(mode=Mode.TOP, region_only=first.region_only)
+        envelope = Envelope(first.question, self.place.agent, (self.place.agent,), self.max_hops, None, audit=True)
+        message = self._message(cases, options)
+        asked = refusals = 0
+        for record in self.upstreams.candidates(first.model, options, envelope):
+            if stopped():
+                return None
+            asked += 1
+            found = self._one(record, message, envelope, len(cases))
+            if found is None:
+                continue
+            if isinstance(found, grpc.StatusCode):
+                refusals += found in _NEVER and record.tier == top
+            elif all(fact.tier == top for fact in found.facts):
+                return found
+        if asked and refusals == asked:
+            raise Refused(f"all {asked} that were asked refuse it")
+        return None
+
+    def _one(
+        self, record: AgentRecord, message: pb.ModelInferRequest, envelope: Envelope, rows: int
+    ) -> "Answers | grpc.StatusCode | None":
+        """An upstream's answer, or how it refused; None for anything else."""
+        link = self.upstreams.links.to(record)
+        try:
+            pending = link.send(message, envelope_to_metadata(envelope), self.timeout_s)
+        except ValueError:  # the channel was closed: we are ending, or the link was pruned
+            return None
+        try:
+            return wire.read_answer(pending.result(), rows).answers
+        except grpc.FutureCancelledError:
+            return None
+        except grpc.RpcError as error:
+            code = error.code() if isinstance(error, grpc.Call) else None
+            _LOG.debug("an audit was not answered by %s: %s", record.agent, code)
+            return code
+        except (InvalidInput, AnswerInvalid) as error:
+            _LOG.warning("%s gave an answer to an audit that can't be used: %s", record.agent, error)
+            return None
+        finally:
+            link.settled()
+
+    def _message(self, cases: Sequence[Waiting], options: CallerOptions) -> pb.ModelInferRequest:
+        requests = [read_request(case) for case in cases]
+        tensors = [
+            Tensor(tensor.name, tensor.datatype, np.concatenate([request.inputs[name].array for request in requests]))
+            for name, tensor in requests[0].inputs.items()
+        ]
+        first = cases[0]
+        return wire.write_request(
+            first.model, first.question, tensors, options_to_parameters(options), row_facts=len(cases) > 1
+        )
+
+
+def read_request(case: Waiting) -> InferRequest:
+    """The request of a case, one row."""
+    return wire.read_request(pb.ModelInferRequest.FromString(case.request))
+
+
+def read_own(case: Waiting) -> Answers:
+    """Our own answer to a case, one row."""
+    return wire.read_answer(pb.ModelInferResponse.FromString(case.answer), 1).answers
