@@ -104,7 +104,7 @@ def _break_in_turn(mesh: Mesh, fault: Fault, seconds: float) -> Iterator[tuple[s
 def summed_up(seen: Sequence[Seen], mended: dict[str, float], deadline_s: float, how: str) -> Figures:
     """The figures; `mended` says of each agent when its fault was over."""
     answers = [one for one in seen if not one.error]
-    late = sum(one.error == LATE for one in seen) + sum(one.took_s > deadline_s for one in answers)
+    late = sum(one.error == LATE for one in seen) + sum(one.ended_s > one.sent_s + deadline_s for one in answers)
     back = [_back_after(answers, agent, at_s) for agent, at_s in mended.items()]
     known = [one for one in back if one is not None]
     return Figures(
@@ -113,7 +113,7 @@ def summed_up(seen: Sequence[Seen], mended: dict[str, float], deadline_s: float,
         late=late,
         degraded=sum(one.degraded for one in answers),
         p99_ms=round(float(np.percentile([one.took_s for one in answers], 99)) * 1000, 1) if answers else 0.0,
-        recovered_s=round(max(known), 2) if len(known) == len(mended) else None,
+        recovered_s=round(max(known, default=0.0), 2) if len(known) == len(mended) else None,
         tickets_lost=None,
         how=how,
     )

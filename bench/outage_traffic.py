@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import grpc
 import numpy as np
@@ -24,12 +25,13 @@ every tier, and their answers are unresolved."""
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One question: when it was due (CLOCK_MONOTONIC) and how long after that it ended, in seconds.
+    """One question: when it was due and when it was sent (CLOCK_MONOTONIC), and how long after the former it ended.
 
-    `error` is empty for an answer, else the status; `path` has the agents of the way.
+    Seconds. `error` is empty for an answer, else the status; `path` has the agents of the way.
     """
 
     due_s: float
+    sent_s: float
     took_s: float
     error: str = ""
     degraded: bool = False
@@ -85,21 +87,23 @@ class Traffic:
         while not self._stop.wait(max(0.0, due_s - time.monotonic())):
             with self._ended:
                 self._outstanding += 1
+            sent_s = time.monotonic()
             pending = self._call.future(next(messages), timeout=self._deadline_s)
-            pending.add_done_callback(lambda call, due=due_s: self._done(call, due))  # type: ignore[misc]  # a lambda's default has no type
+            pending.add_done_callback(partial(self._done, due_s, sent_s))
             due_s += self._every_s
 
-    def _done(self, call: "grpc.Future[pb.ModelInferResponse]", due_s: float) -> None:
+    def _done(self, due_s: float, sent_s: float, call: "grpc.Future[pb.ModelInferResponse]") -> None:
         took_s = time.monotonic() - due_s
         try:
             answer = call.result()
         except grpc.RpcError as error:
             code = error.code().name if isinstance(error, grpc.Call) else str(error)
-            seen = Seen(due_s, took_s, error=code)
+            seen = Seen(due_s, sent_s, took_s, error=code)
         else:
             facts = answer.parameters
             seen = Seen(
                 due_s,
+                sent_s,
                 took_s,
                 degraded=facts[names.DEGRADED].bool_param,
                 path=tuple(facts[names.PATH].string_param.split(",")),

@@ -6,6 +6,8 @@ holds. So what is between two agents can break without either of them knowing of
 
 import asyncio
 import json
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -93,12 +95,12 @@ class _Relay:
             self._open.set()
         if order.way == "reset":
             for writer in self._writers:
-                writer.transport.abort()
+                _reset(writer)
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._open.wait()
         if self._order.way == "reset":
-            writer.transport.abort()
+            _reset(writer)
             return
         host, _, port = self._to.rpartition(":")
         try:
@@ -141,6 +143,12 @@ class _Relay:
                 await writer.drain()
         except OSError:
             return
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Ends a connection as a machine does that knows nothing of it: by RST, whatever is still on its way."""
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 async def _run(routes: Sequence[Route]) -> None:

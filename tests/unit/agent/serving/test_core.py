@@ -1,5 +1,6 @@
 """The serving core on its own: large models answer later, and nobody works for a caller who is gone."""
 
+import itertools
 import threading
 
 import numpy as np
@@ -15,6 +16,7 @@ from upriver.tensors import Tensor
 from upriver_agent.envelope import DEFAULT_OPTIONS
 from upriver_agent.place import Place
 from upriver_agent.predictor import Prediction
+from upriver_agent.resilience.sources import SourceRules
 from upriver_agent.serving.admission import Admission
 from upriver_agent.serving.ascent import CascadeRules
 from upriver_agent.serving.contract import Contract, InputSpec
@@ -49,11 +51,13 @@ class Held:
 class Caller:
     """A call whose end the test decides."""
 
-    def __init__(self):
-        self.callbacks, self.over = [], False
+    def __init__(self, name="ipv4:127.0.0.1", visited=""):
+        self.callbacks, self.over, self.name = [], False, name
+        pairs = {"question": "q", "touch-point": visited, "visited": visited, "hops-left": "3"} if visited else {}
+        self.pairs = tuple((f"upriver-{key}", value) for key, value in pairs.items())
 
     def metadata(self):
-        return ()
+        return self.pairs
 
     def time_left_s(self):
         return None
@@ -62,7 +66,7 @@ class Caller:
         return False
 
     def caller(self):
-        return "ipv4:127.0.0.1"
+        return self.name
 
     def on_end(self, callback):
         self.callbacks.append(callback)
@@ -79,7 +83,7 @@ def held():
     return Held()
 
 
-def make_core(tmp_path, predictor, large, limit=4):
+def make_core(tmp_path, predictor, large, limit=4, trust=False, sources=None):
     version = open_version(make_version(tmp_path, "1", 0.0), tmp_path / "state")
 
     def load(_):
@@ -98,8 +102,8 @@ def make_core(tmp_path, predictor, large, limit=4):
     slots = Slots(load)
     slots.load(tmp_path)
     place = Place("me", "device", "here", ("device",))
-    rules = CascadeRules(4, trust_network=False, byte_budget=None, default_timeout_s=5.0, hop_delay_s=0.0)
-    admission = Admission(limit)
+    rules = CascadeRules(4, trust_network=trust, byte_budget=None, default_timeout_s=5.0, hop_delay_s=0.0)
+    admission = Admission(limit, sources=sources)
     upstreams = Upstreams(place, StaticDiscovery(()), Links(ChannelOptions()))
     return ServingCore(place, rules, slots, admission, upstreams, Telemetry("me", "device", "here", 0.0)), admission
 
@@ -141,4 +145,61 @@ def test_what_waits_for_a_large_model_is_dropped_when_its_caller_leaves(tmp_path
     held.go.set()
     first.result(WAIT_S)
     assert held.ran == 1
+    assert admission.inflight == 0
+
+
+def ask_until_refused(core, caller):
+    """The answers that will come, and why there are no more."""
+    answers = []
+    while True:
+        try:
+            answers.append(core.infer(request(), caller()))
+        except QueueFull as full:
+            return answers, str(full)
+
+
+@pytest.mark.parametrize(
+    ("noisy", "quiet"),
+    [
+        (lambda: Caller("ipv4:10.0.0.1"), lambda: Caller("ipv4:10.0.0.2")),
+        (lambda: Caller(visited="device-1"), lambda: Caller(visited="device-2")),
+    ],
+)
+def test_a_noisy_caller_does_not_keep_a_quiet_one_out(tmp_path, held, noisy, quiet):
+    core, admission = make_core(tmp_path, held, large=True, limit=16, trust=True)
+    answers, refused = ask_until_refused(core, noisy)
+    assert "others" in refused
+    assert len(answers) == 14  # twelve places that nobody counts, and two of the last four
+    answers.append(core.infer(request(), quiet()))
+    with pytest.raises(QueueFull):
+        core.infer(request(), noisy())
+    held.go.set()
+    for answer in answers:
+        answer.result(WAIT_S)
+    assert admission.inflight == 0
+    assert admission.counters.over_share == 2
+
+
+def test_a_stranger_is_not_believed_to_be_an_agent(tmp_path, held):
+    core, _ = make_core(tmp_path, held, large=True, limit=16)
+    names = itertools.count()
+    answers, refused = ask_until_refused(core, lambda: Caller("ipv4:10.0.0.1", visited=f"device-{next(names)}"))
+    assert "ipv4:10.0.0.1's already" in refused
+    held.go.set()
+    for answer in answers:
+        answer.result(WAIT_S)
+
+
+def test_an_agent_that_escalates_more_than_it_may_is_refused_and_a_client_is_not(tmp_path, held):
+    held.go.set()
+    sources = SourceRules(per_s=0.001, burst=2.0)
+    core, admission = make_core(tmp_path, held, large=False, trust=True, sources=sources)
+    for _ in range(2):
+        core.infer(request(), Caller(visited="device-1"))
+    with pytest.raises(QueueFull, match="'device-1' escalates faster"):
+        core.infer(request(), Caller(visited="device-1"))
+    core.infer(request(), Caller(visited="device-2"))
+    for _ in range(5):
+        core.infer(request(), Caller())
+    assert admission.counters.sources_limited == 1
     assert admission.inflight == 0
