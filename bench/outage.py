@@ -10,7 +10,9 @@ is asked at a steady rate. Far edge, near edge and cloud are then broken in turn
     partitioned  all its packets are dropped: network namespaces where root, else a relay that passes nothing on
 
 A question is `late` when its deadline passed without an answer, `failed` when the call failed otherwise. `recovered_s`
-is the longest time from the end of a fault to the first answer that came through the tier again.
+is the longest time from the end of a fault to the first answer that came through the tier again. A ticket is lost when
+the device does not know it any more, when the tiers above were not asked about it within a minute and a half after the
+last fault, or when an unresolved answer came without one.
 """
 
 import argparse
@@ -31,6 +33,7 @@ from bench.fleet_control import FleetFailed
 from bench.network import Network, NetworkMissing
 from bench.outage_faults import FAULTS, Fault, broken, cut_off
 from bench.outage_mesh import TIERS, UPPER, Mesh, sleep_until
+from bench.outage_tickets import lost
 from bench.outage_traffic import Seen, Traffic
 from bench.servers import ServerFailed
 from demo.digits import DigitsMissing
@@ -39,6 +42,8 @@ LATE = "DEADLINE_EXCEEDED"
 BROKEN_SHARE = 0.45
 """Of the time that each tier has; the rest is for recovering."""
 SETTLE_S = 2.0
+TICKETS_S = 90.0
+"""So long after the traffic tickets may wait for an upstream before they count as lost."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class Figures:
     degraded: int
     p99_ms: float
     recovered_s: float | None
-    tickets_lost: int | None
+    tickets_lost: int
     how: str
 
 
@@ -72,7 +77,10 @@ def measure(name: str, sizes: Sizes, preset: str) -> Figures:
         mesh.start(stack)
         traffic = stack.enter_context(Traffic(mesh.device, sizes.per_second, sizes.deadline_s))
         mended = dict(_break_in_turn(mesh, fault, sizes.seconds))
-        return summed_up(traffic.stop(), mended, sizes.deadline_s, how)
+        seen = traffic.stop()
+        tickets = {one.ticket for one in seen if one.ticket}
+        missing = lost(mesh.device, tickets, TICKETS_S) + sum(one.unresolved and not one.ticket for one in seen)
+        return summed_up(seen, mended, sizes.deadline_s, missing, how)
 
 
 def _means(name: str, stack: ExitStack) -> tuple[Fault, Network | None, str]:
@@ -101,7 +109,9 @@ def _break_in_turn(mesh: Mesh, fault: Fault, seconds: float) -> Iterator[tuple[s
         sleep_until(at_s + each_s)
 
 
-def summed_up(seen: Sequence[Seen], mended: dict[str, float], deadline_s: float, how: str) -> Figures:
+def summed_up(
+    seen: Sequence[Seen], mended: dict[str, float], deadline_s: float, tickets_lost: int, how: str
+) -> Figures:
     """The figures; `mended` says of each agent when its fault was over."""
     answers = [one for one in seen if not one.error]
     late = sum(one.error == LATE for one in seen) + sum(one.ended_s > one.sent_s + deadline_s for one in answers)
@@ -114,7 +124,7 @@ def summed_up(seen: Sequence[Seen], mended: dict[str, float], deadline_s: float,
         degraded=sum(one.degraded for one in answers),
         p99_ms=round(float(np.percentile([one.took_s for one in answers], 99)) * 1000, 1) if answers else 0.0,
         recovered_s=round(max(known, default=0.0), 2) if len(known) == len(mended) else None,
-        tickets_lost=None,
+        tickets_lost=tickets_lost,
         how=how,
     )
 

@@ -36,6 +36,7 @@ class Seen:
     error: str = ""
     degraded: bool = False
     path: tuple[str, ...] = ()
+    unresolved: bool = False
     ticket: str = ""
 
     @property
@@ -107,6 +108,7 @@ class Traffic:
                 took_s,
                 degraded=facts[names.DEGRADED].bool_param,
                 path=tuple(facts[names.PATH].string_param.split(",")),
+                unresolved=not facts[names.RESOLVED].bool_param,
                 ticket=facts[names.TICKET].string_param if names.TICKET in facts else "",
             )
         with self._ended:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from bench.fleet_control import quiet_port
 from bench.outage import main, summed_up
 from bench.outage_faults import FAULTS, broken
 from bench.outage_traffic import Seen
@@ -28,18 +29,18 @@ def test_an_answer_after_its_deadline_and_none_at_all_are_late_and_other_errors_
         Seen(3.0, 3.0, 0.1, "UNAVAILABLE"),
         answer(4.0, degraded=True),
     ]
-    told = summed_up(seen, {}, 1.0, "process")
+    told = summed_up(seen, {}, 1.0, 0, "process")
     assert (told.answered, told.failed, told.late, told.degraded) == (3, 1, 2, 1)
 
 
 def test_recovery_is_told_by_the_first_question_after_the_fault_that_came_through_the_tier() -> None:
     seen = [answer(9.0), answer(9.95, 0.2), answer(10.5, 0.25), answer(11.0)]
-    assert summed_up(seen, {"cloud-1": 10.0}, 1.0, "process").recovered_s == 0.75
-    assert summed_up(seen, {"cloud-1": 10.0, "far-edge-1": 2.0}, 1.0, "process").recovered_s is None
+    assert summed_up(seen, {"cloud-1": 10.0}, 1.0, 0, "process").recovered_s == 0.75
+    assert summed_up(seen, {"cloud-1": 10.0, "far-edge-1": 2.0}, 1.0, 0, "process").recovered_s is None
 
 
 def test_no_answer_at_all_is_no_error_of_the_benchmark() -> None:
-    assert summed_up([], {"cloud-1": 1.0}, 1.0, "process").p99_ms == 0.0
+    assert summed_up([], {"cloud-1": 1.0}, 1.0, 0, "process").p99_ms == 0.0
 
 
 def test_a_fault_is_taken_away_when_what_goes_on_meanwhile_fails() -> None:
@@ -96,8 +97,7 @@ def connect(address: str) -> socket.socket:
 
 
 def test_a_relay_passes_on_is_slow_passes_nothing_on_and_ends_connections() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        listen = f"127.0.0.1:{probe.getsockname()[1]}"
+    listen = f"127.0.0.1:{quiet_port()}"
     with echo() as address, Relays([Route(listen, address)]) as relays:
         with connect(listen) as one:
             one.sendall(b"as it is")
@@ -118,7 +118,7 @@ def test_a_relay_passes_on_is_slow_passes_nothing_on_and_ends_connections() -> N
             relays.tell(Order(listen, "reset"))
             with pytest.raises(ConnectionResetError):
                 one.recv(100)
-        with connect(listen) as another, pytest.raises(ConnectionResetError):
+        with pytest.raises(ConnectionResetError), connect(listen) as another:
             another.recv(100)
         relays.tell(Order(listen))
         with connect(listen) as third:
