@@ -6,13 +6,14 @@ Members are `{group:08d}/{array}.npy`, where arrays are `inputs/<name>` [rows, .
 images are uint8 [bytes], and beside them `<array>.offsets` int64 [rows + 1]. What a model answered is kept alike.
 """
 
+import hashlib
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +56,9 @@ class RowsWriter:
     """
 
     def __init__(self, out: IO[bytes]) -> None:
-        self._archive = zipfile.ZipFile(out, "w", zipfile.ZIP_STORED)
+        self._out = _Counted(out)
+        # It has all of a file that an archive asks for which is written from the beginning to the end.
+        self._archive = zipfile.ZipFile(cast(IO[bytes], self._out), "w", zipfile.ZIP_STORED)
         self._waiting: dict[str, list[Array]] = {}
         self._rows = 0
         self._group = 0
@@ -79,6 +82,16 @@ class RowsWriter:
             if self._rows == self._together:
                 self._flush()
         self.rows += rows
+
+    @property
+    def digest(self) -> str:
+        """`sha256:` and 64 digits of all that was written; to be asked for when the archive has ended."""
+        return f"sha256:{self._out.found.hexdigest()}"
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes were written."""
+        return self._out.size
 
     def __enter__(self) -> "RowsWriter":
         return self
@@ -106,6 +119,25 @@ class RowsWriter:
         member = zipfile.ZipInfo(f"{self._group:08d}/{name}.npy")  # its date is fixed
         with self._archive.open(member, "w", force_zip64=True) as out:
             np.lib.format.write_array(out, np.asarray(array, order="C"), allow_pickle=False)
+
+
+class _Counted:
+    """A file that is only ever added to: what was written is counted and hashed on its way."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.found = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes) -> int:
+        """Adds some bytes."""
+        self.found.update(data)
+        self.size += len(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        """Hands on what is buffered."""
+        self._file.flush()
 
 
 def read_index(path: Path) -> Index:

@@ -24,6 +24,14 @@ def version_name(text: str) -> str:
     return f"models/{found.group(1)}/versions/{found.group(2)}"
 
 
+def policy_name(text: str) -> str:
+    """A policy's digits, `MODEL/DIGITS` or resource name, as the latter."""
+    if text.startswith("models/"):
+        return text
+    model, slash, digits = text.rpartition("/")
+    return f"models/{model if slash else '-'}/policies/{digits}"
+
+
 def rollout_name(text: str) -> str:
     """A rollout's id, or its resource name, as the latter."""
     return text if text.startswith("rollouts/") else f"rollouts/{text}"

@@ -66,6 +66,9 @@ def start_command(
     shadow_rows: Annotated[int, typer.Option(metavar="N", help="Or until so many rows were compared.", min=0)] = 0,
     threshold: Annotated[str | None, typer.Option(metavar="X", help="Another threshold than the manifest's.")] = None,
     temperature: Annotated[float | None, typer.Option(metavar="X", help="Another temperature.")] = None,
+    policy: Annotated[
+        str, typer.Option(metavar="POLICY", help="A policy of this version by name, as `upriver policy` prints it.")
+    ] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Watch it to its end, as `watch` does.")] = False,
     request_id: Annotated[
         str, typer.Option(metavar="ID", help="Started with the same id again, it is the same rollout.")
@@ -82,6 +85,7 @@ def start_command(
     upriver rollout start digits@champion --rings 1,25%,100% --soak 5m --failure-limit 2%
     upriver rollout start digits/3 --shadow 1m --shadow-rows 200 --min-agreement 95% --max-latency-ratio 1.5
     upriver rollout start digits/3 --threshold 0.95
+    upriver rollout start digits/3 --policy 6a51cd6258f23e8a --selector tier=device
     ```
     """
     gates = pb.Gates(
@@ -106,6 +110,7 @@ def start_command(
     request = pb.CreateRolloutRequest(
         version=parts.version_name(version),
         policy_overrides=parts.policy_overrides(threshold, temperature),
+        policy=parts.policy_name(policy) if policy else "",
         selector=selector,
         strategy=strategy,
         request_id=request_id or uuid.uuid4().hex,

@@ -1,0 +1,184 @@
+"""Calibrations and policies on the terminal."""
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from upriver.v1 import policy_pb2 as pb
+from upriver_control.cli.policy_documents import form_name, time_text, unit
+from upriver_control.cli.policy_plot import Drawing, Point, on_terminal, percent
+
+
+def print_result(calibration: pb.Calibration, console: Console) -> None:
+    """What came out of a calibration: its tiers, its path, and what else was possible."""
+    result = calibration.result
+    console.print(_headline(calibration), soft_wrap=True)
+    console.print(_tier_table(result, unit(calibration.spec)))
+    drawing = drawing_of(calibration)
+    if drawing.shown():
+        console.print(on_terminal(drawing))
+    if drawing.points:
+        console.print(_ways(result, unit(calibration.spec)))
+        console.print("what if: seen in this data, and certified by none of it; to have one, ask for it", style="dim")
+    for note in result.notes:
+        console.print(f"note: {note}", markup=False, soft_wrap=True)
+
+
+def policy_view(policy: pb.Policy) -> RenderableType:
+    """One policy."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    document = json.loads(policy.document)
+    rows = [
+        ("version", policy.version),
+        ("tier", policy.tier),
+        ("threshold", threshold(policy.threshold)),
+        ("score", str(document["score"])),
+        ("agreement", _agreement(document)),
+        ("escalates to", str(document.get("escalate_to") or "the next tier")),
+        *_certificate_rows(policy),
+        ("stale", policy.stale or "no"),
+        ("agents", f"{policy.agents} run it"),
+        ("calibration", policy.calibration),
+        ("made", time_text(policy.create_time)),
+        ("digest", policy.digest),
+    ]
+    for name, value in rows:
+        table.add_row(name, escape(value))
+    return Group(Text(policy.name, style="bold"), table)
+
+
+def policy_table(policies: Iterable[pb.Policy]) -> Table:
+    """Policies, one a line."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("policy", "model", "version", "tier", "threshold", "may lose", "certain", "passes", "agents", "stale"):
+        table.add_column(name, no_wrap=name == "policy")
+    for policy in policies:
+        certificate = policy.certificate
+        told = (percent(certificate.epsilon), percent(1 - certificate.delta), percent(certificate.coverage))
+        table.add_row(
+            policy.name.rpartition("/")[2],
+            escape(policy.name.split("/")[1]),
+            escape(policy.version.rpartition("/")[2]),
+            escape(policy.tier),
+            threshold(policy.threshold),
+            *(told if policy.HasField("certificate") else ("no certificate", "", "")),
+            str(policy.agents),
+            f"[yellow]{escape(policy.stale)}[/]",
+        )
+    return table
+
+
+def drawing_of(calibration: pb.Calibration) -> Drawing:
+    """The path of a calibration, to be drawn. Where labels are the standard, the loss that was seen is drawn."""
+    result, spec = calibration.result, calibration.spec
+    questions = max(1, result.calibrate_questions)
+    points = tuple(
+        Point(
+            point.local_share, point.bound if math.isfinite(point.bound) else point.losses / questions, point.certified
+        )
+        for point in result.path
+    )
+    local = sum(list(result.shipped.exit_shares)[:-1])
+    title = f"{calibration.name.split('/')[1]}: at most {percent(spec.max_loss)} lost, {percent(spec.confidence)} sure"
+    shipped = Point(local, result.certified_loss, True) if local > 0 else None
+    return Drawing(title, points, shipped, spec.max_loss, "loss seen" if spec.labels else "certified loss")
+
+
+def threshold(value: float) -> str:
+    """A threshold for people."""
+    if value == math.inf:
+        return "always escalates"
+    return "always answers" if value == -math.inf else f"{value:.6g}"
+
+
+def _headline(calibration: pb.Calibration) -> Text:
+    result, spec = calibration.result, calibration.spec
+    text = Text(f"{calibration.name}\n", style="bold")
+    asked = f"{result.tune_questions:,} questions tuned, {result.calibrate_questions:,} others certify"
+    text.append(f"{asked}\n", style="none")
+    answering = [tier for tier in list(result.tiers)[:-1] if tier.policy and tier.threshold != math.inf]
+    if result.missing and not answering:
+        text.append(
+            f"every tier escalates always: at least {result.missing:,} more questions are needed", style="yellow"
+        )
+        return text
+    if not answering:
+        text.append("no tier may answer by itself: everything goes to the top", style="yellow")
+        return text
+    if not result.path:
+        for tier in answering:
+            told = f"{tier.tier}: at most {percent(tier.epsilon)} lost; {percent(tier.coverage)} pass\n"
+            text.append(told, style="green")
+        return text
+    local = sum(list(result.shipped.exit_shares)[:-1])
+    text.append(
+        f"at most {percent(result.certified_loss)} lost with {percent(spec.confidence)} confidence, "
+        f"{percent(local)} answered below the top",
+        style="green",
+    )
+    lost = f"{result.losses:g} of {result.calibrate_questions:,} lost"
+    text.append(f"; here {lost}, {result.shipped.cost:.4g} {unit(spec)} a question", style="none")
+    return text
+
+
+def _tier_table(result: pb.CalibrationResult, cost_unit: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ("tier", "version", "policy", "threshold", "may lose", "passes", "ends here", "AUROC", "AURC"):
+        table.add_column(name, no_wrap=name == "policy")
+    table.add_column("in least sure 20 %")
+    table.add_column(f"{cost_unit} to ask")
+    for tier in result.tiers:
+        found = tier.preflight
+        known = tier.HasField("preflight")
+        table.add_row(
+            escape(tier.tier),
+            escape(tier.version.rpartition("/")[2]),
+            tier.policy.rpartition("/")[2] or "-",
+            threshold(tier.threshold) + (f" ({tier.missing:,} more to certify)" if tier.missing else ""),
+            percent(tier.epsilon) if tier.epsilon else "-",
+            percent(tier.coverage),
+            percent(tier.exit_share),
+            (f"{found.auroc:.3f}" if found.fit else f"[red]{found.auroc:.3f}[/]") if known else "-",
+            f"{found.aurc:.2g}" if known else "-",
+            percent(found.caught) if known else "-",
+            f"{tier.cost:.4g}",
+        )
+    return table
+
+
+def _ways(result: pb.CalibrationResult, cost_unit: str) -> Table:
+    table = Table("", "loss", "below the top", f"{cost_unit} a question", "", box=None, pad_edge=False)
+    for point in (*result.baselines, result.shipped):
+        local = sum(list(point.exit_shares)[:-1])
+        table.add_row(point.name, percent(point.risk), percent(local), f"{point.cost:.4g}", "")
+    for one in result.what_if:
+        short = f"{one.missing:,} more questions to certify" if one.missing else ""
+        name = f"what if {percent(one.max_loss)}"
+        table.add_row(name, f"{one.losses:g} lost", percent(one.local_share), f"{one.cost:.4g}", short)
+    return table
+
+
+def _certificate_rows(policy: pb.Policy) -> Sequence[tuple[str, str]]:
+    found = policy.certificate
+    if not policy.HasField("certificate"):
+        return [("certificate", "none")]
+    basis = "labels" if found.labels else "the top"
+    shares = f"{percent(found.coverage)} pass, {percent(found.exit_share)} end here"
+    return [
+        ("certificate", f"at most {percent(found.epsilon)} lost with {percent(1 - found.delta)} confidence"),
+        ("", f"{form_name(found.form)}, by {basis}: {found.losses:g} of {found.questions:,} questions lost, {shares}"),
+        ("top", found.top_version or found.top_digest),
+    ]
+
+
+def _agreement(document: dict[str, Any]) -> str:
+    stated = dict(document.get("agreement", {"name": "same_label"}))
+    name = str(stated.pop("name"))
+    settings = ",".join(f"{key}={value:g}" for key, value in sorted(stated.items()))
+    return f"{name}:{settings}" if settings else name
