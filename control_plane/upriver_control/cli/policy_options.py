@@ -116,10 +116,9 @@ def calibration_name(text: str) -> str:
 
 def _share(text: str) -> float:
     try:
-        value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+        return float(f"{text[:-1]}e-2" if text.endswith("%") else text)  # exact, as a division is not
     except ValueError:
         return math.nan
-    return value
 
 
 def _pair(text: str, option: str, expected: str) -> tuple[str, str]:

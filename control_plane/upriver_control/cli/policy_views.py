@@ -104,9 +104,11 @@ def _headline(calibration: pb.Calibration) -> Text:
     text.append(f"{asked}\n", style="none")
     answering = [tier for tier in list(result.tiers)[:-1] if tier.policy and tier.threshold != math.inf]
     if result.missing and not answering:
-        text.append(
-            f"every tier escalates always: at least {result.missing:,} more questions are needed", style="yellow"
+        whole = math.ceil(result.missing / max(1e-9, 1.0 - spec.tune_share))
+        told = (
+            f"every tier escalates always: at least {whole:,} more questions are needed, {result.missing:,} to certify"
         )
+        text.append(told, style="yellow")
         return text
     if not answering:
         text.append("no tier may answer by itself: everything goes to the top", style="yellow")
