@@ -157,9 +157,9 @@ class Agent:
         self._server.set_health("", False)
         self._ending = True
         self._tell()
+        self._ticketing.drain()
         if not self._admission.drain(config.serving.drain_s):
             _LOG.warning("%d requests were not finished in time", self._admission.inflight)
-        self._ticketing.end_waiting()
         # Calls that are on their way here now are still told that we drain; the server's end would only cut them off.
         time.sleep(_LAST_CALLS_S)
         self._server.stop(1.0)

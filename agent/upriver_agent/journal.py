@@ -26,6 +26,8 @@ Job = tuple[Callable[[sqlite3.Connection], Any], "Future[Any]"]
 _LOG = logging.getLogger(__name__)
 _GROUP: Final = 64
 """Writes that share a transaction at most."""
+_LOG_BYTES: Final = 4 << 20
+"""What stays of SQLite's log after a large transaction was written back into the file."""
 _BUSY_S: Final = 2.0
 _OPEN_S: Final = 10.0
 _DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -200,6 +202,7 @@ class Journal:
         connection = self._connect("rwc")
         try:
             connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
             connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'NORMAL'}")
             found = connection.execute("PRAGMA quick_check(1)").fetchone()
             if found != ("ok",):

@@ -60,14 +60,14 @@ class Ticketing:
         self.desk.start()
         self._reasker.start()
 
-    def end_waiting(self) -> None:
-        """Lets those go who wait: the agent takes no new calls."""
+    def drain(self) -> None:
+        """Asks nothing again any more, and lets those go who wait; tickets are still given."""
+        if self._reasker is not None:
+            self._reasker.close()
         if self.desk is not None:
             self.desk.waiters.close()
 
     def close(self) -> None:
         """Ends; whatever is open is asked again after the next start."""
-        if self._reasker is not None:
-            self._reasker.close()
         if self.desk is not None:
             self.desk.close()

@@ -110,6 +110,9 @@ class Seek:
         self._rounds = 0
         self._tried = 0
         self._crowded = False
+        self._asked_at = 0.0
+        self._wait_s = 0.0
+        self._early = 0
         self._unknown: set[str] = set()
         self._last: UpriverError | None = None
 
@@ -125,6 +128,7 @@ class Seek:
             told = f"; last: {self._last}" if self._last is not None else ""
             raise DeadlineExpired(f"ticket {self._id} was not answered in time{told}")
         wait_s = 0.0 if self._crowded else min(left, LONGEST_WAIT_S)
+        self._asked_at, self._wait_s = now, wait_s
         message = pb.GetTicketRequest(name=PREFIX + self._id)
         message.wait_time.CopyFrom(Duration(seconds=int(wait_s), nanos=int(wait_s % 1 * 1e9)))
         return message, min(left, wait_s + REPLY_S)
@@ -133,8 +137,12 @@ class Seek:
         """The ticket was still open: gives the seconds to wait before the same agent is asked again."""
         self._rounds, self._tried, self._last = 0, 0, None
         self._unknown.clear()
-        crowded, self._crowded = self._crowded, False
-        return self._within(LONGEST_PAUSE_S * chance, now) if crowded else 0.0
+        if self._crowded:
+            self._crowded = False
+            return self._within(LONGEST_PAUSE_S * chance, now)
+        # An agent that does not wait as long as it was asked to must not be asked all the faster.
+        self._early = self._early + 1 if now - self._asked_at < self._wait_s / 2 else 0
+        return self._within(self._pause_s(self._early, chance), now) if self._early else 0.0
 
     def failed(self, error: UpriverError, now: float, chance: float) -> float:
         """Moves on after an error, giving the seconds to wait; raises it when it is final."""
@@ -147,13 +155,16 @@ class Seek:
         self._last = error
         self._crowded = isinstance(error, QueueFull)
         if self._crowded:
-            return self._within(full_jitter_s(1, FIRST_PAUSE_S, LONGEST_PAUSE_S, lambda: chance), now)
+            return self._within(self._pause_s(1, chance), now)
         self._at = (self._at + 1) % len(self._addresses)
         self._tried += 1
         if self._tried % len(self._addresses):
             return 0.0
         self._rounds += 1
-        return self._within(full_jitter_s(self._rounds, FIRST_PAUSE_S, LONGEST_PAUSE_S, lambda: chance), now)
+        return self._within(self._pause_s(self._rounds, chance), now)
+
+    def _pause_s(self, failures: int, chance: float) -> float:
+        return full_jitter_s(failures, FIRST_PAUSE_S, LONGEST_PAUSE_S, lambda: chance)
 
     def _within(self, pause_s: float, now: float) -> float:
         return max(0.0, min(pause_s, self._deadline - now))

@@ -26,6 +26,7 @@ from upriver import (
     Reason,
     TicketGone,
     TlsFiles,
+    UpriverError,
 )
 from upriver.cli.root import run
 from upriver.oip.v2 import inference_pb2 as oip
@@ -93,6 +94,40 @@ def test_no_ticket_is_lost_by_kill_9_and_who_waits_gets_the_answer_after_the_ups
         assert (answer.ticket, answer.label) == (first.ticket, first.label)  # both run the same model
         assert set(answer.outputs) == set(first.outputs)
     assert (told.open, told.issued, told.answered, told.dropped) == (0, 6, 6, 0)
+
+
+def test_whenever_kill_9_comes_every_ticket_that_a_caller_was_told_of_is_there_after_it(tmp_path):
+    config = write_config(tmp_path, "a", "device", ["device"], [make_version(tmp_path, "1", NEVER)], OPEN_TO_ALL)
+    told: list[str] = []
+
+    def ask(address):
+        with Client(address, retries=0) as client:
+            while True:
+                try:
+                    told.extend(answer.ticket for answer in client.infer("pattern", images(rows=3)))
+                except UpriverError:
+                    return
+
+    for pause_s in (0.05, 0.11, 0.2):
+        with running(config, "a") as agent, ThreadPoolExecutor(3) as pool:
+            before = len(told)
+            asking = [pool.submit(ask, agent.address) for _ in range(3)]
+            until(lambda before=before: len(told) > before, WAIT_S, "tickets")
+            time.sleep(pause_s)
+            agent.kill()
+            for future in asking:
+                future.result(WAIT_S)
+    with running(config, "a") as agent, stub_of(agent) as stub:
+        kept, token = set(), ""
+        while True:
+            page = stub.ListTickets(pb.ListTicketsRequest(page_size=1000, page_token=token), timeout=WAIT_S)
+            kept |= {ticket.name.removeprefix("tickets/") for ticket in page.tickets}
+            token = page.next_page_token
+            if not token:
+                break
+    assert len(told) > 30
+    assert "" not in told
+    assert set(told) - kept == set()
 
 
 def upstream_lines(config):

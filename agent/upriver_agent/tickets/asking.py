@@ -109,15 +109,15 @@ class Asker:
             return False
         return self._obstacle(model, DEFAULT_OPTIONS) is None
 
-    def reached(self, model: str) -> bool:
-        """Somebody above has answered for a model; gives whether that was not expected."""
+    def reached(self, model: str) -> None:
+        """Somebody above has answered for a model: if that was not expected, what waits for it is asked soon."""
         gate = self._gates.get(model)
         if gate is None or not gate.failures:
-            return False
+            return
         with self._lock:
             self._gates[model] = gate.reached()
-        self._desk.journal.write(lambda connection: store.forgive(connection, model))
-        return gate.shut
+        forgiven = self._desk.journal.write(lambda connection: store.forgive(connection, model))
+        forgiven.add_done_callback(lambda _: self._desk.stirred())
 
     def ask(self, ticket: Ticket, epoch: int) -> bool:
         """Asks a ticket again, at this epoch of its model's pairs; False when it is asked already or has to wait."""

@@ -4,7 +4,7 @@ Epochs number the changes of one model's pairs, and are kept in the journal: a s
 """
 
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 
 from upriver.errors import DiskTrouble
@@ -20,14 +20,18 @@ class Changes:
         self._lock = threading.Lock()
         self._seen: dict[str, dict[str, int]] = {}
         self._own: dict[str, str] = {}
+        self._least: dict[str, int] = {}
+        """Epochs that tickets have seen: those of a journal that was lost go on from there."""
         self._loaded = False
 
     def load(self) -> None:
         """Takes in what the journal has; before that nothing is noted. A journal that can't be read has nothing."""
         rows: Iterable[tuple[str, str, int, bool]] = ()
+        asked: Mapping[str, int] = {}
         with suppress(DiskTrouble):
-            rows = self._journal.read(store.pairs)
+            rows, asked = self._journal.read(store.pairs), self._journal.read(store.newest_epochs)
         with self._lock:
+            self._least.update(asked)
             for model, digest, epoch, own in rows:
                 self._seen.setdefault(model, {})[digest] = epoch
                 if own:
@@ -36,7 +40,7 @@ class Changes:
 
     def epoch_of(self, model: str) -> int:
         """How often a model's pairs were seen to change."""
-        return max(self._seen.get(model, {}).values(), default=0)
+        return max(self._seen.get(model, {}).values(), default=self._least.get(model, 0))
 
     def note(self, model: str, above: Collection[str], own: str = "") -> bool:
         """Notes the pairs that answer above, and here if it is told; gives whether one is new.
@@ -48,7 +52,7 @@ class Changes:
             return False
         with self._lock:
             seen = dict(self._seen.get(model, {}))
-            epoch = max(seen.values(), default=0) + 1
+            epoch = max(self._least.get(model, 0), *seen.values(), 0) + 1
             for digest in above:
                 seen.setdefault(digest, epoch)
             if own and own != self._own.get(model):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from upriver.errors import NotFound, NotNow, TicketGone
+from upriver.errors import Draining, NotFound, NotNow, TicketGone
 from upriver_agent.journal import Journal
 from upriver_agent.merge import RowFacts
 from upriver_agent.serving.request import InferAnswer, InferRequest
@@ -106,7 +106,10 @@ class TicketDesk:
         return found
 
     def wait(self, id_: str, timeout_s: float, on_end: OnEnd) -> Ticket:
-        """A ticket once it is closed, or as it is after `timeout_s`; raises as `get`, and QueueFull."""
+        """A ticket once it is closed, or as it is after `timeout_s`.
+
+        Raises as `get`, QueueFull when too many wait, and Draining when the agent ends meanwhile.
+        """
         found = self.get(id_)
         if found.state is State.OPEN:
             self.journal.write(lambda connection: store.want(connection, id_))
@@ -114,6 +117,8 @@ class TicketDesk:
                 with self.waiters.place(), self.waiters.one(id_) as closed:
                     if on_end(closed.set) and self.get(id_).state is State.OPEN:
                         closed.wait(timeout_s)
+                if self.waiters.over:
+                    raise Draining("the agent is ending; ask again when it is back")
                 found = self.get(id_)
         return found
 

@@ -4,6 +4,7 @@ If the disk can't take them in time the answer goes out without, and that is cou
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Future, InvalidStateError
@@ -22,6 +23,10 @@ _LOG = logging.getLogger(__name__)
 
 MAX_ROWS: Final = 256
 """Rows of one request that get a ticket."""
+MAX_SHARE: Final = 0.25
+"""Of all that tickets may take: one request's part at most, so that it does not put out everybody else's."""
+MAX_PENDING_BYTES: Final = 16 << 20
+"""Of tickets that wait for the disk; when it is slower than they come, more get none."""
 DISK_S: Final = 1.0
 """The longest that an answer waits for the disk; never more than half of the time that its caller has left."""
 
@@ -51,6 +56,8 @@ class Issuer:
         self._issued = issued
         self._clock = clock
         self._told = ""
+        self._pending_bytes = 0
+        self._lock = threading.Lock()
         self._timer = timer
         self._disk_s = disk_s
 
@@ -62,6 +69,10 @@ class Issuer:
         ids = tuple(question if rows == 1 else f"{question}.{row}" for row in range(rows))
         later: Future[tuple[str, ...]] = Future()
         kept = self._chosen(ids, request, answer)
+        size = sum(len(ticket.request) + len(ticket.guess) for ticket in kept)
+        if kept and not self._pend(size):
+            self._refuse(len(kept), "the disk was too slow")
+            kept = []
         if not kept:
             later.set_result(())
             return later
@@ -79,6 +90,7 @@ class Issuer:
 
         def done(future: "Future[frozenset[str]]") -> None:
             too_late.cancel()
+            self._pend(-size)
             error = future.exception()
             if error is not None:
                 end((), str(error))
@@ -98,19 +110,28 @@ class Issuer:
         """The tickets of the unresolved rows, but for those that are too large or too many."""
         rows = [row for row, fact in enumerate(answer.answers.facts) if not fact.resolved]
         new: list[NewTicket] = []
+        room = MAX_SHARE * self._max_bytes
         try:
             for row in rows[:MAX_ROWS]:
-                asked = write_question(request, row)
-                if len(asked) <= self._max_input_bytes:
+                asked, guess = write_question(request, row), write_row(answer, row, ids[row])
+                room -= len(asked) + len(guess) + store.OVERHEAD
+                if len(asked) <= self._max_input_bytes and (room >= 0 or not new):
                     fact = answer.answers.facts[row]
-                    guess = write_row(answer, row, ids[row])
                     waiting = waiting_for(fact.reason)
                     new.append(NewTicket(ids[row], request.model, fact.confidence, waiting, asked, guess))
         except UpriverError as error:
             _LOG.warning("a question that can't be written down gets no ticket: %s", error)
             new = []
-        self._refuse(len(rows) - len(new), "its input is larger than tickets.max_input_kib, or its batch too large")
+        self._refuse(len(rows) - len(new), "larger than tickets.max_input_kib, or too many in one request")
         return new
+
+    def _pend(self, size: int) -> bool:
+        """Notes that so many bytes wait for the disk, or do not any more; False when they are too many."""
+        with self._lock:
+            if size > 0 and self._pending_bytes and self._pending_bytes + size > MAX_PENDING_BYTES:
+                return False
+            self._pending_bytes += size
+        return True
 
     def _refuse(self, rows: int, why: str) -> None:
         if rows <= 0:

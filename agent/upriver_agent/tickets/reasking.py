@@ -129,9 +129,9 @@ class Reasker:
             self._stirred.wait(pause_s)
 
     def _reached(self, model: str, pairs: frozenset[str]) -> None:
-        changed = self._changes.note(model, pairs)
-        if self._asker.reached(model) or changed:
+        if self._changes.note(model, pairs):
             self._stirred.set()
+        self._asker.reached(model)
 
     def _note_pairs(self) -> None:
         above: dict[str, set[str]] = {}

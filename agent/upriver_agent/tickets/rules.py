@@ -139,11 +139,11 @@ class Gate:
 
     def may_pass(self, now: float) -> bool:
         """Whether a ticket may be sent up now; while the gate is shut one at a time, as a trial."""
-        return self.failures < 2 or (not self.trying and now >= self.try_at)
+        return not self.shut or (not self.trying and now >= self.try_at)
 
     def sent(self) -> "Gate":
         """After one was sent up."""
-        return replace(self, trying=True) if self.failures >= 2 else self
+        return replace(self, trying=True) if self.shut else self
 
     def let_go(self) -> "Gate":
         """After one that was sent came back and told nothing of those above."""

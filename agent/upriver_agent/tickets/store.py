@@ -269,6 +269,11 @@ def pairs(connection: sqlite3.Connection) -> list[tuple[str, str, int, bool]]:
     return [(model, digest, epoch, bool(own)) for model, digest, epoch, own in rows]
 
 
+def newest_epochs(connection: sqlite3.Connection) -> dict[str, int]:
+    """The highest epoch that an open ticket of each model has seen."""
+    return dict(connection.execute("SELECT model, max(epoch) FROM ticket WHERE state = 1 GROUP BY model").fetchall())
+
+
 def note_pairs(connection: sqlite3.Connection, model: str, seen: Mapping[str, int], own: str) -> None:
     """Notes which pairs of a model were seen, {digest: epoch}; of too many the newest stay."""
     for digest, epoch in seen.items():

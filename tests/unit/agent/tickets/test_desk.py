@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor, wait
 import pytest
 
 from tests.unit.agent.tickets.making import ABOVE, LABELS, WAIT_S, answer, fact, issue, opened, request
-from upriver.errors import DiskTrouble, NotFound, NotNow, QueueFull, TicketGone
+from upriver.errors import DiskTrouble, Draining, NotFound, NotNow, QueueFull, TicketGone
 from upriver.oip.v2 import inference_pb2 as oip
 from upriver.parameters import Mode
 from upriver.request import parse_response
 from upriver_agent.envelope import CallerOptions
+from upriver_agent.tickets import issuing
 from upriver_agent.tickets.issuing import MAX_ROWS
 from upriver_agent.tickets.record import read_question, write_row
 from upriver_agent.tickets.rules import State
@@ -45,7 +46,7 @@ def test_what_is_kept_asks_the_same_question_again(tmp_path, mode):
 
 
 def test_inputs_that_are_too_large_and_rows_that_are_too_many_get_no_ticket_and_are_counted(tmp_path, caplog):
-    with opened(tmp_path, max_input_bytes=300) as desk:
+    with opened(tmp_path, max_bytes=1 << 23, max_input_bytes=300) as desk:
         assert issue(desk, "q-1", asked=request(size=100)) == ()
         assert desk.counters().refused == 1
         rows = MAX_ROWS + 5
@@ -82,6 +83,43 @@ def test_an_answer_does_not_wait_longer_for_the_disk_than_half_of_its_callers_ti
         desk.journal.write(lambda _: None).result(WAIT_S)
         # A ticket that nobody was told of is not kept.
         assert [ticket.id for ticket in desk.listing(0, "", 0, 10)] == ["q-3"]
+
+
+def test_one_request_does_not_put_out_everybody_elses_tickets(tmp_path):
+    with opened(tmp_path, max_bytes=80_000) as desk:
+        issue(desk, "q-1")
+        tickets = issue(desk, "q-2", asked=request(100, size=100), given=answer(*[fact()] * 100))
+        assert 0 < sum(map(bool, tickets)) < 50
+        assert desk.get("q-1").state is State.OPEN
+        assert desk.counters().refused == tickets.count("")
+
+
+def test_what_waits_for_a_slow_disk_is_bounded_in_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(issuing, "MAX_PENDING_BYTES", 1000)
+    with opened(tmp_path) as desk:
+        held, go = threading.Event(), threading.Event()
+
+        def hold(_):
+            held.set()
+            assert go.wait(WAIT_S)
+
+        desk.journal.write(hold)
+        assert held.wait(WAIT_S)
+        first = desk.issue("q-1", request(size=100), answer(fact()), None)
+        assert issue(desk, "q-2", asked=request(size=100)) == ()
+        go.set()
+        assert first.result(WAIT_S) == ("q-1",)
+        assert issue(desk, "q-3", asked=request(size=100)) == ("q-3",)
+        assert desk.counters().refused == 1
+
+
+def test_the_file_stays_about_as_large_as_its_bound(tmp_path):
+    with opened(tmp_path, max_bytes=1 << 20) as desk:
+        for number in range(60):
+            issue(desk, f"q-{number}", asked=request(64, size=256), given=answer(*[fact()] * 64))
+        assert desk.counters().dropped > 2000
+        assert desk.counters().open > 300
+    assert (tmp_path / "tickets.db").stat().st_size < 1.5 * (1 << 20)
 
 
 def test_a_new_ticket_that_is_worth_less_than_all_others_is_not_told(tmp_path):
@@ -122,18 +160,15 @@ def test_only_so_many_wait_at_a_time_and_the_end_of_the_agent_lets_them_go(tmp_p
             entered.release()
             return True
 
-        waiting = [threading.Thread(target=desk.wait, args=("q-1", WAIT_S, enter)) for _ in range(MAX_WAITING)]
-        for thread in waiting:
-            thread.start()
-        for _ in waiting:
-            assert entered.acquire(timeout=WAIT_S)
-        with pytest.raises(QueueFull):
-            desk.wait("q-1", WAIT_S, stays)
-        assert desk.wait("q-1", 0.0, stays).state is State.OPEN  # asking without waiting is always possible
-        desk.waiters.close()
-        for thread in waiting:
-            thread.join(WAIT_S)
-        assert not any(thread.is_alive() for thread in waiting)
+        with ThreadPoolExecutor(MAX_WAITING) as pool:
+            waiting = [pool.submit(desk.wait, "q-1", WAIT_S, enter) for _ in range(MAX_WAITING)]
+            for _ in waiting:
+                assert entered.acquire(timeout=WAIT_S)
+            with pytest.raises(QueueFull):
+                desk.wait("q-1", WAIT_S, stays)
+            assert desk.wait("q-1", 0.0, stays).state is State.OPEN  # asking without waiting is always possible
+            desk.waiters.close()
+            assert {type(future.exception(WAIT_S)) for future in waiting} == {Draining}
 
 
 def test_a_person_answers_once_and_others_are_told_who_did(tmp_path):

@@ -62,7 +62,8 @@ def asking(folder, per_s=100.0, world=None):
 
 
 def looked(desk, reasker):
-    """Looks once, and waits until what came of it is in the journal."""
+    """Looks once, with all that was written before, and waits until what came of it is in the journal."""
+    desk.journal.write(lambda _: None).result(WAIT_S)
     pause_s = reasker.look()
     desk.journal.write(lambda _: None).result(WAIT_S)
     return pause_s
