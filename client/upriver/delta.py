@@ -1,7 +1,4 @@
-"""Deltas between blobs: a zstd frame with the old blob as raw prefix, as `zstd --patch-from` writes and reads it.
-
-The one module that imports zstd: `compression.zstd` of Python 3.14, or the package `backports.zstd`.
-"""
+"""Deltas between blobs: a zstd frame with the old blob as raw prefix, as `zstd --patch-from` writes and reads it."""
 
 import hashlib
 import mmap
@@ -9,7 +6,8 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
-from upriver.errors import InvalidInput, RuntimeMissing, Untrusted
+from upriver.errors import InvalidInput, Untrusted
+from upriver.zstd import zstd as load_zstd
 
 MAX_BYTES: Final = 512 << 20
 """The largest blob that a delta is made from or to: the base is held in memory, and the window is as large."""
@@ -23,7 +21,7 @@ def make_delta(base: Path, new: Path, out: Path) -> int:
     Raises InvalidInput when a file is empty or larger than MAX_BYTES, RuntimeMissing without zstd, OSError as the disk
     does.
     """
-    zstd = _zstd()
+    zstd = load_zstd()
     size = _bounded(new)
     parameters = zstd.CompressionParameter
     options = {
@@ -47,7 +45,7 @@ def apply_delta(base: Path, delta: Path, out: Path, size_bytes: int, digest: str
     Never writes more than `size_bytes`. Raises Untrusted when the delta is broken or leads to another size or digest,
     otherwise as `make_delta` does.
     """
-    zstd = _zstd()
+    zstd = load_zstd()
     if not 0 < size_bytes <= MAX_BYTES:
         raise InvalidInput(f"a delta to {size_bytes} bytes; expected 1 to {MAX_BYTES}")
     limit = {zstd.DecompressionParameter.window_log_max: min(31, _window_log(size_bytes) + 1)}
@@ -104,14 +102,3 @@ def _window_log(size: int) -> int:
 def _flush(writer: Any) -> None:
     writer.flush()
     os.fsync(writer.fileno())
-
-
-def _zstd() -> Any:
-    try:
-        from compression import zstd  # type: ignore[import-not-found, unused-ignore]  # Python 3.14's own
-    except ImportError:
-        try:
-            from backports import zstd
-        except ImportError as error:
-            raise RuntimeMissing("deltas need zstd: pip install 'upriver[fleet]'") from error
-    return zstd
