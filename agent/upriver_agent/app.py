@@ -113,7 +113,7 @@ class Agent:
         )
         executor = make_executor(serving.max_inflight)
         self._server = GrpcServer(
-            InferenceServicer(self._core, executor),
+            InferenceServicer(self._core, executor, max_message_bytes),
             CatalogueServicer(agent.id, self._slots, self._admission, serving.admin, self._announce),
             executor,
             serving.max_inflight,
@@ -272,6 +272,7 @@ def _rules(config: AgentConfig) -> CascadeRules:
         byte_budget=cascade.byte_budget or None,
         default_timeout_s=cascade.default_timeout_s,
         hop_delay_s=cascade.hop_delay_ms / 1000,
+        compress=cascade.compress,
     )
 
 

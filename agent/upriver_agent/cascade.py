@@ -42,7 +42,7 @@ class Upward:
 
     `agents` is discovery's last snapshot, `avoid` says which of them not to ask now. `time_left_s` is the time to the
     caller's deadline, None for no deadline; `reserve_s` is what must remain of it for the way back. `row_bytes` is what
-    one row takes when it is sent up.
+    one row takes at least when it is sent up; the budget is held against what is sent in the end.
     """
 
     agents: Sequence[AgentRecord]

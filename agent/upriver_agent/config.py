@@ -112,6 +112,7 @@ class CascadeSection:
     `lan` on a site's network, `wan` over long, thin or metered lines. `trust` says whose envelopes count: peers of
     mutual TLS, or anyone who reaches the port. `byte_budget` 0 is no limit. `default_timeout_s` bounds an escalation
     whose caller set no deadline. `hop_delay_ms` is added to every escalation, to show or test distance.
+    `compress` sends inputs up as zstd frames where that is shorter and the upstream reads it.
     """
 
     preset: Preset = doc.setting(doc.choice(*get_args(Preset)), PRESET)
@@ -120,6 +121,7 @@ class CascadeSection:
     byte_budget: int = doc.setting(doc.whole(0, 2**40), 0)
     default_timeout_s: float = doc.setting(doc.number(0.001, 3600), 10.0)
     hop_delay_ms: float = doc.setting(doc.number(0, 60_000), 0.0)
+    compress: bool = doc.setting(doc.flag(), True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,8 @@ class AnswerInvalid(UpriverError):
 class RowFacts(NamedTuple):
     """Who answered one row and why. `path` has the agents that it went through, touch point first, answerer last.
 
+    `fused` says whether answers from tiers below went into it.
+
     A named tuple and no dataclass: one is made for every answer, and this is four times faster.
     """
 
@@ -48,6 +50,7 @@ class RowFacts(NamedTuple):
     degraded: bool
     path: tuple[str, ...]
     policy: str
+    fused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +121,14 @@ def least_certain(facts: Sequence[RowFacts]) -> RowFacts:
 def read_row_facts(columns: Mapping[str, Sequence[object]], rows: int) -> tuple[RowFacts, ...]:
     """Facts of each row from an upstream's row-wise outputs, by parameter name; texts may be bytes.
 
-    Raises AnswerInvalid for a missing column and for a value that is not what it should be.
+    Raises AnswerInvalid for a missing column and for a value that is not what it should be. Who does not tell whether
+    an answer is fused does not fuse.
     """
     for name in _ROW_WISE:
         if len(columns.get(name, ())) != rows:
             raise AnswerInvalid(f"the upstream's {name!r} has {len(columns.get(name, ()))} rows: expected {rows}")
-    return tuple(_read_row({name: columns[name][row] for name in _ROW_WISE}) for row in range(rows))
+    told = (*_ROW_WISE, names.FUSED) if len(columns.get(names.FUSED, ())) == rows else _ROW_WISE
+    return tuple(_read_row({name: columns[name][row] for name in told}) for row in range(rows))
 
 
 _ROW_WISE = (
@@ -158,6 +163,7 @@ def _read_row(row: Mapping[str, object]) -> RowFacts:
         degraded=_flag(row, names.DEGRADED),
         path=path,
         policy=_text(row, names.POLICY),
+        fused=names.FUSED in row and _flag(row, names.FUSED),
     )
 
 

@@ -31,7 +31,7 @@ class Prediction:
     are dequantised to float32.
     """
 
-    scores: NDArray[np.float32] | None
+    scores: NDArray[np.floating[Any]] | None
     embedding: NDArray[np.float32] | None
     outputs: dict[str, Array] = field(default_factory=dict)
 

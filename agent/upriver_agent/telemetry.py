@@ -101,6 +101,10 @@ class QuestionTrace:
             attributes[Attribute.REASON] = reason
         self._span.add_event(name, attributes)
 
+    def fused(self, versions: Sequence[str]) -> None:
+        """Answers of these versions below went into this one."""
+        self._span.set_attribute(Attribute.FUSED, list(versions))
+
     def finish(self, rows: Sequence[RowFacts]) -> None:
         """The answer goes out."""
         _tell_outcome(self._span, rows)
@@ -148,10 +152,18 @@ class Telemetry:
         return self._rate > 0.0 and self._chance() < self._rate
 
     def local(
-        self, parent: ParentContext | None, marks: Marks, model: str, rows: Sequence[RowFacts], threshold: float
+        self,
+        parent: ParentContext | None,
+        marks: Marks,
+        model: str,
+        rows: Sequence[RowFacts],
+        threshold: float,
+        fused: Sequence[str] = (),
     ) -> str:
-        """Makes the spans of an answer that was given here; gives the trace's id."""
+        """Makes the spans of an answer that was given here, with those of `fused` below; gives the trace's id."""
         question = self.begin(parent, marks, model, "", rows, threshold)
+        if fused:
+            question.fused(fused)
         question.finish(rows)
         return question.trace_id
 

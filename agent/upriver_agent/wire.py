@@ -8,11 +8,14 @@ from upriver import parameters as names
 from upriver.errors import InvalidInput
 from upriver.labels import join_labels, split_labels
 from upriver.oip.v2 import inference_pb2 as pb
-from upriver.tensors import Array, Datatype, Tensor, datatype_of, decode_raw, decode_typed, encode_raw
+from upriver.tensors import Array, Datatype, Tensor, datatype_of, decode_raw, encode_raw
 from upriver.values import ParameterValue, read_parameters, set_parameter
 from upriver_agent.envelope import DEFAULT_OPTIONS, parse_options
 from upriver_agent.merge import Answers, RowFacts, least_certain, read_row_facts
-from upriver_agent.serving.request import InferAnswer, InferRequest, UpstreamAnswer, WantedOutput
+from upriver_agent.reads import parse_reads
+from upriver_agent.serving.request import Below, InferAnswer, InferRequest, UpstreamAnswer, WantedOutput
+from upriver_agent.wire_inputs import MAX_UNPACKED, Pack, read_inputs, write_inputs
+from upriver_agent.wire_opinions import read_opinions, write_opinions
 
 PROBABILITIES, LOGITS = "probabilities", "logits"
 _HEAD = "oip"
@@ -26,40 +29,28 @@ ROW_TENSORS: dict[str, tuple[str, str]] = {
     names.REASON: (Datatype.BYTES, "reason"),
     names.DEGRADED: (Datatype.BOOL, "degraded"),
     names.POLICY: (Datatype.BYTES, "policy"),
+    names.FUSED: (Datatype.BOOL, "fused"),
 }
 """Row-wise facts that can be asked for by name as extra outputs: data type and the field of RowFacts."""
 
 
-def read_request(message: pb.ModelInferRequest) -> InferRequest:
-    """Makes a request of a message; raises InvalidInput."""
+def read_request(message: pb.ModelInferRequest, max_unpacked: int = MAX_UNPACKED) -> InferRequest:
+    """Makes a request of a message; raises InvalidInput. Compressed inputs may hold `max_unpacked` bytes together."""
     options = parse_options(read_parameters(message.parameters)) if message.parameters else DEFAULT_OPTIONS
+    inputs, ours = read_inputs(message.inputs, message.raw_input_contents, max_unpacked)
     return InferRequest(
         model=message.model_name,
         version=message.model_version,
         id=message.id,
-        inputs=_read_inputs(message.inputs, message.raw_input_contents),
+        inputs=inputs,
         options=options,
         outputs=tuple(_read_wanted(output) for output in message.outputs) if message.outputs else (),
+        below=read_opinions(message.inputs, ours, _rows(inputs)) if ours else (),
     )
 
 
-def _read_inputs(inputs: Sequence[pb.ModelInferRequest.InferInputTensor], raw: Sequence[bytes]) -> dict[str, Tensor]:
-    if raw and len(raw) != len(inputs):
-        raise InvalidInput(f"{len(inputs)} inputs but {len(raw)} raw_input_contents: raw is all or nothing")
-    tensors: dict[str, Tensor] = {}
-    for index, tensor in enumerate(inputs):
-        name = tensor.name
-        datatype = tensor.datatype
-        if name in tensors:
-            raise InvalidInput(f"input {name!r} appears twice")
-        if raw:
-            if tensor.HasField("contents"):
-                raise InvalidInput(f"input {name!r} has typed contents beside raw_input_contents: use one of them")
-            array = decode_raw(name, datatype, tuple(tensor.shape), raw[index])
-        else:
-            array = decode_typed(name, datatype, tensor.shape, tensor.contents)
-        tensors[name] = Tensor(name, datatype, array)
-    return tensors
+def _rows(inputs: Mapping[str, Tensor]) -> int:
+    return next((len(tensor.array) for tensor in inputs.values() if tensor.array.ndim), 0)
 
 
 def _read_wanted(output: pb.ModelInferRequest.InferRequestedOutputTensor) -> WantedOutput:
@@ -72,18 +63,29 @@ def _read_wanted(output: pb.ModelInferRequest.InferRequestedOutputTensor) -> Wan
 
 
 def write_request(
-    model: str, id_: str, inputs: Iterable[Tensor], parameters: Mapping[str, ParameterValue], row_facts: bool
+    model: str,
+    id_: str,
+    inputs: Iterable[Tensor],
+    parameters: Mapping[str, ParameterValue],
+    row_facts: bool,
+    pack: Pack | None = None,
+    below: Sequence[Below] = (),
+    tells_fused: bool = False,
 ) -> pb.ModelInferRequest:
-    """Makes the message that asks an upstream; `row_facts` asks for the facts of every row."""
+    """Makes the message that asks an upstream; `row_facts` asks for the facts of every row.
+
+    The last three are for upstreams that told that they read it: how contents are compressed, what tiers below said,
+    and whether to ask which rows are fused.
+    """
     message = pb.ModelInferRequest(model_name=model, id=id_)
-    for tensor in inputs:
-        message.inputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.array.shape)
-        message.raw_input_contents.append(encode_raw(tensor.array, tensor.datatype))
+    write_inputs(message, inputs, pack)
+    write_opinions(message, below)
     for key, value in parameters.items():
         set_parameter(message.parameters[key], value)
     if row_facts:
         for name in ROW_TENSORS:
-            message.outputs.add(name=name)
+            if tells_fused or name != names.FUSED:
+                message.outputs.add(name=name)
     return message
 
 
@@ -131,6 +133,8 @@ def write_reply(answer: InferAnswer) -> bytes:
         tail.parameters[names.TRACE_ID].string_param = answer.trace_id
     if answer.served_ns:
         tail.parameters[names.SERVED_NS].int64_param = answer.served_ns
+    if answer.reads:
+        tail.parameters[names.READS].string_param = answer.reads
     return head + tail.SerializeToString()
 
 
@@ -138,7 +142,7 @@ def _reply_head(answer: InferAnswer) -> bytes:
     message = write_answer(answer)
     message.ClearField("id")
     message.ClearField("raw_output_contents")
-    for name in (names.CONFIDENCE, names.TRACE_ID, names.SERVED_NS):
+    for name in (names.CONFIDENCE, names.TRACE_ID, names.SERVED_NS, names.READS):
         message.parameters.pop(name, None)
     return message.SerializeToString()
 
@@ -208,6 +212,7 @@ def _write_facts(message: pb.ModelInferResponse, answer: InferAnswer) -> None:
     parameters[names.REASON].string_param = facts.reason
     parameters[names.DEGRADED].bool_param = facts.degraded
     parameters[names.POLICY].string_param = facts.policy
+    parameters[names.FUSED].bool_param = facts.fused
     if answer.trace_id:
         parameters[names.TRACE_ID].string_param = answer.trace_id
     if answer.tickets:
@@ -218,6 +223,8 @@ def _write_facts(message: pb.ModelInferResponse, answer: InferAnswer) -> None:
         parameters[names.BYTES_UP].int64_param = answer.bytes_up
     if answer.served_ns:
         parameters[names.SERVED_NS].int64_param = answer.served_ns
+    if answer.reads:
+        parameters[names.READS].string_param = answer.reads
 
 
 def read_answer(message: pb.ModelInferResponse, rows: int) -> UpstreamAnswer:
@@ -255,6 +262,7 @@ def read_answer(message: pb.ModelInferResponse, rows: int) -> UpstreamAnswer:
         answers=Answers(outputs, read_row_facts(facts, rows), labels, scores_output, are_logits, classes_output),
         bytes_up=_whole(parameters, names.BYTES_UP),
         served_ns=_whole(parameters, names.SERVED_NS),
+        reads=parse_reads(parameters.get(names.READS)),
     )
 
 

@@ -46,6 +46,8 @@ class Answer:
     """The handle through which a later answer comes back; "" when there is none."""
     policy: str
     """Digest of the policy that judged it."""
+    fused: bool | None
+    """Whether answers of tiers below went into it; a batch tells it when it is asked for the output `upriver.fused`."""
     outputs: Mapping[str, Array] = field(repr=False)
     """Every output of the model by name, this row's part of it (without the dimension of rows)."""
     latency_s: float

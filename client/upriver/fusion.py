@@ -52,6 +52,12 @@ class Fused:
     probabilities: Floats
     counted: NDArray[np.bool_]
 
+    @property
+    def rows(self) -> NDArray[np.bool_]:
+        """Which rows any opinion went into, [rows]."""
+        rows: NDArray[np.bool_] = np.logical_or.reduce(self.counted, axis=1)
+        return rows
+
 
 def opinion(probabilities: NDArray[Any], labels: Sequence[str] = ()) -> Opinion:
     """What is told of probabilities [rows, classes], which temperature has scaled.
@@ -93,10 +99,11 @@ def fuse(
         usable = _usable(told)
         counted[:, index] = usable
         logs[usable] += weight * np.log(_spread(told.of_rows(np.flatnonzero(usable)), labels, classes))
-    fused = counted.any(axis=1)
-    if fused.any():
-        result[fused] = _product(result[fused], own_weight, logs[fused])
-    return Fused(result, counted)
+    fused = Fused(result, counted)
+    rows = fused.rows
+    if rows.any():
+        result[rows] = _product(result[rows], own_weight, logs[rows])
+    return fused
 
 
 def _product(own: Floats, own_weight: float, logs: Floats) -> Floats:
@@ -128,8 +135,9 @@ def _spread(told: Opinion, labels: Sequence[str], classes: int) -> Floats:
     """An opinion over our classes, [rows, classes], each at least FLOOR."""
     rows, named = told.values.shape
     values = told.values.astype(np.float64)
-    columns = np.broadcast_to(np.arange(named), (rows, named)) if told.columns is None else told.columns
-    positions = _positions(told.labels, labels, classes, int(columns.max(initial=0)) + 1)[columns]
+    columns = np.broadcast_to(np.arange(named), (rows, named)) if told.columns is None else told.columns.astype(np.intp)
+    # Numbers that were told are not bounded, so there is no table of them.
+    positions = _positions(told.labels, labels)[columns] if labels else np.where(columns < classes, columns, -1)
     known = positions >= 0
     missing = classes - known.sum(axis=1)
     rest = np.maximum(0.0, 1.0 - values.sum(axis=1)) / np.maximum(1, missing)
@@ -140,10 +148,7 @@ def _spread(told: Opinion, labels: Sequence[str], classes: int) -> Floats:
     return spread
 
 
-def _positions(theirs: Sequence[str], ours: Sequence[str], classes: int, used: int) -> NDArray[np.intp]:
-    """Where each of an expert's columns is among our classes, -1 for nowhere."""
-    if not ours:
-        columns = np.arange(used)
-        return np.where(columns < classes, columns, -1)
+def _positions(theirs: Sequence[str], ours: Sequence[str]) -> NDArray[np.intp]:
+    """Where each of an expert's labels is among ours, -1 for nowhere."""
     where = {name: index for index, name in enumerate(numbered(ours))}
     return np.array([where.get(name, -1) for name in numbered(theirs)], dtype=np.intp)

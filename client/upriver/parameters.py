@@ -68,17 +68,29 @@ DEGRADED = "upriver.degraded"
 TICKET = "upriver.ticket"
 TRACE_ID = "upriver.trace_id"
 POLICY = "upriver.policy"
+FUSED = "upriver.fused"
+"""Whether answers from tiers below went into this one; see `upriver.fusion`."""
 BYTES_UP = "upriver.bytes_up"
 """Bytes of request messages that all hops sent up for this request; absent when none was escalated."""
 SERVED_NS = "upriver.served_ns"
 """To an agent that escalated: nanoseconds that the upstream held the request. What the caller waited beyond is the
 network's and is what its reserve is learnt from."""
+READS = "upriver.reads"
+"""To an agent that escalated: what this one reads beyond the plain protocol."""
 LABELS = "upriver.labels"
 """On a scores output: the names of its columns; on a detector's classes output: what its numbers stand for.
 
 Separated by commas, with a backslash before a comma or backslash in a name."""
 SCORES_ARE = "upriver.scores_are"
 """On a scores output: `probabilities` or `logits`."""
+
+# On inputs that agents send up, and only to those that told that they read it.
+ZSTD = "upriver.zstd"
+"""On an input whose raw contents are one zstd frame: the bytes that it holds."""
+BELOW = "upriver.below"
+"""Inputs named so, with a slash and a number, are what tiers below said."""
+VERSION = "upriver.version"
+"""On such an input: the digest of the version that said it."""
 
 # Envelope metadata (set by an agent that escalates).
 META_QUESTION = "upriver-question"

@@ -30,6 +30,8 @@ ROW_FACTS = (
     names.TICKET,
 )
 """Facts that a batch asks for row by row, as outputs; those of a single question are the response's parameters."""
+_READ = (*ROW_FACTS, names.FUSED)
+"""Facts that are read where they are told: agents from before fusion would refuse to be asked for that."""
 
 LOGITS = "logits"
 """The value of `upriver.scores_are` for scores that are no probabilities."""
@@ -65,8 +67,8 @@ def parse_response(message: pb.ModelInferResponse, rows: int, latency_s: float) 
             )
     facts: dict[str, Sequence[object]] = {}
     if rows == 1:  # a batch's parameters speak of its least certain row only
-        facts = {name: [parameters[name]] for name in ROW_FACTS if name in parameters}
-    facts |= {name: outputs.pop(name).reshape(-1).tolist() for name in ROW_FACTS if name in outputs}
+        facts = {name: [parameters[name]] for name in _READ if name in parameters}
+    facts |= {name: outputs.pop(name).reshape(-1).tolist() for name in _READ if name in outputs}
     labels, table = _read_scores(message, outputs)
     reply = _Reply(message.model_name, message.model_version, parameters, outputs, facts, labels, table, latency_s)
     return [_answer(reply, row) for row in range(rows)]
@@ -124,6 +126,7 @@ def _answer(reply: _Reply, row: int) -> Answer:
         trace_id=_text(reply.parameters.get(names.TRACE_ID)),
         ticket=_text(own.get(names.TICKET)),
         policy=_text(own.get(names.POLICY)),
+        fused=_flag(own.get(names.FUSED)),
         outputs={name: array[row] for name, array in reply.outputs.items()},
         latency_s=reply.latency_s,
     )

@@ -63,6 +63,7 @@ class Attribute(StrEnum):
     ANSWERED_BY = "upriver.answered_by"  # agent of the least certain row
     PATH = "upriver.path"  # list of agents, touch point first
     POLICY = "upriver.policy"
+    FUSED = "upriver.fused"  # list of digests: versions below whose answers went into this one
     UPSTREAM_AGENT = "upriver.upstream.agent"
     UPSTREAM_TIER = "upriver.upstream.tier"
     BYTES = "upriver.bytes"  # int: request message with its envelope

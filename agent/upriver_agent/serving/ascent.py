@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +25,14 @@ from upriver_agent.envelope import Envelope, first_envelope, next_envelope, opti
 from upriver_agent.merge import AnswerInvalid, Answers, merge
 from upriver_agent.place import Place
 from upriver_agent.predictor import Prediction
+from upriver_agent.reads import FUSED, ZSTD, join_reads
 from upriver_agent.serving.escalation import Outcome, WayUp
+from upriver_agent.serving.fusing import Joint, own_opinion
 from upriver_agent.serving.loaded import LoadedVersion
+from upriver_agent.serving.outbound import Outbound
 from upriver_agent.serving.own_answer import OwnAnswers
-from upriver_agent.serving.request import Call, InferAnswer, InferRequest, TicketOffice
+from upriver_agent.serving.packing import Packer
+from upriver_agent.serving.request import Below, Call, InferAnswer, InferRequest, TicketOffice
 from upriver_agent.telemetry import Marks, ParentContext, QuestionTrace, Telemetry
 from upriver_agent.upstream.links import Escalation
 from upriver_agent.upstream.upstreams import Upstreams
@@ -42,11 +47,15 @@ class CascadeRules:
     byte_budget: int | None
     default_timeout_s: float
     hop_delay_s: float
+    compress: bool = True
 
 
 @dataclass(slots=True)
 class Inquiry:
-    """A request on its way through this agent; `usual` is the threshold that holds while there is no alarm."""
+    """A request on its way through this agent; `usual` is the threshold that holds while there is no alarm.
+
+    `prediction` and `confidence` are fused when the policy fuses: `joint` has both sides of that then.
+    """
 
     request: InferRequest
     call: Call
@@ -59,6 +68,12 @@ class Inquiry:
     prediction: Prediction
     confidence: Floats
     usual: float
+    joint: Joint | None = None
+
+    @property
+    def fused(self) -> NDArray[np.bool_] | None:
+        """Which rows are fused, [rows]; None when none can be."""
+        return None if self.joint is None else self.joint.rows
 
 
 class Ascent:
@@ -82,6 +97,22 @@ class Ascent:
         self._telemetry = telemetry
         self._numbers = numbers
         self._tickets = tickets
+        self._packer = Packer(rules.compress)
+
+    def _row_bytes(self, inquiry: Inquiry) -> int:
+        arrays = inquiry.arrays.items()
+        return (
+            sum(self._packer.least(inquiry.loaded.model, name, _size(array)) for name, array in arrays) // inquiry.rows
+        )
+
+    def reads(self, loaded: LoadedVersion) -> str:
+        """What agents below are told that we read: see `reads`."""
+        terms = {FUSED, *self._upstreams.links.wanted(loaded.model)}
+        if self._packer.able:
+            terms.add(ZSTD)
+        if loaded.policy.document.fusion is not None:
+            terms.update(loaded.policy.document.fusion.weights)
+        return join_reads(terms)
 
     def take(self, inquiry: Inquiry, threshold: float) -> "InferAnswer | Future[InferAnswer]":
         """Decides every row, and answers: at once when none goes up, else by a future."""
@@ -91,14 +122,15 @@ class Ascent:
         if envelope is None:
             question = request.again or question_id(next(self._numbers), secrets.randbits(64))
             envelope = first_envelope(question, self._place.agent, self._rules.max_hops, self._rules.byte_budget)
-        row_bytes = sum(_size(array) for array in inquiry.arrays.values()) // inquiry.rows
         time_left_s = inquiry.call.time_left_s()
-        upward = self._upstreams.look(time_left_s, row_bytes)
+        upward = self._upstreams.look(time_left_s, self._row_bytes(inquiry))
         decision = decide(confidence, threshold, options, envelope, self._place, request.model, upward)
         marks.decided_ns = time.time_ns()
-        answer = self._own.make(request, loaded, inquiry.prediction, confidence, decision)
+        answer = self._own.make(request, loaded, inquiry.prediction, confidence, decision, inquiry.fused)
         facts = answer.answers.facts
         trace = self._telemetry.begin(inquiry.parent, marks, request.model, envelope.question, facts, threshold)
+        if inquiry.joint is not None and inquiry.joint.versions:
+            trace.fused(inquiry.joint.versions)
         if _overruled(inquiry, threshold).any():
             trace.event(EventName.ALARM)
         if not len(decision.escalate):
@@ -138,10 +170,16 @@ class Ascent:
         request = inquiry.request
         rows = decision.escalate
         inputs = [_rows_of(request.inputs[name], array, rows) for name, array in inquiry.arrays.items()]
-        sent_bytes = sum(_size(tensor.array) for tensor in inputs)
         if not envelope.audit:
             inquiry.loaded.count_escalated(len(rows))
-        escalation = Escalation(request.model, request.id, inputs, len(rows), options_to_parameters(request.options))
+        escalation = Escalation(
+            request.model,
+            request.id,
+            inputs,
+            len(rows),
+            options_to_parameters(request.options),
+            partial(_said, inquiry, rows),
+        )
         later: Future[InferAnswer] = Future()
 
         def done(outcome: Outcome) -> None:
@@ -159,8 +197,8 @@ class Ascent:
 
         way = WayUp(
             self._upstreams,
-            escalation,
-            next_envelope(envelope, self._place.agent, sent_bytes),
+            Outbound(escalation, self._packer),
+            next_envelope(envelope, self._place.agent, 0),
             self._upstreams.candidates(
                 request.model, request.options, envelope, inquiry.loaded.policy.document.escalate_to
             ),
@@ -199,7 +237,12 @@ class Ascent:
                     self._tickets.reached(inquiry.request.model, outcome.answer.answers.facts)
         if merged is None:
             merged = self._own.make(
-                inquiry.request, inquiry.loaded, inquiry.prediction, inquiry.confidence, stay(decision, reason)
+                inquiry.request,
+                inquiry.loaded,
+                inquiry.prediction,
+                inquiry.confidence,
+                stay(decision, reason),
+                inquiry.fused,
             ).answers
         answer.answers = _blamed(merged, decision, inquiry)
         answer.bytes_up = outcome.bytes_up + (outcome.answer.bytes_up if outcome.answer is not None else 0)
@@ -211,6 +254,7 @@ class Ascent:
         answer.trace_id = trace.trace_id
         if inquiry.envelope is not None:
             answer.served_ns = time.time_ns() - inquiry.marks.start_ns
+            answer.reads = self.reads(inquiry.loaded)
         trace.finish(answer.answers.facts)
         if inquiry.request.again:  # audits must not see a question twice, least of all one that was hard
             return answer
@@ -247,6 +291,19 @@ def _blamed(answers: Answers, decision: Decision, inquiry: Inquiry) -> Answers:
         if overruled[row] and facts[row].resolved and len(facts[row].path) > 1:
             facts[row] = facts[row]._replace(reason=Reason.ALARM)
     return replace(answers, facts=tuple(facts))
+
+
+def _said(inquiry: Inquiry, rows: NDArray[np.intp], versions: frozenset[str]) -> list[Below]:
+    """What some versions said of some rows: those below, if their messenger is to be believed, and this one."""
+    loaded = inquiry.loaded
+    below = inquiry.request.below if inquiry.envelope is not None else ()
+    said = [(version, told.of_rows(rows)) for version, told in below if version in versions]
+    digest = loaded.version.digest
+    if digest in versions and all(version != digest for version, _ in said) and loaded.form.scores_output:
+        own = inquiry.prediction if inquiry.joint is None else inquiry.joint.own
+        form, temperature = loaded.form, loaded.policy.document.temperature
+        said.append((digest, own_opinion(own, rows, form.labels, form.scores_are_logits, temperature)))
+    return said
 
 
 def _rows_of(tensor: Tensor, array: Array, rows: NDArray[np.intp]) -> Tensor:

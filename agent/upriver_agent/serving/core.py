@@ -153,6 +153,10 @@ class ServingCore:
         confidence = loaded.score(prediction)
         if loaded.shadow is not None:
             loaded.shadow.offer(arrays, rows, prediction)
+        joint = None
+        if loaded.fuse is not None:
+            joint = loaded.fuse(prediction, confidence, request.below if envelope is not None else ())
+            prediction, confidence = joint.prediction, joint.confidence
         options = request.options
         threshold = usual = effective_threshold(loaded.policy, options.min_confidence)
         watch = loaded.watch
@@ -161,22 +165,45 @@ class ServingCore:
         decision = decide_alone(confidence, threshold, options)
         if decision is not None:
             marks.decided_ns = time.time_ns()
-            answer = self._own.make(request, loaded, prediction, confidence, decision)
-            if rows == 1 and loaded.fixed_outputs:
+            answer = self._own.make(
+                request, loaded, prediction, confidence, decision, None if joint is None else joint.rows
+            )
+            if rows == 1 and loaded.fixed_outputs and joint is None:
                 answer.replies = loaded.replies
             if envelope is not None:
                 answer.served_ns = marks.decided_ns - marks.start_ns
+                answer.reads = self._ascent.reads(loaded)
             if self._telemetry.wants_local(parent):
-                answer.trace_id = self._telemetry.local(parent, marks, request.model, answer.answers.facts, threshold)
+                answer.trace_id = self._telemetry.local(
+                    parent,
+                    marks,
+                    request.model,
+                    answer.answers.facts,
+                    threshold,
+                    () if joint is None else joint.versions,
+                )
             if watch is not None and not request.again:
                 number = next(self._numbers) if envelope is None else number_of(envelope.question)
                 if rows > 1 or draw(number) < watch.limit:
                     inquiry = Inquiry(
-                        request, call, loaded, arrays, rows, envelope, parent, marks, prediction, confidence, usual
+                        request,
+                        call,
+                        loaded,
+                        arrays,
+                        rows,
+                        envelope,
+                        parent,
+                        marks,
+                        prediction,
+                        confidence,
+                        usual,
+                        joint,
                     )
                     self._ascent.toss(inquiry, number, envelope, answer.answers)
             return answer
-        inquiry = Inquiry(request, call, loaded, arrays, rows, envelope, parent, marks, prediction, confidence, usual)
+        inquiry = Inquiry(
+            request, call, loaded, arrays, rows, envelope, parent, marks, prediction, confidence, usual, joint
+        )
         return self._ascent.take(inquiry, threshold)
 
 

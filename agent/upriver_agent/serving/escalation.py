@@ -6,7 +6,7 @@ upstream. `done` is called exactly once.
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import assert_never
@@ -24,10 +24,11 @@ from upriver_agent.merge import AnswerInvalid
 from upriver_agent.reserve import MIN_S, escalation_timeout_s
 from upriver_agent.resilience.race import Ask, Cancel, Cause, Denied, Form, Over, Race, Step, Wake, Why
 from upriver_agent.resilience.watch import Change, Ending
+from upriver_agent.serving.outbound import Outbound, Outgoing
 from upriver_agent.serving.request import UpstreamAnswer
 from upriver_agent.telemetry import EscalateSpan, QuestionTrace
 from upriver_agent.upstream.guard import Effect, Permit
-from upriver_agent.upstream.links import Escalation, Link, PendingCall
+from upriver_agent.upstream.links import Link, PendingCall
 from upriver_agent.upstream.timer import Appointment
 from upriver_agent.upstream.upstreams import Upstreams
 
@@ -82,6 +83,7 @@ class _Try:
     span: EscalateSpan
     pending: PendingCall
     ask: Ask[_Candidate]
+    special: bool
 
 
 class WayUp:
@@ -90,7 +92,7 @@ class WayUp:
     def __init__(
         self,
         upstreams: Upstreams,
-        escalation: Escalation,
+        outbound: Outbound,
         envelope: Envelope,
         candidates: Iterator[AgentRecord],
         deadline_s: float,
@@ -100,10 +102,9 @@ class WayUp:
     ) -> None:
         self._upstreams = upstreams
         self._guard = upstreams.guard
-        self._rows = escalation.rows
-        self._message = wire.write_request(
-            escalation.model, escalation.id, escalation.inputs, escalation.parameters, escalation.rows > 1
-        )
+        self._outbound = outbound
+        self._model = outbound.escalation.model
+        self._rows = outbound.escalation.rows
         self._envelope = envelope
         self._candidates = candidates
         self._deadline_s = deadline_s
@@ -116,7 +117,7 @@ class WayUp:
         self._wakes: list[Appointment] = []
         self._answer: UpstreamAnswer | None = None
         self._gone = False
-        self._message_bytes = self._message.ByteSize()
+        self._envelope_bytes = _bytes_of(envelope_to_metadata(envelope))
         self._sent = 0
 
     def start(self) -> None:
@@ -147,7 +148,10 @@ class WayUp:
         return Form(escalation_timeout_s(time_left_s, reserve_s), *self._guard.usual_s(candidate.record))
 
     def begin(self, candidate: _Candidate) -> Reason | None:
-        """Claims a place with an upstream."""
+        """Claims a place with an upstream, if the question may still send what it would take."""
+        if self._over_budget(self._outgoing(candidate.record).size):
+            self._trace.event(EventName.HELD_BACK, candidate.record.agent, Reason.BYTE_BUDGET)
+            return Reason.BYTE_BUDGET
         permit = self._guard.begin(candidate.record)
         if isinstance(permit, Reason):
             self._trace.event(EventName.HELD_BACK, candidate.record.agent, permit)
@@ -163,10 +167,14 @@ class WayUp:
 
     def afford(self) -> bool:
         """Takes a second try out of the budgets: the agent's, and the bytes that this question may still send."""
+        return not self._over_budget(self._outbound.least) and self._guard.afford()
+
+    def _over_budget(self, message_bytes: int) -> bool:
         budget = self._envelope.byte_budget
-        if budget is not None and budget < self._message_bytes:
-            return False
-        return self._guard.afford()
+        return budget is not None and self._sent + message_bytes + self._envelope_bytes > budget
+
+    def _outgoing(self, record: AgentRecord) -> Outgoing:
+        return self._outbound.to(self._upstreams.links.to(record).reads(self._model))
 
     # Events.
 
@@ -225,30 +233,35 @@ class WayUp:
         if ask.cause in _EVENTS:
             self._trace.event(_EVENTS[ask.cause], record.agent)
         link = self._upstreams.links.to(record)
-        metadata, size = self._travelling(ask.cause)
+        with self._lock:
+            outgoing = self._outgoing(record)
+            metadata = self._travelling(outgoing)
+            size = outgoing.size + _bytes_of(metadata)
+            self._sent += size
         span = self._trace.escalate(record.agent, record.tier, self._rows, size)
+        traced = span.metadata()
         try:
-            pending = link.send(self._message, (*metadata, *span.metadata()), ask.timeout_s)
+            pending = link.send(outgoing.message, (*metadata, *traced), ask.timeout_s)
         except ValueError as error:
             span.failed(Reason.UPSTREAM_DOWN, str(error))
             raise
         self._guard.asked(ask.cause)
-        made = _Try(permit, link, span, pending, ask)
+        made = _Try(permit, link, span, pending, ask, outgoing.special)
         with self._lock:
             self._tries[ask.number] = made
-            self._sent += size
+            self._sent += _bytes_of(traced)
             over = self._race.over
         if over:
             self._drop(Cancel(ask.number, Why.NEEDLESS))
         pending.add_done_callback(lambda call: self._settle(call, made))
 
-    def _travelling(self, cause: Cause) -> tuple[tuple[tuple[str, str], ...], int]:
-        """The envelope's metadata, and the bytes that go up; what a second try sends is off the byte budget too."""
-        if cause is not Cause.FIRST and self._envelope.byte_budget is not None:
-            left = max(0, self._envelope.byte_budget - self._message_bytes)
-            self._envelope = replace(self._envelope, byte_budget=left)
-        metadata = envelope_to_metadata(self._envelope)
-        return metadata, self._message_bytes + sum(len(key) + len(value) for key, value in metadata)
+    def _travelling(self, outgoing: Outgoing) -> tuple[tuple[str, str], ...]:
+        """The envelope's metadata: what this message and the tries before it take is off the byte budget."""
+        budget = self._envelope.byte_budget
+        if budget is None:
+            return envelope_to_metadata(self._envelope)
+        left = budget - self._sent - outgoing.size - self._envelope_bytes
+        return envelope_to_metadata(replace(self._envelope, byte_budget=max(0, left)))
 
     def _drop(self, step: Cancel) -> None:
         made = self._tries.pop(step.number, None)
@@ -294,6 +307,7 @@ class WayUp:
             _LOG.warning("upstream %s gave an answer that can't be used: %s", agent, error)
         else:
             self._ended(made, Ending.ANSWERED, None)
+            made.link.heard(self._model, answer.reads)
             made.link.learn(self._guard.now() - made.permit.since, answer.served_ns / 1e9)
             made.span.done(answer.answers.facts)
             with self._lock:
@@ -312,6 +326,8 @@ class WayUp:
             return Unreachable(str(error)), Ending.FAILED
         code = error.code()
         kind, ending = _KINDS.get(code, (Unreachable, Ending.FAILED))
+        if made.special and code is grpc.StatusCode.INVALID_ARGUMENT:
+            made.link.heard(self._model, frozenset())  # another program may run there by now, that reads less
         if code not in _KINDS or ending is Ending.REFUSED:
             _LOG.warning("an upstream refused an escalation: %s: %s", code.name, error.details())
         if ending is Ending.TIMED_OUT and not self._guard.was_patient(made.permit.record, made.ask.timeout_s):
@@ -334,10 +350,15 @@ class WayUp:
             self._trace.event(EventName.EJECTED, name)
 
 
+def _bytes_of(metadata: Sequence[tuple[str, str]]) -> int:
+    return sum(len(key) + len(value) for key, value in metadata)
+
+
 def _reason(race: Race[_Candidate]) -> Reason:
     """Why no upstream answered."""
     if race.failures:
         return failed_escalation(race.failures)
-    if Reason.UPSTREAM_FULL in race.obstacles:
-        return Reason.UPSTREAM_FULL
+    for reason in (Reason.BYTE_BUDGET, Reason.UPSTREAM_FULL):
+        if reason in race.obstacles:
+            return reason
     return Reason.BREAKER_OPEN if race.obstacles else Reason.UPSTREAM_DOWN

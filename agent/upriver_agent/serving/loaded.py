@@ -22,6 +22,7 @@ from upriver_agent.serving.contract import Contract
 from upriver_agent.versions import Version
 
 if TYPE_CHECKING:
+    from upriver_agent.serving.fusing import Fuser
     from upriver_agent.serving.shadow import Shadow
     from upriver_agent.serving.watch import Watch
 
@@ -108,6 +109,7 @@ class LoadedVersion:
         make_predictor: Callable[[], Predictor],
         interpreters: int,
         large: bool,
+        fuse: "Fuser | None" = None,
     ) -> None:
         self.version = version
         self.policy = policy
@@ -120,6 +122,8 @@ class LoadedVersion:
         self.replies: dict[str, bytes] = {}
         """For transports: what is the same in all confident answers to one row, kept ready."""
         self.score = score
+        self.fuse = fuse
+        """What its policy does with answers from below; None when it goes by its own."""
         self.large = large
         self.shadow: Shadow | None = None
         """What compares this version's answers with those of the one that is to replace it, while there is one."""

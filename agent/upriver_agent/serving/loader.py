@@ -18,6 +18,7 @@ from upriver_agent.policy import make_policy
 from upriver_agent.predictor import Predictor, open_predictor
 from upriver_agent.runtime import RuntimeKind
 from upriver_agent.serving.contract import Contract, InputSpec
+from upriver_agent.serving.fusing import make_fuser
 from upriver_agent.serving.loaded import AnswerForm, LoadedVersion, OutputSpec
 from upriver_agent.serving.scoring import make_scorer
 from upriver_agent.versions import VerifyReport, Version, open_version, verify_version
@@ -87,6 +88,7 @@ class Loader:
             make_predictor=lambda: _warm(open_predictor(version, options.runtime, options.threads), contract),
             interpreters=interpreters,
             large=large,
+            fuse=make_fuser(version.manifest, bound.document, version.labels),
         )
 
 

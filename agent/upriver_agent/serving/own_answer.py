@@ -1,5 +1,8 @@
 """The own answer to a request, with the facts of each row."""
 
+import numpy as np
+from numpy.typing import NDArray
+
 from upriver.parameters import DEGRADED_REASONS, Reason
 from upriver.scores import Floats
 from upriver_agent.cascade import LOCAL_ONE, Decision
@@ -24,8 +27,12 @@ class OwnAnswers:
         prediction: Prediction,
         confidence: Floats,
         decision: Decision,
+        fused: NDArray[np.bool_] | None = None,
     ) -> InferAnswer:
-        """The answer to every row; `confidence` is [rows]. The facts of rows that go up are replaced when that ends."""
+        """The answer to every row; `confidence` is [rows]. The facts of rows that go up are replaced when that ends.
+
+        `fused`, [rows], says into which rows answers from below went; None is none.
+        """
         form = loaded.form
         outputs = prediction.outputs
         if prediction.scores is not None and outputs[form.scores_output] is not prediction.scores:
@@ -36,7 +43,7 @@ class OwnAnswers:
             request.id,
             Answers(
                 outputs,
-                self._facts(loaded.policy.digest, confidence, decision),
+                self._facts(loaded.policy.digest, confidence, decision, fused),
                 form.labels,
                 form.scores_output,
                 form.scores_are_logits,
@@ -46,9 +53,11 @@ class OwnAnswers:
             request.outputs,
         )
 
-    def _facts(self, policy: str, confidence: Floats, decision: Decision) -> tuple[RowFacts, ...]:
+    def _facts(
+        self, policy: str, confidence: Floats, decision: Decision, fused: NDArray[np.bool_] | None
+    ) -> tuple[RowFacts, ...]:
         place, path = self._place, self._path
-        if decision is LOCAL_ONE:
+        if decision is LOCAL_ONE and fused is None:
             return (RowFacts(place.agent, place.tier, confidence.item(), True, Reason.CONFIDENT, False, path, policy),)
         return tuple(
             RowFacts(
@@ -60,8 +69,13 @@ class OwnAnswers:
                 reason in DEGRADED_REASONS,
                 path,
                 policy,
+                joined,
             )
-            for value, resolved, reason in zip(
-                confidence.tolist(), decision.resolved.tolist(), decision.reasons, strict=True
+            for value, resolved, reason, joined in zip(
+                confidence.tolist(),
+                decision.resolved.tolist(),
+                decision.reasons,
+                [False] * len(confidence) if fused is None else fused.tolist(),
+                strict=True,
             )
         )

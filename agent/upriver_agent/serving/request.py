@@ -5,9 +5,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
+from upriver.fusion import Opinion
 from upriver.tensors import Tensor
 from upriver_agent.envelope import CallerOptions
 from upriver_agent.merge import Answers, RowFacts
+
+Below = tuple[str, Opinion]
+"""What a version below said, by its digest."""
 
 MetadataPairs = Sequence[tuple[str, str | bytes]]
 
@@ -25,6 +29,7 @@ class InferRequest:
     """One request: `inputs` are canonical tensors by name, rows first; not yet checked against the model.
 
     `again` is the id of a question that is asked again from a ticket; such a request gets no further ticket.
+    `below` is what tiers below said of its rows: to be believed only when the caller's envelope is.
     """
 
     model: str
@@ -34,6 +39,7 @@ class InferRequest:
     options: CallerOptions
     outputs: tuple[WantedOutput, ...] = ()
     again: str = ""
+    below: tuple[Below, ...] = ()
 
 
 @dataclass(slots=True)
@@ -53,6 +59,7 @@ class InferAnswer:
     tickets: tuple[str, ...] = ()
     bytes_up: int = 0
     served_ns: int = 0
+    reads: str = ""
     replies: dict[str, bytes] | None = None
 
 
@@ -107,3 +114,4 @@ class UpstreamAnswer:
     answers: Answers
     bytes_up: int
     served_ns: int
+    reads: frozenset[str] = frozenset()

@@ -75,9 +75,11 @@ class StreamCall(GrpcCall):
 class InferenceServicer:
     """The RPCs that answer questions."""
 
-    def __init__(self, core: ServingCore, executor: ServingExecutor) -> None:
+    def __init__(self, core: ServingCore, executor: ServingExecutor, max_message_bytes: int) -> None:
+        """Inputs that come compressed may hold `max_message_bytes` together, as those that do not may."""
         self._core = core
         self._executor = executor
+        self._max_bytes = max_message_bytes
 
     def model_infer(self, message: pb.ModelInferRequest, context: grpc.ServicerContext) -> bytes:
         """Answers one request with the reply's bytes; a local confident answer never leaves this thread."""
@@ -105,7 +107,7 @@ class InferenceServicer:
                 yield pb.ModelStreamInferResponse(error_message=f"{error.reason}: {error}", infer_response=told)
 
     def _answer(self, message: pb.ModelInferRequest, call: GrpcCall) -> InferAnswer:
-        outcome = self._core.infer(wire.read_request(message), call)
+        outcome = self._core.infer(wire.read_request(message, self._max_bytes), call)
         if not isinstance(outcome, Future):
             return outcome
         with self._executor.blocking():

@@ -13,21 +13,33 @@ from upriver.discovery.port import AgentRecord
 from upriver.oip.v2 import inference_pb2 as pb
 from upriver.tensors import Tensor
 from upriver.values import ParameterValue
+from upriver_agent.reads import digests
 from upriver_agent.reserve import Reserve
+from upriver_agent.serving.request import Below
 
 _MAX_LINKS = 64
+_MAX_MODELS = 64
 _METHOD = f"/{names.SERVICE}/ModelInfer"
+
+
+def _nothing(versions: frozenset[str]) -> Sequence[Below]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
 class Escalation:
-    """What goes up in one call: the rows' canonical inputs and the caller's options."""
+    """What goes up in one call: the rows' canonical inputs and the caller's options.
+
+    `below` gives what those of some versions said of the rows that were here or below; it is called only for an
+    upstream that takes that in.
+    """
 
     model: str
     id: str
     inputs: Sequence[Tensor]
     rows: int
     parameters: Mapping[str, ParameterValue]
+    below: Callable[[frozenset[str]], Sequence[Below]] = _nothing
 
 
 class PendingCall(Protocol):
@@ -59,12 +71,22 @@ class Link:
             response_deserializer=pb.ModelInferResponse.FromString,
         )
         self._reserve = Reserve()
+        self._reads: dict[str, frozenset[str]] = {}
         self._lock = threading.Lock()
 
     @property
     def reserve_s(self) -> float:
         """Seconds to keep back from the caller's time for the way back from this upstream."""
         return self._reserve.seconds
+
+    def reads(self, model: str) -> frozenset[str]:
+        """What this upstream's last answer for a model told that it reads; nothing before the first."""
+        return self._reads.get(model, frozenset())
+
+    def heard(self, model: str, terms: frozenset[str]) -> None:
+        """Takes what an answer told; nothing, when something that was told could not be read after all."""
+        if model in self._reads or len(self._reads) < _MAX_MODELS:
+            self._reads[model] = terms
 
     def send(self, message: pb.ModelInferRequest, metadata: Sequence[tuple[str, str]], timeout_s: float) -> PendingCall:
         """Starts the call; never blocks. Raises ValueError when the channel is closed."""
@@ -107,6 +129,10 @@ class Links:
     def outstanding(self, agent: str) -> int:
         """Calls to an agent that wait for their reply."""
         return sum(link.outstanding for (name, _), link in list(self._links.items()) if name == agent)
+
+    def wanted(self, model: str) -> frozenset[str]:
+        """The versions of a model whose answers some upstream takes in."""
+        return digests(term for link in list(self._links.values()) for term in link.reads(model))
 
     def close(self) -> None:
         """Closes all channels; calls in flight end as cancelled."""

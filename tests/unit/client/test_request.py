@@ -71,6 +71,7 @@ FACTS = st.builds(
     degraded=st.booleans(),
     path=st.lists(IDS, min_size=1, max_size=4).map(tuple),
     policy=IDS,
+    fused=st.booleans(),
 )
 
 
@@ -86,7 +87,7 @@ def test_a_client_reads_what_an_agent_writes(data):
         version="1",
         id="",
         answers=Answers({"p": scores, "e": scores * 2}, facts, labels, "p"),
-        wanted=() if rows == 1 else tuple(wire.WantedOutput(name) for name in ROW_FACTS),
+        wanted=() if rows == 1 else tuple(wire.WantedOutput(name) for name in (*ROW_FACTS, "upriver.fused")),
         trace_id="ab" * 16,
         tickets=tuple("" if fact.resolved else f"q-1.{row}" for row, fact in enumerate(facts)),
     )

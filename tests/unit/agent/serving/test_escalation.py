@@ -22,6 +22,8 @@ from upriver_agent.place import Place
 from upriver_agent.reserve import MIN_S
 from upriver_agent.resilience.settings import ResilienceSection
 from upriver_agent.serving.escalation import WayUp
+from upriver_agent.serving.outbound import Outbound
+from upriver_agent.serving.packing import Packer
 from upriver_agent.serving.request import InferAnswer
 from upriver_agent.telemetry import Marks, Telemetry
 from upriver_agent.upstream.guard import Guard
@@ -113,6 +115,7 @@ class FakeLink:
             raise ValueError("Cannot invoke RPC on closed channel!")
         self.outstanding += 1
         call = FakeCall(self.record.agent, self.world.now + timeout_s)
+        call.size = message.ByteSize() + sum(len(key) + len(value) for key, value in metadata)
         self.world.calls.append(call)
         return call
 
@@ -121,6 +124,12 @@ class FakeLink:
 
     def learn(self, round_trip_s, held_s):
         assert round_trip_s >= 0
+
+    def reads(self, model):
+        return frozenset()
+
+    def heard(self, model, terms):
+        pass
 
 
 class World:
@@ -164,7 +173,7 @@ class World:
 
         way = WayUp(
             self.upstreams,
-            Escalation("m", "", [image], 1, {}),
+            Outbound(Escalation("m", "", [image], 1, {}), Packer()),
             envelope,
             self.upstreams.candidates("m", DEFAULT_OPTIONS, envelope),
             self.now + time_left_s,
@@ -328,13 +337,18 @@ def test_a_closed_channel_and_an_answer_that_cannot_be_used_are_failures():
 
 def test_a_question_is_not_sent_twice_when_its_byte_budget_is_for_once():
     world = World(["a", "b"])
-    world.ask(byte_budget=10)
-    world.calls[0].end(Refused(grpc.StatusCode.UNAVAILABLE))
-    assert len(world.calls) == 1
-    assert EventName.BUDGET_EMPTY in world.events()
     world.ask(byte_budget=10_000)
-    world.calls[1].end(Refused(grpc.StatusCode.UNAVAILABLE))
+    world.calls[0].end(Refused(grpc.StatusCode.UNAVAILABLE))
+    assert len(world.calls) == 2
+    once = world.calls[0].size
+    world.ask(byte_budget=int(1.5 * once))
+    world.calls[2].end(Refused(grpc.StatusCode.UNAVAILABLE))
     assert len(world.calls) == 3
+    assert EventName.HELD_BACK in world.events()
+    world.ask(byte_budget=once // 2)
+    assert len(world.calls) == 3
+    assert world.outcomes[-1][0].reason is Reason.BYTE_BUDGET
+    assert world.outcomes[-1][0].bytes_up == 0
 
 
 def test_who_leaves_has_the_calls_cancelled_and_nothing_is_held_against_the_upstreams():
