@@ -46,7 +46,7 @@ def _expected_cost(tuning: Ladder, reach: "Sequence[_Reach | None]", budgets: Se
             math.inf if known is None or budget.losses < 0 else known.threshold(budget.losses, luck)
             for known, budget in zip(reach, budgets, strict=True)
         ]
-        total += float(run(tuning, rule_of(tuning.costs, thresholds)).cost.mean())
+        total += float(run(tuning, rule_of(tuning, thresholds)).cost.mean())
     return total / len(_LUCK)
 
 

@@ -8,6 +8,7 @@ from typing import Final
 from upriver.policies import Basis, Certificate, Form, Peer, PolicyDocument, rules_digest
 from upriver_control.calibration.baselines import baselines, operating
 from upriver_control.calibration.cost_path import Ladder, Rule, run
+from upriver_control.calibration.fusion import fuse_where_it_pays
 from upriver_control.calibration.inputs import CalibrationInput, Progress, check, silent
 from upriver_control.calibration.joint import JointTest, Splits
 from upriver_control.calibration.outcome import Calibration, PathPoint, TierOutcome, WhatIf
@@ -29,7 +30,9 @@ def calibrate(given: CalibrationInput, progress: Progress = silent) -> Calibrati
     for at, tier in enumerate(below):
         progress(f"scores of {tier.tier}", 0.4 * at / len(below))
         tiers.append(prepare(given, tier))
-    progress("cost path", 0.4)
+    progress("fusing answers", 0.4)
+    tiers = fuse_where_it_pays(given, tiers)
+    progress("cost path", 0.5)
     splits = _splits(given, tiers)
     prospect = look_ahead(splits.tuning, splits.active, splits.questions, given.target)
     path = prospect.path
@@ -140,6 +143,7 @@ def _rules(given: CalibrationInput, tier: Prepared, rule: Rule, at: int) -> _Rul
         box_threshold=tier.outputs.box_threshold,
         agreement=given.agreement,
         risk=tier.scored.model,
+        fusion=tier.fusion,
         escalate_to="" if following == at + 1 else given.tiers[following].tier,
     )
     return _Rules(tier.outputs.tier, policy, rules_digest(policy))

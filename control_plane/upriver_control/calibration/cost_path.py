@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from upriver.scores import Floats
 
 Flags = NDArray[np.bool_]
-PRICES: Final = 400
+PRICES: Final = 250
 _ROUNDS: Final = 3
 _ROUNDING: Final = 1e-12
 
@@ -27,13 +27,14 @@ class Ladder:
 
     `confidence` is what thresholds are compared with, `risk` the estimated chance of disagreeing with the top that goes
     with it (falling where confidence rises), `wrong` where it does disagree; each [rows]. `costs` is [tiers, tiers],
-    the top included.
+    the top included. `experts` are, per tier, those below whose answers it fuses: it answers nothing without them.
     """
 
     confidence: Sequence[Floats]
     risk: Sequence[Floats]
     wrong: Sequence[Flags]
     costs: Floats
+    experts: Sequence[frozenset[int]] = ()
 
     @property
     def below(self) -> int:
@@ -101,26 +102,28 @@ def cost_path(ladder: Ladder, active: Sequence[bool], prices: int = PRICES) -> l
 
     Tiers that are not `active` answer nothing and are not asked, but the first, where questions come in.
     """
-    rules = [rule_of(ladder.costs, [math.inf] * ladder.below)]
+    rules = [rule_of(ladder, [math.inf] * ladder.below)]
     if ladder.rows:
         lowest = [math.inf] * ladder.below
         for price in _prices(ladder, prices):
             rule = _best_rule(ladder, active, price)
             lowest = [min(known, new) for known, new in zip(lowest, rule.thresholds, strict=True)]
-            rules.append(rule_of(ladder.costs, lowest))
+            rules.append(rule_of(ladder, lowest))
     return _without_repeats(rules)
 
 
-def rule_of(costs: Floats, thresholds: Sequence[float]) -> Rule:
+def rule_of(ladder: Ladder, thresholds: Sequence[float]) -> Rule:
     """The rule with these thresholds under which tiers that answer nothing are not asked, unless that is dearer.
 
-    It would be where a detour costs less than the straight way.
+    It would be where a detour costs less than the straight way. A tier is asked also if one above fuses its answers.
     """
-    top = len(thresholds)
+    costs, top = ladder.costs, len(thresholds)
+    asked = {tier for tier in range(top) if thresholds[tier] < math.inf}
+    asked |= {expert for tier in tuple(asked) if ladder.experts for expert in ladder.experts[tier]}
     onward = [top] * top
-    cost = [0.0] * (top + 1)  # from each tier to the next one that answers
+    cost = [0.0] * (top + 1)  # from each tier to the next one that is asked
     for tier in reversed(range(top)):
-        goal = next((k for k in range(tier + 1, top) if thresholds[k] < math.inf), top)
+        goal = next((k for k in range(tier + 1, top) if k in asked), top)
         ways = {k: costs[tier, k] + (cost[k] if k < goal else 0.0) for k in range(goal, tier, -1)}
         onward[tier] = min(ways, key=ways.__getitem__)
         cost[tier] = ways[onward[tier]]

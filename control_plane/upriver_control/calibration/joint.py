@@ -42,26 +42,27 @@ class JointTest:
 
     def __init__(self, splits: Splits, path: Sequence[Rule]) -> None:
         self._splits, self._path = splits, path
+        self._signed: list[NDArray[np.int8]] = []
         self.losses: Floats
         """What counts under each rule on the calibration split, [points]."""
         if splits.proving_pays is None:
             self.losses = any_route_counts(splits.proving, path)
         else:
-            sums = [_signed(splits.proving, splits.proving_pays, rule).sum() for rule in path]
-            self.losses = np.array(sums, dtype=np.float64)
+            self._signed = [_signed(splits.proving, splits.proving_pays, rule) for rule in path]
+            self.losses = np.array([signed.sum() for signed in self._signed], dtype=np.float64)
 
     def p_values(self, epsilon: float) -> Iterator[float]:
         """Of "under this rule more than epsilon is lost", per rule. A rule that answers nothing loses nothing."""
         splits = self._splits
         counted = binomial.p_values(self.losses, splits.questions, epsilon).tolist()
-        for rule, p_value in zip(self._path, counted, strict=True):
+        for at, (rule, p_value) in enumerate(zip(self._path, counted, strict=True)):
             if all(threshold == math.inf for threshold in rule.thresholds):
                 yield 0.0
-            elif splits.proving_pays is None or splits.tuning_pays is None:
+            elif splits.tuning_pays is None:
                 yield p_value
             else:
                 expected = _signed(splits.tuning, splits.tuning_pays, rule)
-                yield betting.p_value(_signed(splits.proving, splits.proving_pays, rule), epsilon, expected)
+                yield betting.p_value(self._signed[at], epsilon, expected)
 
 
 def any_route(ladder: Ladder, rule: Rule) -> Flags:

@@ -33,6 +33,8 @@ from upriver_control.calibration.joint import JointTest, Splits, any_route
 
 _COARSE: Final = 100
 """Prices along the paths that are only compared."""
+_AROUND: Final = (0.25, 0.5, 1.0, 1.5, 2.0)
+"""Shares of the losses that a target allows, at which cascades are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def look_ahead(
     tuning: Ladder, active: Sequence[bool], questions: int, target: Target, path: Sequence[Rule] = ()
 ) -> Prospect:
     """What is to be proven on so many questions, chosen by the tuning split alone; `path`: one that is known."""
-    known = tuple(path or _choose_path(tuning, active, questions, target))
+    known = tuple(path or cost_path(tuning, best_tiers(tuning, active, questions, target)[0]))
     if target.form is Form.JOINT:
         return Prospect(known)
     return Prospect(known, tuple(choose_budgets(tuning, active, questions, target.epsilon, target.delta)))
@@ -73,19 +75,19 @@ def prove(splits: Splits, prospect: Prospect, target: Target) -> Plan:
     return _joint(splits, prospect.path, target) if target.form is Form.JOINT else _per_tier(splits, prospect, target)
 
 
-def _choose_path(tuning: Ladder, tiers: Sequence[bool], questions: int, target: Target) -> list[Rule]:
-    """The cost path of those tiers that make it cheapest at the target; see `cost_path`."""
+def best_tiers(tuning: Ladder, tiers: Sequence[bool], questions: int, target: Target) -> tuple[tuple[bool, ...], float]:
+    """Which of the tiers make the cascade cheapest at the joint target, and what it costs then (inf: unknown)."""
     best, cheapest = tuple(tiers), math.inf
     most = binomial.allowed(questions, target.epsilon, target.delta)
     if most < 0 or not tuning.rows:
-        return cost_path(tuning, tiers)
+        return best, cheapest
     for active in _subsets(tiers):
         path = cost_path(tuning, active, _COARSE)
         reached = [rule for rule in path if _expected_losses(tuning, rule, questions) <= most + 1.0]
         cost = min((float(run(tuning, rule).cost.mean()) for rule in reached), default=math.inf)
         if cost < cheapest:
             best, cheapest = active, cost
-    return cost_path(tuning, best)
+    return best, cheapest
 
 
 def _joint(splits: Splits, path: Sequence[Rule], target: Target) -> Plan:
@@ -107,7 +109,7 @@ def _per_tier(splits: Splits, prospect: Prospect, target: Target) -> Plan:
         thresholds.append(threshold)
         losses.append(count)
     budgets = [NEVER if at == math.inf else its for at, its in zip(thresholds, prospect.budgets, strict=True)]
-    rule = rule_of(tuning.costs, thresholds)
+    rule = rule_of(tuning, thresholds)
     missing = 0
     if all(at == math.inf for at in thresholds) and any(splits.active):
         missing = _missing_per_tier(splits, target)
@@ -131,6 +133,15 @@ def _missing_per_tier(splits: Splits, target: Target) -> int:
             least = int(losses_under(proving.confidence[tier], proving.wrong[tier], surest)[0])
             needs.append(missing_questions(proving.rows, least, target.epsilon, target.delta))
     return min(needs, default=0)
+
+
+def typical_cost(tuning: Ladder, tiers: Sequence[bool], questions: int, target: Target) -> float:
+    """The cascade's cost, a mean over losses around those that the target allows: steadier than one of them."""
+    most = binomial.allowed(questions, target.epsilon, target.delta)
+    path = cost_path(tuning, tiers, _COARSE)
+    found = [(_expected_losses(tuning, rule, questions), float(run(tuning, rule).cost.mean())) for rule in path]
+    limits = [share * (most + 1.0) for share in _AROUND]
+    return sum(min(cost for losses, cost in found if losses <= limit) for limit in limits) / len(limits)
 
 
 def _expected_losses(tuning: Ladder, rule: Rule, questions: int) -> float:

@@ -1,12 +1,13 @@
 """One tier made ready for the path: its temperature, what counts as a loss, its score, and whether that is any good."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from upriver.scores import Floats
+from upriver.policies import Fusion
+from upriver.scores import Floats, ScoreKind
 from upriver_control.calibration.cost_path import Ladder
 from upriver_control.calibration.inputs import CalibrationInput, Rows, TierOutputs
 from upriver_control.calibration.labels import best_labels, columns_of, label_names
@@ -27,13 +28,23 @@ class Prepared:
     loses: Flags
     pays: Flags
     preflight: Preflight
+    fusion: Fusion | None = None
+    experts: frozenset[int] = frozenset()
+    """The tiers below, by their index, whose answers it fuses."""
 
 
 def prepare(given: CalibrationInput, tier: TierOutputs) -> Prepared:
     """Fits everything that belongs to one tier on the tuning split."""
-    loses, pays = outcomes(given, tier)
     temperature = temperature_of(given, tier)
-    scored = choose_score(features_of(tier, temperature), loses, given.tune, given.target.epsilon, temperature)
+    return judged(given, tier, features_of(tier, temperature), temperature)
+
+
+def judged(
+    given: CalibrationInput, tier: TierOutputs, features: Mapping[ScoreKind, Floats], temperature: float
+) -> Prepared:
+    """The tier under the best score that can be made of `features`, each [rows]."""
+    loses, pays = outcomes(given, tier)
+    scored = choose_score(features, loses, given.tune, given.target.epsilon, temperature)
     return Prepared(tier, scored, loses, pays, preflight(scored.confidence[given.tune], loses[given.tune]))
 
 
@@ -53,9 +64,15 @@ def temperature_of(given: CalibrationInput, tier: TierOutputs) -> float:
     scores = tier.answered.scores
     if not tier.classifies or scores is None:
         return 1.0
-    standard = best_labels(given.tiers[-1].answered) if given.truth is None else np.asarray(given.truth, dtype=np.str_)
-    columns = columns_of(standard[given.tune], label_names(tier.answered))
+    columns = columns_of(standard_labels(given)[given.tune], label_names(tier.answered))
     return fit_temperature(scores[given.tune], columns, are_logits=tier.are_logits)
+
+
+def standard_labels(given: CalibrationInput) -> NDArray[np.str_]:
+    """The labels that classifiers are held against, [rows]: the top's, or the true ones."""
+    if given.truth is None:
+        return best_labels(given.tiers[-1].answered)
+    return np.asarray(given.truth, dtype=np.str_)
 
 
 def ladder_of(tiers: Sequence[Prepared], rows: Rows, costs: Floats) -> Ladder:
@@ -65,4 +82,5 @@ def ladder_of(tiers: Sequence[Prepared], rows: Rows, costs: Floats) -> Ladder:
         [tier.scored.risk[rows] for tier in tiers],
         [tier.loses[rows] for tier in tiers],
         costs,
+        [tier.experts for tier in tiers],
     )

@@ -34,7 +34,7 @@ def classifiers(rng, rows, sharpness=(1.5, 3.0, 6.0), labels=CLASSES):
     return tuple(tiers), tuple(CLASSES[label] for label in truth)
 
 
-def classified(rows=6000, target=TARGET, **given):
+def classified(rows=4000, target=TARGET, **given):
     tiers, _ = classifiers(np.random.default_rng(4), rows, **given)
     order = np.arange(rows)
     return CalibrationInput(tiers, order[: rows // 2], order[rows // 2 :], hop_costs([5.0, 40.0]), target, DIGEST + "8")
@@ -57,7 +57,7 @@ def test_what_ships_is_a_signed_sealed_readable_policy_within_the_bound(form):
         if certificate is not None:
             assert certificate.rules == rules_digest(outcome.policy)
             assert certificate.top == DIGEST + "2"
-            assert certificate.questions == 3000
+            assert certificate.questions == 2000
             assert len(certificate.peers) == (1 if form is Form.JOINT else 0)
 
 
@@ -141,9 +141,9 @@ def test_rows_without_a_confidence_go_up():
 
 def test_true_labels_pay_back_where_the_top_is_wrong():
     rng = np.random.default_rng(9)
-    tiers, truth = classifiers(rng, 3500, sharpness=(1.2, 1.3, 1.3))
-    order = np.arange(3500)
-    given = CalibrationInput(tiers, order[:1500], order[1500:], hop_costs([5.0, 40.0]), TARGET, DIGEST + "8")
+    tiers, truth = classifiers(rng, 3000, sharpness=(1.2, 1.3, 1.3))
+    order = np.arange(3000)
+    given = CalibrationInput(tiers, order[:1000], order[1000:], hop_costs([5.0, 40.0]), TARGET, DIGEST + "8")
     against_top, against_truth = calibrate(given), calibrate(replace(given, truth=truth))
     assert against_truth.basis is Basis.LABELS
     assert against_truth.shipped.cost < against_top.shipped.cost

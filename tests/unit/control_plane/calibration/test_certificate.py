@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.control_plane.calibration.oracle import Difficulty, risk_of, share_of
@@ -91,6 +91,7 @@ def test_so_many_losses_of_five_thousand_still_prove_it(epsilon, losses):
     assert binomial.allowed(5000, epsilon, 0.05) == losses
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 3000), st.floats(1e-4, 0.5), st.floats(1e-4, 0.5))
 def test_what_is_allowed_proves_the_bound_and_one_more_would_not(questions, epsilon, delta):
     most = binomial.allowed(questions, epsilon, delta)
@@ -107,6 +108,7 @@ def test_nothing_asked_and_everything_lost_prove_nothing():
     assert binomial.p_values(10, 10, 0.01) == pytest.approx(1.0)
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2000), st.integers(0, 40), st.floats(1e-3, 0.2))
 def test_what_is_missing_is_just_enough(questions, losses, epsilon):
     more = missing_questions(questions, losses, epsilon, 0.05)
@@ -121,6 +123,7 @@ def test_the_sequence_stops_at_the_first_point_that_it_cannot_refute():
     assert fixed_sequence([0.9], 0.05) == fixed_sequence([], 0.05) == -1
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([0.1, 0.2, 0.5, -math.inf]), st.booleans()), max_size=30), st.integers(-1, 5))
 def test_equal_confidences_pass_together_or_not_at_all(rows, most):
     confidence = np.array([value for value, _ in rows], dtype=np.float64)
