@@ -28,6 +28,7 @@ from upriver_agent.serving.admission import Admission
 from upriver_agent.serving.ascent import CascadeRules
 from upriver_agent.serving.core import ServingCore
 from upriver_agent.serving.loader import Loader, LoaderOptions
+from upriver_agent.serving.packing import Packer
 from upriver_agent.serving.slots import Slots
 from upriver_agent.sync.discovery import ControlPlaneDiscovery
 from upriver_agent.telemetry import Telemetry
@@ -210,7 +211,9 @@ class Agent:
 
     def _audits(self) -> Auditor:
         config = self._config
-        top = TopAsker(self._place, self._upstreams, config.cascade.max_hops, config.cascade.default_timeout_s)
+        cascade = config.cascade
+        packer = Packer(cascade.compress)
+        top = TopAsker(self._place, self._upstreams, cascade.max_hops, cascade.default_timeout_s, packer)
 
         def delivery(journal: Journal) -> Delivery:
             link = above(config)

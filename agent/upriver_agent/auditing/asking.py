@@ -6,7 +6,7 @@ must say that it is of the top tier; who could not reach it is as good as nobody
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import grpc
 import numpy as np
@@ -21,7 +21,10 @@ from upriver_agent.auditing.store import Waiting
 from upriver_agent.envelope import CallerOptions, Envelope, envelope_to_metadata, options_to_parameters
 from upriver_agent.merge import AnswerInvalid, Answers
 from upriver_agent.place import Place
+from upriver_agent.serving.outbound import Outbound
+from upriver_agent.serving.packing import Packer
 from upriver_agent.serving.request import InferRequest
+from upriver_agent.upstream.links import Escalation
 from upriver_agent.upstream.upstreams import Upstreams
 
 _LOG = logging.getLogger(__name__)
@@ -34,12 +37,13 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TopAsker:
-    """Asks for the agent at `place`; each try takes at most `timeout_s`."""
+    """Asks for the agent at `place`; each try takes at most `timeout_s`. `packer` makes what is sent small."""
 
     place: Place
     upstreams: Upstreams
     max_hops: int
     timeout_s: float
+    packer: Packer = field(default_factory=Packer)
 
     def near(self, model: str) -> bool:
         """Whether a top is known in this region for a model."""
@@ -64,13 +68,13 @@ class TopAsker:
         first, top = cases[0], self.place.tiers[-1]
         options = CallerOptions(mode=Mode.TOP, region_only=first.region_only)
         envelope = Envelope(first.question, self.place.agent, (self.place.agent,), self.max_hops, None, audit=True)
-        message = self._message(cases, options)
+        outbound = Outbound(_escalation(cases, options), self.packer)
         asked = refusals = 0
         for record in self.upstreams.candidates(first.model, options, envelope):
             if stopped():
                 return None
             asked += 1
-            found = self._one(record, message, envelope, len(cases))
+            found = self._one(record, outbound, envelope)
             if found is None:
                 continue
             if isinstance(found, grpc.StatusCode):
@@ -81,39 +85,43 @@ class TopAsker:
             raise Refused(f"all {asked} that were asked refuse it")
         return None
 
-    def _one(
-        self, record: AgentRecord, message: pb.ModelInferRequest, envelope: Envelope, rows: int
-    ) -> "Answers | grpc.StatusCode | None":
+    def _one(self, record: AgentRecord, outbound: Outbound, envelope: Envelope) -> "Answers | grpc.StatusCode | None":
         """An upstream's answer, or how it refused; None for anything else."""
         link = self.upstreams.links.to(record)
+        model = outbound.escalation.model
+        outgoing = outbound.to(link.reads(model))
         try:
-            pending = link.send(message, envelope_to_metadata(envelope), self.timeout_s)
+            pending = link.send(outgoing.message, envelope_to_metadata(envelope), self.timeout_s)
         except ValueError:  # the channel was closed: we are ending, or the link was pruned
             return None
         try:
-            return wire.read_answer(pending.result(), rows).answers
+            answer = wire.read_answer(pending.result(), outbound.escalation.rows)
         except grpc.FutureCancelledError:
             return None
         except grpc.RpcError as error:
             code = error.code() if isinstance(error, grpc.Call) else None
             _LOG.debug("an audit was not answered by %s: %s", record.agent, code)
+            if outgoing.special and code is grpc.StatusCode.INVALID_ARGUMENT:
+                link.heard(model, frozenset())  # another program may run there by now, that reads less
+                return None
             return code
         except (InvalidInput, AnswerInvalid) as error:
             _LOG.warning("%s gave an answer to an audit that can't be used: %s", record.agent, error)
             return None
         finally:
             link.settled()
+        link.heard(model, answer.reads)
+        return answer.answers
 
-    def _message(self, cases: Sequence[Waiting], options: CallerOptions) -> pb.ModelInferRequest:
-        requests = [read_request(case) for case in cases]
-        tensors = [
-            Tensor(tensor.name, tensor.datatype, np.concatenate([request.inputs[name].array for request in requests]))
-            for name, tensor in requests[0].inputs.items()
-        ]
-        first = cases[0]
-        return wire.write_request(
-            first.model, first.question, tensors, options_to_parameters(options), row_facts=len(cases) > 1
-        )
+
+def _escalation(cases: Sequence[Waiting], options: CallerOptions) -> Escalation:
+    requests = [read_request(case) for case in cases]
+    tensors = [
+        Tensor(tensor.name, tensor.datatype, np.concatenate([request.inputs[name].array for request in requests]))
+        for name, tensor in requests[0].inputs.items()
+    ]
+    first = cases[0]
+    return Escalation(first.model, first.question, tensors, len(cases), options_to_parameters(options))
 
 
 def read_request(case: Waiting) -> InferRequest:
