@@ -29,6 +29,7 @@ from rich.table import Table
 from bench.cases import MODEL
 from bench.fleet_control import ControlPlane, FleetFailed, Operator, environment
 from bench.servers import Server, ServerFailed
+from bench.targets import tell
 from upriver.v1 import fleet_pb2, rollout_pb2, sync_pb2
 
 LADDER = ("device", "far-edge", "near-edge", "cloud")
@@ -240,9 +241,7 @@ def show(figures: Figures, console: Console) -> None:
     table.add_row(f"of {figures.agents} x size", *(f"{share:.2%}" for share in shares))
     console.print(table)
     console.print(f"publishing took {figures.publish_s:.1f} s", highlight=False)
-    for what, measured, most in targets(figures):
-        verdict = "met" if measured <= most else f"MISSED by {(measured / most - 1):.0%}"
-        console.print(f"{what}: {measured:.4g} (target at most {most:g}): {verdict}", highlight=False)
+    tell(console, targets(figures), ".4g")
 
 
 def run(tree: Mapping[str, int], size_bytes: int, head_bytes: int, console: Console) -> Figures:

@@ -36,6 +36,7 @@ from bench.cases import MODEL
 from bench.fleet_control import ControlPlane, FleetFailed, Operator, Probe
 from bench.fleet_processes import Agents, State, raise_file_limit
 from bench.servers import ServerFailed
+from bench.targets import tell
 from upriver.v1 import rollout_pb2
 
 VERSION = "models/s/versions/1"
@@ -221,9 +222,7 @@ def show(figures: Figures, console: Console) -> None:
         )
         table.add_row(name, shown)
     console.print(table)
-    for what, measured, most in targets(figures):
-        verdict = "met" if measured <= most else f"MISSED by {(measured / most - 1):.0%}"
-        console.print(f"{what}: {measured:,.1f} (target at most {most:g}): {verdict}", highlight=False)
+    tell(console, targets(figures), ",.1f")
 
 
 def run(agents: int, processes: int, idle_s: float, settings: str, console: Console) -> Figures:

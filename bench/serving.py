@@ -22,6 +22,7 @@ from bench import load
 from bench.cases import Bench, Case, Figures, Raw, Sizes
 from bench.load import LoadFailed
 from bench.servers import ServerFailed
+from bench.targets import tell
 
 FIGURES = ("cpu_us", "p50_us", "p99_us", "rps", "rss_mb", "cold_s")
 NOT_UNARY = ("agent_batch32", "agent_stream")
@@ -120,9 +121,7 @@ def show(results: Results, console: Console) -> None:
     for name, figures in results.items():
         table.add_row(name, *(f"{figures[figure]:,.{2 if figure == 'cold_s' else 1}f}" for figure in FIGURES))
     console.print(table)
-    for what, measured, most in targets(results):
-        verdict = "met" if measured <= most else f"MISSED by {(measured / most - 1):.0%}"
-        console.print(f"{what}: {measured:.2f} (target at most {most:g}): {verdict}", highlight=False)
+    tell(console, targets(results))
 
 
 def main(arguments: Sequence[str]) -> int:

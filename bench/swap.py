@@ -35,6 +35,7 @@ from bench.cases import MODEL, answer, request
 from bench.fleet_control import ControlPlane, FleetFailed, environment
 from bench.servers import Server, ServerFailed
 from bench.steady import Order, Seen, Steady
+from bench.targets import tell
 from upriver.oip.v2 import inference_pb2 as pb
 from upriver.services import Stub
 from upriver.tensors import Array
@@ -303,9 +304,7 @@ def show(figures: Figures, console: Console) -> None:
         f"{np.median(figures.back_s):.2f} s for a known one; "
         f"a bad one answered for {np.median(figures.bad_for_s):.1f} s"
     )
-    for what, measured, most in targets(figures):
-        verdict = "met" if measured <= most else "MISSED"
-        console.print(f"{what}: {measured:.2f} (target at most {most:g}): {verdict}", highlight=False)
+    tell(console, targets(figures))
 
 
 def main(arguments: Sequence[str]) -> int:
