@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -38,6 +38,7 @@ FILE: Final = "audits.db"
 OFF: Final = "audits are off: nothing watches the certificate"
 TOP: Final = "the top of the ladder: there is nobody to compare with"
 FOR_NOBODY: Final = "not certified, and there is no control plane that audits would be for"
+_OF_ANY_MODEL: Final = ""
 _TICK_S: Final = 1.0
 _FIRST_S: Final = 1.0
 _LONGEST_S: Final = 60.0
@@ -157,7 +158,10 @@ class Auditor:
                 self._drop(model, kept)
                 self._stirred.set()
         if opened.verdicts:
-            self._settle(opened.verdicts, ())
+            try:
+                self._settle(opened.verdicts, ())
+            except UpriverError as error:
+                self._drop(model, len(opened.verdicts), str(error))
 
     # What waits.
 
@@ -182,7 +186,7 @@ class Auditor:
         if gone:
             hours = self._settings.max_age_h
             _LOG.warning("%d audits were given up: the top could not be asked within %g h", gone, hours)
-            self._drop("", gone)
+            self._drop(_OF_ANY_MODEL, gone)
         return 0
 
     def _ask_next(self) -> int:
@@ -213,7 +217,12 @@ class Auditor:
         answers = self._top.ask(cases, self._over.is_set)
         if answers is None:
             return None
-        return [judge(read_case(one.facts), read_own(one), answers, index) for index, one in enumerate(cases)]
+        rate = self._journal.read(store.ceiling)  # what was dropped meanwhile has made the sample a thinner one
+        known = [read_case(one.facts) for one in cases]
+        return [
+            judge(replace(case, rate=min(case.rate, rate)), read_own(one), answers, index)
+            for index, (case, one) in enumerate(zip(known, cases, strict=True))
+        ]
 
     def _end(self, cases: Sequence[Waiting]) -> None:
         done = [(one.question, one.row) for one in cases]
@@ -247,7 +256,8 @@ class Auditor:
             self._changed()
 
     def _facts(self, pair: Guarded) -> WatchFacts:
-        waiting, dropped = self._waiting.get(pair.model, 0), self._dropped[pair.model]
+        waiting = self._waiting.get(pair.model, 0)
+        dropped = self._dropped[pair.model] + self._dropped[_OF_ANY_MODEL] + self._inbox.dropped
         return pair.facts(time.time(), waiting, dropped, self._trouble or self._journal.trouble)
 
     def _drop(self, model: str, rows: int, why: str = "") -> None:

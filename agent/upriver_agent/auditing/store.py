@@ -1,8 +1,8 @@
 """What audits keep in their journal: cases that wait for the top, verdicts that wait to be delivered, monitors.
 
-When there is no room, the cases with the highest draws go: what is left is exactly what a lower rate would have had
-audited. Dropping the oldest, the largest or what will not go through would leave a sample that depends on time or
-content, and certificates made from it would be wrong.
+When there is no room, the cases with the highest draws go, and none with a higher one comes in until the journal has
+been empty: what is left is exactly what a lower rate would have had audited. Dropping the oldest, the largest or what
+will not go through would leave a sample that depends on time or content, and certificates made from it would be wrong.
 """
 
 import sqlite3
@@ -23,6 +23,8 @@ SCHEMA: Final = (
         " request BLOB NOT NULL, answer BLOB NOT NULL, PRIMARY KEY (question, row))",
         "CREATE INDEX cases_by_draw ON cases (draw, size)",
         "CREATE INDEX cases_by_time ON cases (asked)",
+        "CREATE TABLE ceiling (draw REAL NOT NULL)",
+        "INSERT INTO ceiling VALUES (1.0)",
         "CREATE TABLE verdicts (number INTEGER PRIMARY KEY, draw REAL NOT NULL, body BLOB NOT NULL)",
         "CREATE INDEX verdicts_by_draw ON verdicts (draw)",
         "CREATE TABLE monitors (model TEXT NOT NULL, policy TEXT NOT NULL, changed REAL NOT NULL, state TEXT NOT NULL,"
@@ -70,32 +72,42 @@ class Kept:
 
 def add(connection: sqlite3.Connection, cases: Sequence[Waiting], most_bytes: int) -> int:
     """Keeps cases within `most_bytes`; gives how many were dropped, of those or of others."""
-    connection.executemany(
-        "INSERT OR IGNORE INTO cases VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (
-                one.question,
-                one.row,
-                one.model,
-                one.region_only,
-                one.draw,
-                one.asked,
-                one.size,
-                one.facts,
-                one.request,
-                one.answer,
-            )
-            for one in cases
-        ],
-    )
     (kept,) = connection.execute("SELECT coalesce(sum(size), 0) FROM cases").fetchone()
-    dropped = 0
+    before = ceiling(connection)
+    top = before if kept else 1.0
+    taken = [one for one in cases if one.draw < top]
+    connection.executemany("INSERT OR IGNORE INTO cases VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_columns, taken))
+    (kept,) = connection.execute("SELECT coalesce(sum(size), 0) FROM cases").fetchone()
+    dropped = len(cases) - len(taken)
     while kept > most_bytes:
-        row, size = connection.execute("SELECT rowid, size FROM cases ORDER BY draw DESC LIMIT 1").fetchone()
+        row, size, top = connection.execute("SELECT rowid, size, draw FROM cases ORDER BY draw DESC LIMIT 1").fetchone()
         connection.execute("DELETE FROM cases WHERE rowid = ?", (row,))
         kept -= size
         dropped += 1
+    if top != before:
+        connection.execute("UPDATE ceiling SET draw = ?", (top,))
     return dropped
+
+
+def ceiling(connection: sqlite3.Connection) -> float:
+    """The draw from which on cases have been dropped since the journal was last empty; 1.0 when none have."""
+    (found,) = connection.execute("SELECT draw FROM ceiling").fetchone()
+    return float(found)
+
+
+def _columns(one: Waiting) -> tuple[object, ...]:
+    return (
+        one.question,
+        one.row,
+        one.model,
+        one.region_only,
+        one.draw,
+        one.asked,
+        one.size,
+        one.facts,
+        one.request,
+        one.answer,
+    )
 
 
 def expire(connection: sqlite3.Connection, before: float) -> int:

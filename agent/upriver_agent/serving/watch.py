@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 LOOKED_AT: Final = 1 / 16
 """The share of questions whose confidence is looked at, for signs of drift; it leaves the agent never."""
 _LOOK_LIMIT: Final = coin.limit(LOOKED_AT)
+_FIRST_ROW: Final = np.zeros(1, dtype=np.intp)
+_FIRST_ROW.flags.writeable = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +105,20 @@ class Watch:
         answers: Answers,
     ) -> None:
         """Tosses for every row of a request that was answered."""
-        draws = coin.draws(number, len(confidence))
-        looked = draws < np.uint64(_LOOK_LIMIT)
-        if looked.any():
-            self._look(confidence[looked])
-        if self._audit_limit >= coin.SPAN:
-            audited = np.arange(len(confidence))
+        if len(confidence) == 1:  # a third of the time that arrays of one row take
+            draw = coin.draw(number)
+            if draw < _LOOK_LIMIT:
+                self._look(confidence)
+            if draw >= self._audit_limit:
+                return
+            draws, audited = np.array((draw,), dtype=np.uint64), _FIRST_ROW
         else:
-            audited = np.flatnonzero(draws < np.uint64(self._audit_limit))
+            draws = coin.draws(number, len(confidence))
+            looked = draws < np.uint64(_LOOK_LIMIT)
+            if looked.any():
+                self._look(confidence[looked])
+            last = np.uint64(min(self._audit_limit, coin.SPAN - 1))
+            audited = np.flatnonzero((draws < last) | (self._audit_limit == coin.SPAN))
         if len(audited):
             self._take(
                 Noticed(

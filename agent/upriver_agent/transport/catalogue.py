@@ -19,6 +19,7 @@ Q = TypeVar("Q")
 R = TypeVar("R")
 
 EXTENSIONS = ("classification", "model_configuration", "model_repository", "statistics")
+_ALARM = "its audits have rung the alarm: everything goes up until another version or policy comes"
 _PLATFORM = "tflite"
 _CONFIG_TYPES = {name: f"TYPE_{name}" for name in DTYPES} | {Datatype.BYTES: "TYPE_STRING", Datatype.BF16: "TYPE_BF16"}
 
@@ -124,7 +125,13 @@ class CatalogueServicer:
         reply = pb.RepositoryIndexResponse()
         for slot in self._slots.all():
             if slot.active is not None:
-                reply.models.add(name=slot.model, version=slot.active.version.manifest.version, state="READY")
+                watch = slot.active.watch
+                reply.models.add(
+                    name=slot.model,
+                    version=slot.active.version.manifest.version,
+                    state="READY",
+                    reason=_ALARM if watch is not None and watch.alarmed else "",
+                )
             elif not message.ready:
                 reply.models.add(name=slot.model, state="UNAVAILABLE", reason=slot.problem)
         return reply

@@ -102,6 +102,21 @@ def test_what_was_answered_here_is_held_against_the_top_and_nothing_else_is_aske
         assert Journal(tmp_path, "cloud").judged() == (0, 0)
         assert Journal(tmp_path, "edge").judged() == (0, 0), "an audit is not audited"
 
+        # One that knows no top asks by way of the tier between, whose own answer does not count.
+        lonely_config = write_config(
+            tmp_path, "lonely", "device", tuple(versions), [versions["device"]], TRUSTING + EVERYTHING, [agents["edge"]]
+        )
+        journal, passed_on = Journal(tmp_path, "lonely"), seen(agents["edge"])
+        with running(lonely_config, "lonely", "device") as lonely:
+            ask(lonely, request(rows=2))
+            until(lambda: journal.judged() == (2, 0), what="two audits by way of the edge")
+            assert (seen(agents["edge"]) - passed_on, seen(agents["cloud"])) == (2, 11)
+            agents["cloud"].kill()
+            ask(lonely, request())
+            until(lambda: seen(agents["edge"]) > passed_on + 2, what="the edge answering for itself")
+            assert (journal.waiting(), journal.judged()) == (1, (2, 0))
+        assert Journal(tmp_path, "edge").judged() == (0, 0)
+
 
 def test_an_alarm_sends_everything_up_and_outlives_kill_9(tmp_path):
     wrong = make_version(tmp_path, "wrong", ALWAYS, labels=LABELS[::-1])

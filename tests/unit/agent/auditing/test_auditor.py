@@ -1,0 +1,281 @@
+"""The auditor over a real journal and a top that the test plays: nobody waits, everything is judged once."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.agent_process import until
+from tests.versions import make_version
+from upriver.errors import DiskTrouble
+from upriver.parameters import Mode, Reason
+from upriver.tensors import Tensor
+from upriver_agent.auditing.asking import Refused
+from upriver_agent.auditing.auditor import FOR_NOBODY, OFF, TOP, Auditor
+from upriver_agent.auditing.intake import MOST_REQUESTS, Inbox
+from upriver_agent.auditing.store import Waiting
+from upriver_agent.envelope import CallerOptions
+from upriver_agent.merge import Answers, RowFacts
+from upriver_agent.monitoring.settings import AuditsSection
+from upriver_agent.place import Place
+from upriver_agent.serving.loaded import LoadedVersion
+from upriver_agent.serving.loader import Loader, LoaderOptions
+from upriver_agent.serving.request import InferRequest
+from upriver_agent.telemetry import Telemetry
+
+DEVICE = Place("me", "device", "eu", ("device", "edge", "cloud"))
+ALL = AuditsSection(rate=1.0, max_rate=1.0, per_s=10_000.0, target=0.005)
+
+
+class Top:
+    """Plays the top: gives `label` as its answer, or nothing while it is away."""
+
+    def __init__(self, away: bool = False, label: int | None = None) -> None:
+        self.away, self.label = away, label
+        self.asked: list[list[tuple[str, int]]] = []
+        self.held = threading.Event()
+        self.held.set()
+
+    def near(self, model: str) -> bool:
+        return True
+
+    def version_of(self, agent: str, model: str) -> str:
+        return ""
+
+    def ask(self, cases: Sequence[Waiting], stopped: Any) -> Answers | None:
+        assert self.held.wait(30)
+        if self.away:
+            return None
+        if self.label == -1:
+            raise Refused("no")
+        self.asked.append([(one.question, one.row) for one in cases])
+        labels = tuple(f"class-{index}" for index in range(10))
+        scores = np.zeros((len(cases), 10))
+        scores[:, self.label or 0] = 1.0
+        fact = RowFacts("cloud-1", "cloud", 1.0, True, Reason.TOP, False, ("cloud-1",), "sha256:top")
+        return Answers({"probabilities": scores}, (fact,) * len(cases), labels, "probabilities")
+
+
+@pytest.fixture(scope="module")
+def loader(tmp_path_factory: pytest.TempPathFactory) -> Loader:
+    return Loader(LoaderOptions("auto", 1, 1, 1000.0, tmp_path_factory.mktemp("loader")))
+
+
+@pytest.fixture
+def loaded(loader: Loader, tmp_path: Path) -> LoadedVersion:
+    return loader(make_version(tmp_path, "v", 0.0))
+
+
+class Auditors:
+    """Makes auditors on one state folder, and closes them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.made: list[Auditor] = []
+        self.told: list[str] = []
+
+    def __call__(self, top: Top, settings: AuditsSection = ALL, place: Place = DEVICE) -> Auditor:
+        auditor = Auditor(
+            self.folder,
+            place,
+            settings,
+            top,
+            None,
+            Telemetry("me", place.tier, "eu", 0.0),
+            lambda: self.told.append("changed"),
+        )
+        self.made.append(auditor)
+        auditor.open()
+        auditor.start()
+        return auditor
+
+
+@pytest.fixture
+def auditors(tmp_path: Path) -> Iterator[Auditors]:
+    made = Auditors(tmp_path / "state")
+    yield made
+    for one in made.made:
+        one.close()
+
+
+def answer(loaded: LoadedVersion, number: int, rows: int = 1, options: CallerOptions | None = None) -> None:
+    """Has a version answer a question, and the coin tossed for it."""
+    image = np.random.default_rng(number).random((rows, 14, 14, 1), dtype=np.float32)
+    request = InferRequest("pattern", "", "", {"image": Tensor("image", "FP32", image)}, options or CallerOptions())
+    prediction = loaded.predict({"image": image}, rows)
+    confidence = loaded.score(prediction)
+    fact = RowFacts("me", "device", 0.9, True, Reason.CONFIDENT, False, ("me",), loaded.policy.digest)
+    answers = Answers(dict(prediction.outputs), (fact,) * rows, loaded.form.labels, loaded.form.scores_output)
+    assert loaded.watch is not None
+    loaded.watch.notice(
+        loaded,
+        request,
+        {"image": image},
+        number,
+        "",
+        True,
+        None,
+        prediction,
+        confidence,
+        answers,
+    )
+
+
+def audits(loaded: LoadedVersion) -> int:
+    assert loaded.watch is not None
+    return loaded.watch.facts().report.audits
+
+
+def test_an_answer_waits_for_nobody_though_the_top_takes_for_ever(auditors: Auditors, loaded: LoadedVersion) -> None:
+    top = Top()
+    top.held.clear()
+    auditor = auditors(top)
+    auditor.watch(loaded)
+    for number in range(MOST_REQUESTS):
+        answer(loaded, number)  # all on this thread, while the top answers none
+    assert top.asked == []
+    assert audits(loaded) == 0
+    top.held.set()
+    until(lambda: audits(loaded) == MOST_REQUESTS, 60)
+
+
+def test_rows_of_a_batch_are_asked_in_one_call_and_judged_once(auditors: Auditors, loaded: LoadedVersion) -> None:
+    top = Top()
+    auditors(top).watch(loaded)
+    answer(loaded, 1, rows=5)
+    until(lambda: audits(loaded) == 5)
+    assert [len(call) for call in top.asked] == [5]
+    assert [row for _, row in top.asked[0]] == [0, 1, 2, 3, 4]
+
+
+def test_what_waits_is_judged_once_by_whoever_starts_next(auditors: Auditors, loaded: LoadedVersion) -> None:
+    first = auditors(Top(away=True))
+    first.watch(loaded)
+    for number in range(8):
+        answer(loaded, number)
+    until(lambda: loaded.watch is not None and loaded.watch.facts().waiting == 8)
+    first.close()
+    loaded.watch = None
+    top = Top()
+    auditors(top).watch(loaded)
+    until(lambda: audits(loaded) == 8)
+    auditors.made[-1].close()
+    loaded.watch = None
+    third = Top()
+    auditors(third).watch(loaded)
+    assert audits(loaded) == 8
+    assert sum(map(len, top.asked)) == 8
+    assert third.asked == []
+
+
+def test_the_alarm_rings_stays_and_is_told_and_another_pair_has_none(
+    auditors: Auditors, loaded: LoadedVersion, loader: Loader, tmp_path: Path
+) -> None:
+    top = Top(label=9)
+    auditor = auditors(top)
+    auditor.watch(loaded)
+    for number in range(20):
+        answer(loaded, number)
+    until(lambda: loaded.watch is not None and loaded.watch.alarmed)
+    until(lambda: auditors.told == ["changed"])
+    other = loader(make_version(tmp_path, "w", 0.0))
+    auditor.watch(other)
+    assert other.watch is not None
+    assert not other.watch.alarmed
+    again = loader(tmp_path / "version-v")
+    auditor.watch(again)
+    assert again.watch is loaded.watch, "the same pair, loaded anew, has the alarm that it had"
+
+
+def test_a_refused_question_is_given_up_and_counted(auditors: Auditors, loaded: LoadedVersion) -> None:
+    auditors(Top(label=-1)).watch(loaded)
+    answer(loaded, 1, rows=2)
+    until(lambda: loaded.watch is not None and loaded.watch.facts().dropped == 2)
+    assert audits(loaded) == 0
+
+
+def test_what_the_top_answered_already_is_not_asked_again(auditors: Auditors, loaded: LoadedVersion) -> None:
+    top = Top(away=True)
+    auditor = auditors(top)
+    auditor.watch(loaded)
+    image = np.zeros((2, 14, 14, 1), np.float32)
+    prediction = loaded.predict({"image": image}, 2)
+    facts = [
+        RowFacts(agent, tier, 0.9, True, Reason.CONFIDENT, False, ("me", agent), "sha256:p")
+        for agent, tier in (("cloud-1", "cloud"), ("edge-1", "edge"))
+    ]
+    answers = Answers(dict(prediction.outputs), facts, loaded.form.labels, loaded.form.scores_output)
+    request = InferRequest("pattern", "", "", {"image": Tensor("image", "FP32", image)}, CallerOptions())
+    assert loaded.watch is not None
+    loaded.watch.notice(
+        loaded,
+        request,
+        {"image": image},
+        5,
+        "q-1",
+        True,
+        None,
+        prediction,
+        loaded.score(prediction),
+        answers,
+    )
+    until(lambda: audits(loaded) == 1, what="the row that the top answered")
+    until(lambda: loaded.watch is not None and loaded.watch.facts().waiting == 1, what="the row of the tier between")
+
+
+def test_what_a_caller_keeps_from_the_top_is_not_asked(auditors: Auditors, loaded: LoadedVersion) -> None:
+    top = Top()
+    auditors(top).watch(loaded)
+    answer(loaded, 1, options=CallerOptions(max_tier="edge"))
+    answer(loaded, 2, options=CallerOptions(mode=Mode.TOP))
+    until(lambda: audits(loaded) == 1)
+    assert sum(map(len, top.asked)) == 1
+
+
+def test_where_nothing_can_be_audited_the_reason_is_told(auditors: Auditors, loaded: LoadedVersion) -> None:
+    for settings, place, reason in (
+        (AuditsSection(enabled=False, target=0.01), DEVICE, OFF),
+        (ALL, Place("me", "cloud", "eu", DEVICE.tiers), TOP),
+        (AuditsSection(), DEVICE, FOR_NOBODY),
+    ):
+        auditors(Top(), settings, place).watch(loaded)
+        assert loaded.watch is None
+        assert loaded.unwatched == reason
+
+
+def test_a_verdict_that_can_not_be_kept_does_not_count(auditors: Auditors, loaded: LoadedVersion) -> None:
+    top = Top(away=True)
+    auditor = auditors(top)
+    auditor.watch(loaded)
+    answer(loaded, 1)
+    until(lambda: loaded.watch is not None and loaded.watch.facts().waiting == 1)
+    refusing = threading.Event()
+    refusing.set()
+    write = auditor._journal.write
+
+    def failing(change: Any) -> Any:
+        if refusing.is_set():
+            raise DiskTrouble("full")
+        return write(change)
+
+    auditor._journal.write = failing
+    top.away = False
+    until(lambda: len(top.asked) >= 2, 30, "a second try")
+    assert audits(loaded) == 0
+    refusing.clear()
+    until(lambda: audits(loaded) == 1, 30, "the verdict")
+
+
+def test_a_full_inbox_drops_what_comes_and_counts_it() -> None:
+    inbox = Inbox()
+    taken = SimpleNamespace(arrays={"image": np.zeros((1, 14, 14, 1), np.float32)}, audited=np.arange(3))
+    for _ in range(MOST_REQUESTS + 2):
+        inbox.put(taken)
+    assert inbox.dropped == 6
+    assert inbox.get(0.0) is taken
+    inbox.put(taken)
+    assert inbox.dropped == 6
