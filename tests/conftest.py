@@ -4,6 +4,11 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine must not fail a test: an example may take long, and drawing one too.
+settings.register_profile("upriver", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("upriver")
 
 REAL = ("real_consul", "real_postgresql")
 

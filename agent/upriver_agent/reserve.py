@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 MIN_S = 0.005
 MAX_S = 1.0
-SHARE = 0.05
+SHARE = 0.1
+SHARE_UP_TO_S = 0.25
 """Of the time left, at least so much is kept back: a machine that is busy for a moment must not make an answer late."""
 MOST = 0.5
 """Of the time left, at most so much is kept back: an upstream whose way was long once must be asked to learn that it is
@@ -53,5 +54,5 @@ def escalation_timeout_s(time_left_s: float, reserve_s: float) -> float:
 
     0.0 means that it is too late to ask.
     """
-    kept_s = min(max(reserve_s, SHARE * time_left_s), max(MOST * time_left_s, MIN_S))
-    return max(0.0, time_left_s - kept_s)
+    least_s = min(SHARE * time_left_s, SHARE_UP_TO_S)
+    return max(0.0, time_left_s - min(max(reserve_s, least_s), max(MOST * time_left_s, MIN_S)))

@@ -93,7 +93,9 @@ class QuestionTrace:
         self._span.add_event(EventName.NOTE, {Attribute.MESSAGE: message})
 
     def event(self, name: EventName, agent: str = "", reason: Reason | None = None) -> None:
-        """Something was decided about an upstream."""
+        """Something was decided about an upstream; told only while the question is under way."""
+        if not self._span.is_recording():
+            return
         attributes: dict[str, AttributeValue] = {}
         if agent:
             attributes[Attribute.UPSTREAM_AGENT] = agent

@@ -5,7 +5,8 @@ tier would leave the top nothing. Instead one that is waited for too long is giv
 
 A pure state machine. Each event gives the steps to take, in order; whoever runs it takes them, and tells what became of
 them by the next event. However it goes, there is exactly one `Over`, and with it a `Cancel` for every try that is still
-under way.
+under way. The one exception is a trial of an upstream that was left alone, with nobody else to ask: the question does
+not wait for it longer than for a second upstream, and the trial goes on by itself.
 """
 
 from dataclasses import dataclass
@@ -108,6 +109,10 @@ class Ways(Protocol[C]):
         """Claims a place with an upstream; gives why there is none."""
         ...
 
+    def is_trial(self, candidate: C) -> bool:
+        """Whether the place that was claimed is for trying an upstream that was left alone."""
+        ...
+
     def release(self, candidate: C) -> None:
         """Gives back a place that was claimed and is not used."""
         ...
@@ -120,7 +125,18 @@ class Ways(Protocol[C]):
 class Race(Generic[C]):
     """The tries of one question. `deadline_s` is when its answer is due here, by the clock of the events' `now`."""
 
-    __slots__ = ("_ahead", "_asked", "_deadline_s", "_over", "_rules", "_running", "_ways", "failures", "obstacles")
+    __slots__ = (
+        "_ahead",
+        "_asked",
+        "_deadline_s",
+        "_over",
+        "_rules",
+        "_running",
+        "_trials",
+        "_ways",
+        "failures",
+        "obstacles",
+    )
 
     def __init__(self, rules: HedgingRules, deadline_s: float, ways: Ways[C]) -> None:
         self._rules = rules
@@ -129,6 +145,7 @@ class Race(Generic[C]):
         self._ahead: C | None = None
         self._asked = 0
         self._running: list[int] = []
+        self._trials: set[int] = set()
         self._over = False
         self.failures: list[UpriverError] = []
         """How tries failed, in order."""
@@ -166,9 +183,12 @@ class Race(Generic[C]):
         if self._over or number not in self._running:
             return []
         if self._rules.enabled and len(self._running) < MAX_AT_ONCE:
-            return self._second(now, Cause.HEDGE)
+            steps = self._second(now, Cause.HEDGE)
+            if any(isinstance(step, Ask) for step in steps):
+                return steps
+            return [*steps, *self._leave_trial(number)]
         if not patient:
-            return []
+            return self._leave_trial(number)
         steps = self._second(now, Cause.RETRY)
         if any(isinstance(step, Ask) for step in steps):
             self._running.remove(number)
@@ -215,14 +235,22 @@ class Race(Generic[C]):
         self._running.append(number)
         self._ahead = self._take()
         steps: list[Step[C]] = [Ask(number, candidate, form.timeout_s, cause)]
-        if self._ahead is None:
-            return steps
-        if self._rules.enabled:
+        trial = self._ways.is_trial(candidate)
+        if trial:
+            self._trials.add(number)
+        if trial or (self._rules.enabled and self._ahead is not None):
             steps.append(Wake(now + hedge_delay_s(self._rules, form.usual_s), number, patient=False))
         patience = patience_s(self._rules, form.timeout_s, form.usual_s)
-        if patience < form.timeout_s:
+        if self._ahead is not None and patience < form.timeout_s:
             steps.append(Wake(now + patience, number, patient=True))
         return steps
+
+    def _leave_trial(self, number: int) -> list[Step[C]]:
+        if number not in self._trials or self._running != [number] or self._ahead is not None:
+            return []
+        self.obstacles.append(Reason.BREAKER_OPEN)
+        self._running.clear()
+        return self._end(None)
 
     def _claim(self, candidate: C) -> bool:
         obstacle = self._ways.begin(candidate)

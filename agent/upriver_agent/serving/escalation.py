@@ -159,6 +159,10 @@ class WayUp:
         candidate.permit = permit
         return None
 
+    def is_trial(self, candidate: _Candidate) -> bool:
+        """Whether an upstream that was left alone is being tried."""
+        return candidate.permit is not None and candidate.permit.trial
+
     def release(self, candidate: _Candidate) -> None:
         """Gives an unused place back."""
         if candidate.permit is not None:

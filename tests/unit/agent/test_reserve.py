@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upriver_agent.reserve import MAX_S, MIN_S, MOST, SHARE, UNKNOWN_S, Reserve, escalation_timeout_s
+from upriver_agent.reserve import MAX_S, MIN_S, MOST, SHARE, SHARE_UP_TO_S, UNKNOWN_S, Reserve, escalation_timeout_s
 
 trips = st.floats(0, 1e6)
 
@@ -59,8 +59,9 @@ def test_an_escalation_never_gets_time_that_the_caller_does_not_have(left: float
     timeout = escalation_timeout_s(left, reserve)
     assert 0 <= timeout <= max(0, left)
     if timeout:
-        assert timeout <= left - max(MIN_S, SHARE * left)
-        assert timeout == left - max(reserve, SHARE * left) or timeout >= left / 2 - MIN_S
+        least = min(SHARE * left, SHARE_UP_TO_S)
+        assert timeout <= left - max(MIN_S, least)
+        assert timeout == left - max(reserve, least) or timeout >= left / 2 - MIN_S
 
 
 @given(st.floats(0.02, 1000), st.floats(MIN_S, MAX_S))

@@ -14,9 +14,13 @@ RESERVE_S = 0.01
 
 
 class Surroundings:
-    """Upstreams by name, in order; those in `blocked` have no place; `tokens` second tries can be afforded."""
+    """Upstreams by name, in order; those in `blocked` have no place, those in `tried` were left alone before.
 
-    def __init__(self, names, tokens=10, blocked=(), usual_s=None):
+    `tokens` second tries can be afforded.
+    """
+
+    def __init__(self, names, tokens=10, blocked=(), usual_s=None, tried=()):
+        self.tried = set(tried)
         self.left, self.tokens, self.blocked, self.usual_s = list(names), tokens, set(blocked), usual_s
         self.claimed = []
 
@@ -31,6 +35,9 @@ class Surroundings:
             return Reason.BREAKER_OPEN
         self.claimed.append(candidate)
         return None
+
+    def is_trial(self, candidate):
+        return candidate in self.tried
 
     def release(self, candidate):
         self.claimed.remove(candidate)
@@ -125,6 +132,25 @@ def test_there_is_no_hedge_without_a_second_without_budget_or_with_too_little_ti
     assert asked(hurried.failed(0, Unreachable("x"), 0.76)) == [("b", Cause.RETRY)]
 
 
+def test_a_trial_does_not_keep_its_question_waiting_when_there_is_nobody_else():
+    race, _ = race_of(["a"], tried=["a"])
+    assert race.start(0.0)[1:] == [Wake(0.1, 0, patient=False)]
+    assert race.woken(0, False, 0.1) == [Over(None)]  # and no Cancel: how it ends is still to be learnt
+    assert race.obstacles == [Reason.BREAKER_OPEN]
+    assert race.answered(0) == []
+    quick, _ = race_of(["a"], tried=["a"])
+    quick.start(0.0)
+    assert quick.answered(0) == [Over(0)]
+
+
+def test_a_trial_with_somebody_else_to_ask_is_hedged_like_any_other():
+    race, _ = race_of(["a", "b"], tried=["a"])
+    race.start(0.0)
+    assert asked(race.woken(0, False, 0.1)) == [("b", Cause.HEDGE)]
+    assert race.woken(0, False, 0.2) == []
+    assert race.answered(1) == [Cancel(0, Why.OVERTAKEN), Over(1)]
+
+
 def test_without_budget_a_failure_ends_it():
     race, around = race_of(["a", "b"], tokens=0)
     race.start(0.0)
@@ -186,10 +212,11 @@ class RaceMachine(RuleBasedStateMachine):
     @initialize(
         count=st.integers(0, 5), tokens=st.integers(0, 4), deadline_s=st.floats(0, 3),
         blocked=st.sets(st.integers(0, 4)), usual_s=st.none() | st.floats(0, 1), enabled=st.booleans(),
+        tried=st.sets(st.integers(0, 4)),
     )  # fmt: skip
-    def a_question_goes_up(self, count, tokens, deadline_s, blocked, usual_s, enabled):
+    def a_question_goes_up(self, count, tokens, deadline_s, blocked, usual_s, enabled, tried):
         self.deadline_s, self.tokens = deadline_s, tokens
-        self.around = Surroundings(range(count), tokens, blocked, usual_s)
+        self.around = Surroundings(range(count), tokens, blocked, usual_s, tried)
         self.race = Race(HedgingRules(enabled=enabled), deadline_s, self.around)
         self.take(self.race.start(self.now))
 
@@ -211,6 +238,9 @@ class RaceMachine(RuleBasedStateMachine):
                 case Over():
                     assert step.winner is None or step.winner in self.ended_well
                     self.overs.append(step.winner)
+                    for number in list(self.running):  # a trial may be left to go on by itself, nothing else
+                        assert self.asked[number] in self.around.tried
+                        del self.running[number]
 
     @precondition(lambda self: self.running)
     @rule(data=st.data(), answered=st.booleans())
