@@ -183,7 +183,11 @@ class Agent:
 
     def decisions(self) -> Mapping[str, int]:
         """How often each kind of decision about upstreams and callers was made since the start, by name."""
-        return {**self._upstreams.guard.counters.snapshot(), **self._admission.counters.snapshot()}
+        return {
+            **self._upstreams.guard.counters.snapshot(),
+            **self._admission.counters.snapshot(),
+            **self._auditor.bytes_up(),
+        }
 
     def _load(self, path: Path) -> None:
         # One broken version must not keep the others from serving: it is told in the repository index and by readiness.

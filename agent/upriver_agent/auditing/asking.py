@@ -35,15 +35,19 @@ class Refused(Exception):
     """The top will not answer this question, now or later."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TopAsker:
-    """Asks for the agent at `place`; each try takes at most `timeout_s`. `packer` makes what is sent small."""
+    """Asks for the agent at `place`; each try takes at most `timeout_s`. `packer` makes what is sent small.
+
+    `bytes_up` counts what was sent, envelopes included.
+    """
 
     place: Place
     upstreams: Upstreams
     max_hops: int
     timeout_s: float
     packer: Packer = field(default_factory=Packer)
+    bytes_up: int = 0
 
     def near(self, model: str) -> bool:
         """Whether a top is known in this region for a model."""
@@ -90,10 +94,12 @@ class TopAsker:
         link = self.upstreams.links.to(record)
         model = outbound.escalation.model
         outgoing = outbound.to(link.reads(model))
+        metadata = envelope_to_metadata(envelope)
         try:
-            pending = link.send(outgoing.message, envelope_to_metadata(envelope), self.timeout_s)
+            pending = link.send(outgoing.message, metadata, self.timeout_s)
         except ValueError:  # the channel was closed: we are ending, or the link was pruned
             return None
+        self.bytes_up += outgoing.size + sum(len(key) + len(value) for key, value in metadata)
         try:
             answer = wire.read_answer(pending.result(), outbound.escalation.rows)
         except grpc.FutureCancelledError:

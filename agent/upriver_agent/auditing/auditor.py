@@ -10,7 +10,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -129,6 +129,11 @@ class Auditor:
             self._delivery.close()
         self._monitors.save()
         self._journal.close()
+
+    def bytes_up(self) -> Mapping[str, int]:
+        """What audits have sent since the start: questions to the top, and verdicts to the control plane."""
+        verdicts = 0 if self._delivery is None else self._delivery.bytes_up
+        return {"audit_bytes_up": self._top.bytes_up, "verdict_bytes_up": verdicts}
 
     # What was noticed.
 

@@ -10,6 +10,8 @@ class Counters:
 
     asked: int = 0
     """Calls to upstreams, second ones included."""
+    bytes_up: int = 0
+    """Bytes of the questions that went up with those calls, envelopes included."""
     answered: int = 0
     failed: int = 0
     timed_out: int = 0

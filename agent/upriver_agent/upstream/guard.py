@@ -110,10 +110,11 @@ class Guard:
                 return granted
             return Permit(record, watch, granted, now)
 
-    def asked(self, cause: Cause) -> None:
+    def asked(self, cause: Cause, sent_bytes: int) -> None:
         """An upstream was asked; the first time for a question earns a share of a second try."""
         with self._lock:
             self.counters.asked += 1
+            self.counters.bytes_up += sent_bytes
             self.counters.retries += cause is Cause.RETRY
             self.counters.hedges += cause is Cause.HEDGE
             if cause is Cause.FIRST:

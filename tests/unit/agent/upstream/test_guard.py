@@ -130,7 +130,7 @@ def test_second_tries_are_counted_and_bounded(guard):
     granted = sum(guard.afford() for _ in range(100))
     assert granted == 20
     for cause in (Cause.FIRST, Cause.HEDGE, Cause.RETRY):
-        guard.asked(cause)
+        guard.asked(cause, 100)
     guard.won(Cause.HEDGE)
     guard.won(Cause.FIRST)
     told = guard.counters.snapshot()
