@@ -100,7 +100,8 @@ class CaseMaker:
             case = self._case(noticed, question, row, draw, rate, features)
             own = self._own(noticed, row)
             fact = noticed.answers.facts[row]
-            if fact.agent != self._place.agent and fact.tier == self._place.tiers[-1]:
+            # What the top makes of its own answer and those from below is not what it says by itself.
+            if fact.agent != self._place.agent and fact.tier == self._place.tiers[-1] and not fact.fused:
                 try:
                     verdicts.append(judge(case, own, noticed.answers, row))
                 except ValueError:

@@ -202,11 +202,11 @@ def test_what_the_top_answered_already_is_not_asked_again(auditors: Auditors, lo
     top = Top(away=True)
     auditor = auditors(top)
     auditor.watch(loaded)
-    image = np.zeros((2, 14, 14, 1), np.float32)
-    prediction = loaded.predict({"image": image}, 2)
+    image = np.zeros((3, 14, 14, 1), np.float32)
+    prediction = loaded.predict({"image": image}, 3)
     facts = [
-        RowFacts(agent, tier, 0.9, True, Reason.CONFIDENT, False, ("me", agent), "sha256:p")
-        for agent, tier in (("cloud-1", "cloud"), ("edge-1", "edge"))
+        RowFacts(agent, tier, 0.9, True, Reason.CONFIDENT, False, ("me", agent), "sha256:p", fused)
+        for agent, tier, fused in (("cloud-1", "cloud", False), ("edge-1", "edge", False), ("cloud-1", "cloud", True))
     ]
     answers = Answers(dict(prediction.outputs), facts, loaded.form.labels, loaded.form.scores_output)
     request = InferRequest("pattern", "", "", {"image": Tensor("image", "FP32", image)}, CallerOptions())
@@ -224,7 +224,8 @@ def test_what_the_top_answered_already_is_not_asked_again(auditors: Auditors, lo
         answers,
     )
     until(lambda: audits(loaded) == 1, what="the row that the top answered")
-    until(lambda: loaded.watch is not None and loaded.watch.facts().waiting == 1, what="the row of the tier between")
+    # The tier between is not the top, and what the top has fused with answers from below is not its own.
+    until(lambda: loaded.watch is not None and loaded.watch.facts().waiting == 2, what="the other rows")
 
 
 def test_what_a_caller_keeps_from_the_top_is_not_asked(auditors: Auditors, loaded: LoadedVersion) -> None:
