@@ -121,10 +121,11 @@ class ControlPlane:
         self._certifying = Certifying(kept, store, self._audits, self._sessions, self._mirror, me)
         self._registry = RegistryServicer(self._publisher)
         versions = RegistryVersions(store, self._certifying.policies, kept.repository)
+        self._rollouts = RolloutServicer(rollouts, versions, self._mirror)
         rate = config.server.arrivals_per_s
         servicers = (
             self._registry,
-            RolloutServicer(rollouts, versions, self._mirror),
+            self._rollouts,
             FleetServicer(self._sessions, agents, self._mirror),
             BlobServicer(kept.artifacts, self._deltas, kept.repository),
             AuditServicer(self._audits),
@@ -182,7 +183,7 @@ class ControlPlane:
                 ("rollouts move on", self._reconciler.run()),
                 ("signatures are renewed", self._every(renewal_s(config.trust), self._kept.repository.refresh)),
                 ("artifacts are swept", self._every(_SWEEP_S, self._publisher.sweep)),
-                ("calibrations are worked on", self._certifying.run()),
+                ("calibrations are worked on", self._certifying.run(self._rollouts.start)),
                 ("audits are swept", self._every(_SWEEP_S, lambda: self._audits.sweep(time.time()))),
             )
         ]

@@ -17,6 +17,7 @@ from upriver_control.kept import Kept
 from upriver_control.observed import AgentFacts
 from upriver_control.reconcile.mirror import RolloutMirror
 from upriver_control.reconcile.ports import FleetView
+from upriver_control.services.automatic import Allowed, Automatic, Start
 from upriver_control.services.policies import PolicyServicer
 from upriver_control.services.policy_views import PolicyViews
 from upriver_control.services.question_uploads import QuestionUploads
@@ -62,14 +63,24 @@ class Certifying:
         uploads = QuestionUploads(
             self._questions, kept.artifacts, folder / "uploads", config.max_data_bytes, keep_s, time.time
         )
-        views = PolicyViews(registry, self._rungs, self._agents)
-        self.servicer = PolicyServicer(jobs, uploads, Tiers(registry, self._rungs, config.hop_ms), views, self._runner)
+        views = PolicyViews(registry, self._running, self._agents)
+        self.servicer = PolicyServicer(
+            jobs, uploads, Tiers(registry, self._wanted, self._running, config.hop_ms), views, self._runner
+        )
+        self._jobs, self._settings = jobs, config
 
-    async def run(self) -> None:
-        """Works on calibrations, and lets go of data that nobody uses."""
+    async def run(self, start: Start) -> None:
+        """Works on calibrations, lets go of data that nobody uses, and looks after alarms where that is allowed.
+
+        `start` starts rollouts.
+        """
         async with asyncio.TaskGroup() as group:
             group.create_task(self._runner.run())
             group.create_task(self._forget())
+            if self._settings.recertify == "automatic":
+                allowed = Allowed(3600.0 * self._settings.recertify_every_h, 86_400.0 * self._settings.audit_days)
+                recertify = self.servicer.recertify
+                group.create_task(Automatic(allowed, self._agents, self._jobs, recertify, start, time.time).run())
 
     async def start(self) -> None:
         """Removes what processes that were killed have left behind."""
@@ -86,5 +97,8 @@ class Certifying:
     def _agents(self) -> Mapping[str, AgentFacts]:
         return self._fleet.agents()
 
-    def _rungs(self, model: str) -> tuple[Rung, ...]:
+    def _wanted(self, model: str) -> tuple[Rung, ...]:
         return ladder(model, tuple(self._fleet.agents().values()), self._mirror.intent)
+
+    def _running(self, model: str) -> tuple[Rung, ...]:
+        return ladder(model, tuple(self._fleet.agents().values()), None)

@@ -11,7 +11,7 @@ from upriver_control.observed import AgentFacts, Pair
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One tier of a model: the pair that most of its agents are to run, and how many of how many that are.
+    """One tier of a model: the pair that most of its agents run, or are to run, and how many of how many that are.
 
     `invoke_ms` is the median that agents with that pair report, None where none has told yet.
     """
@@ -23,24 +23,16 @@ class Rung:
     invoke_ms: float | None
 
 
-def ladder(model: str, agents: Sequence[AgentFacts], intent: Intent) -> tuple[Rung, ...]:
+def ladder(model: str, agents: Sequence[AgentFacts], intent: Intent | None) -> tuple[Rung, ...]:
     """The model's tiers that have agents, from the bottom to the top; raises NotNow where that can't be told.
 
-    Agents that are not connected count as well: they come back.
+    By what agents are to run as `intent` has it, or with None by what they say that they run. Agents that are not
+    connected count as well: they come back.
     """
     serving = [(facts, pair) for facts in agents if (pair := _pair(facts, model, intent)) is not None]
     order = _order([facts for facts, _ in serving])
     rungs = [_rung(model, tier, [one for one in serving if one[0].tier == tier]) for tier in order]
     return tuple(rung for rung in rungs if rung is not None)
-
-
-def top_of(model: str, agents: Sequence[AgentFacts], intent: Intent) -> Rung | None:
-    """The highest tier of a model; None where it can't be told."""
-    try:
-        rungs = ladder(model, agents, intent)
-    except NotNow:
-        return None
-    return rungs[-1] if rungs else None
 
 
 def median_ms(buckets: Mapping[int, int]) -> float | None:
@@ -53,8 +45,8 @@ def median_ms(buckets: Mapping[int, int]) -> float | None:
     return None
 
 
-def _pair(facts: AgentFacts, model: str, intent: Intent) -> Pair | None:
-    desired = intent.desired(facts).get(model)
+def _pair(facts: AgentFacts, model: str, intent: Intent | None) -> Pair | None:
+    desired = None if intent is None else intent.desired(facts).get(model)
     if desired is not None:
         return desired.pair
     slot = facts.slots.get(model)

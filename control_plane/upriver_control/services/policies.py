@@ -212,6 +212,7 @@ class PolicyServicer:
         tier: str = "",
         max_loss: float = 0.0,
         confidence: float = 0.0,
+        *,
         automatic: bool = False,
     ) -> Job:
         """Starts a calibration from the audits of the last `age_s`; raises InvalidInput, NotNow and NotFound."""

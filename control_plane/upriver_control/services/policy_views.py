@@ -19,7 +19,7 @@ from upriver_control.store.registry import RegistryStore
 
 @dataclass(frozen=True, slots=True)
 class PolicyViews:
-    """Writes policies. `rungs` and `agents` give a model's ladder and all agents, on the event loop."""
+    """Writes policies. `rungs` gives a model's ladder as it runs, `agents` all agents; both on the event loop."""
 
     registry: RegistryStore
     rungs: Callable[[str], tuple[Rung, ...]]

@@ -107,6 +107,10 @@ class RolloutServicer:
     @refusing
     async def create_rollout(self, request: pb.CreateRolloutRequest, context: Context) -> pb.CreateRolloutResponse:
         """Starts a rollout; the same request again gives the one that it made."""
+        return pb.CreateRolloutResponse(rollout=write_rollout(await self.start(request)))
+
+    async def start(self, request: pb.CreateRolloutRequest) -> Rollout:
+        """The same for other parts of the control plane; raises InvalidInput and NotFound."""
         if len(request.request_id) > MAX_TEXT:
             raise InvalidInput(f"request_id has {len(request.request_id)} characters; at most {MAX_TEXT}")
         request_id = request.request_id or uuid.uuid4().hex
@@ -114,7 +118,7 @@ class RolloutServicer:
         if made is None:
             made, _ = await self._rollouts.create(await self._new(request), request_id)
             self._mirror.take(made)
-        return pb.CreateRolloutResponse(rollout=write_rollout(made))
+        return made
 
     @refusing
     async def get_rollout(self, request: pb.GetRolloutRequest, context: Context) -> pb.GetRolloutResponse:

@@ -17,18 +17,21 @@ _HINT: Final = "name the tiers, lowest first: --tier device=VERSION --tier cloud
 
 @dataclass(frozen=True, slots=True)
 class Tiers:
-    """Fills in the tiers of a spec. `rungs` gives the ladder of a model as the fleet is to run it, on the event loop;
-    `hop_ms` is the time of a hop where nothing is said of it.
+    """Fills in the tiers of a spec. `hop_ms` is the time of a hop where nothing is said of it.
+
+    `wanted` gives the ladder of a model as the fleet is to run it, `running` as it says that it does. Both are called
+    on the event loop.
     """
 
     registry: RegistryStore
-    rungs: Callable[[str], tuple[Rung, ...]]
+    wanted: Callable[[str], tuple[Rung, ...]]
+    running: Callable[[str], tuple[Rung, ...]]
     hop_ms: float
 
     async def filled(self, model: str, spec: Spec) -> Spec:
         """The spec with versions by digest and what their models take; raises InvalidInput, NotFound and NotNow."""
         try:
-            rungs = self.rungs(model)
+            rungs = (self.running if spec.source is Source.AUDITS else self.wanted)(model)
         except NotNow:
             if not spec.tiers:
                 raise

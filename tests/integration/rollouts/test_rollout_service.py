@@ -130,6 +130,14 @@ def test_a_policy_of_its_own_is_signed_and_part_of_the_pair(server, rollouts):
     assert same.pair.policy_document == ""
 
 
+def test_a_policy_is_named_and_is_the_pairs_as_it_was_signed(server, rollouts):
+    made = create(rollouts, policy="models/digits/policies/2")
+    assert '"threshold":0.25' in made.pair.policy_document
+    assert server.versions.signed[-1] == ("digits", made.pair.policy_document)
+    request = rollout_pb2.CreateRolloutRequest(version="models/digits/versions/2", policy="models/digits/policies/x")
+    assert refused(rollouts.CreateRollout, request)[0] is grpc.StatusCode.NOT_FOUND
+
+
 @pytest.mark.parametrize(
     ("request_fields", "words"),
     [
@@ -143,6 +151,12 @@ def test_a_policy_of_its_own_is_signed_and_part_of_the_pair(server, rollouts):
         ({"strategy": rollout_pb2.Strategy(rings=[rollout_pb2.Ring()])}, "rings[0] has no size"),
         ({"strategy": strategy(1, gates=rollout_pb2.Gates(max_latency_ratio=-1))}, "max_latency_ratio is -1"),
         ({"policy_overrides": "{"}, "no JSON"),
+        ({"policy": "models/digits/policies/2", "policy_overrides": '{"threshold": 1}'}, "not both"),
+        (
+            {"policy": "models/digits/policies/3"},
+            "policies/3 belongs to models/digits/versions/3 (sha256:33",
+        ),
+        ({"policy": "models/digits/policies/3"}, "can't be rolled out with models/digits/versions/2 (sha256:22"),
         ({"policy_overrides": '{"speed": 1}'}, "some of box_threshold"),
         ({"policy_overrides": '{"temperature": 0}'}, "temperature = 0.0"),
         ({"policy_overrides": '{"threshold": NaN}'}, "threshold = nan"),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.control_plane.fleet_facts import NEW, NEWER, OLD, active, agent
+from tests.unit.control_plane.fleet_facts import NEW, NEWER, OLD, active, agent, rollout
 from upriver.errors import InvalidInput, ManifestError, NotNow
 from upriver.policies import Form, PolicyDocument, read_policy, write_policy
 from upriver.scores import ScoreKind
@@ -59,6 +59,12 @@ def test_the_ladder_is_what_most_agents_of_each_tier_run_with_the_times_that_the
     assert (cloud.tier, cloud.pair) == ("cloud", NEWER)
     assert device.invoke_ms == pytest.approx(2**11.125 / 1e3)
     assert ladder("other", fleet(), Intent(())) == ()
+
+
+def test_what_is_wanted_and_what_runs_are_told_apart():
+    intent = Intent([rollout(pair=NEWER, released=1.0, selector="tier=device")])
+    assert [rung.pair for rung in ladder("digits", fleet(), intent)] == [NEWER, NEWER]
+    assert [rung.pair for rung in ladder("digits", fleet(), None)] == [OLD, NEWER]
 
 
 def test_agents_that_are_configured_with_different_ladders_are_told():

@@ -7,6 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.control_plane.fleet_facts import NEW, NEWER, OLD, active, agent, failed, rollout
+from upriver.listing import digest
+from upriver.policies import Basis, Certificate, Form, Fusion, PolicyDocument, rules_digest, write_policy
+from upriver.scores import ScoreKind
 from upriver_control.intent import Intent
 from upriver_control.needed import needed_by
 from upriver_control.rollout import RolloutState
@@ -45,6 +48,31 @@ def test_agents_need_what_they_run_and_what_they_go_back_to():
 def test_many_agents_are_counted():
     told = needed(OLD, agents=[agent(number, active(OLD)) for number in range(9)])
     assert told.endswith("agents/a00000, agents/a00001, agents/a00002 and 6 more")
+
+
+def certified_against(top):
+    policy = PolicyDocument(NEW.version_digest, ScoreKind.MAX_PROBABILITY, 0.5)
+    certificate = Certificate(
+        form=Form.PER_TIER, basis=Basis.TOP, epsilon=0.01, delta=0.05, questions=300, losses=0.0, coverage=0.5,
+        exit_share=0.5, top=top, rules=rules_digest(policy), data=OLD.version_digest,
+    )  # fmt: skip
+    return replace(NEW, policy_document=write_policy(replace(policy, certificate=certificate)))
+
+
+def test_a_policy_in_use_needs_the_version_that_it_was_certified_against():
+    pair = certified_against(NEWER.version_digest)
+    told = needed(NEWER, agents=[agent(1, active(pair))])
+    assert told == f"policies in use are certified against it: {digest(pair.policy_document.encode())[:23]}"
+    assert needed(NEWER, [rollout(pair=pair)]) == told
+    assert needed(NEWER, [rollout(pair=pair, state=RolloutState.ROLLED_BACK)]) == ""
+    assert needed(OLD, agents=[agent(1, active(pair))]) == ""
+    fused = write_policy(
+        PolicyDocument(
+            NEW.version_digest, ScoreKind.MAX_PROBABILITY, 0.5, fusion=Fusion(1.0, {OLD.version_digest: 0.5})
+        )
+    )
+    assert "policies in use" in needed(OLD, agents=[agent(1, active(replace(NEW, policy_document=fused)))])
+    assert needed(OLD, agents=[agent(1, active(replace(NEW, policy_document="no policy")))]) == ""
 
 
 ROLLOUTS = st.lists(
