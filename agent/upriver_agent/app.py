@@ -173,7 +173,7 @@ class Agent:
         self._upstreams.close()
         if self._export is not None:
             self._export.close()
-        told = ", ".join(f"{name} {count}" for name, count in self.decisions().items() if count)
+        told = ", ".join(f"{name} {count}" for name, count in self.decisions().items())
         _LOG.info("agent %s has ended; decisions: %s", config.agent.id, told or "none")
 
     @property
@@ -182,12 +182,13 @@ class Agent:
         return self._config.agent.id
 
     def decisions(self) -> Mapping[str, int]:
-        """How often each kind of decision about upstreams and callers was made since the start, by name."""
-        return {
+        """How often each kind of decision about upstreams and callers was made since the start, by name, if at all."""
+        counts = {
             **self._upstreams.guard.counters.snapshot(),
             **self._admission.counters.snapshot(),
             **self._auditor.bytes_up(),
         }
+        return {name: count for name, count in counts.items() if count}
 
     def _load(self, path: Path) -> None:
         # One broken version must not keep the others from serving: it is told in the repository index and by readiness.

@@ -175,6 +175,7 @@ class AgentFacts:
     refusal: str = ""
     connected_since: float = 0.0
     traffic: Traffic = Traffic()
+    decisions: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def tier(self) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Mapping
+from itertools import islice
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -26,6 +27,8 @@ MAX_LABELS = 64
 MAX_TEXT = 256
 MAX_SLOTS = 64
 MAX_WARNINGS = 8
+MAX_DECISIONS = 64
+MAX_DECISION_NAME = 64
 _STATES = {getattr(pb, f"SLOT_STATE_{state.name}"): state for state in SlotState if state is not SlotState.EMPTY}
 _FAILURES = {getattr(pb, f"FAILURE_{failure.name}"): failure for failure in Failure if failure is not Failure.NONE}
 
@@ -66,6 +69,7 @@ def read_hello(hello: pb.Hello, now: float) -> AgentFacts:
         load=hello.status.load,
         draining=hello.status.draining,
         traffic=read_traffic(hello.status),
+        decisions=read_decisions(hello.status),
     )
 
 
@@ -79,6 +83,12 @@ def read_slots(status: pb.Status) -> Mapping[str, SlotFacts]:
 def read_traffic(status: pb.Status) -> Traffic:
     """What an agent has received."""
     return Traffic(status.fetched_control_plane_bytes, status.fetched_agent_bytes, status.delta_saved_bytes)
+
+
+def read_decisions(status: pb.Status) -> Mapping[str, int]:
+    """How often an agent decided what about its upstreams and callers; what is beyond the bounds is left out."""
+    told = ((name, count) for name, count in sorted(status.decisions.items()) if len(name) <= MAX_DECISION_NAME)
+    return dict(islice(told, MAX_DECISIONS))
 
 
 def write_assignments(desired: Mapping[str, Desired]) -> pb.Assignments:

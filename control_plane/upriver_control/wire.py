@@ -112,6 +112,7 @@ def write_agent(facts: AgentFacts, views: tuple[SlotView, ...]) -> fleet_pb2.Age
         fetched_control_plane_bytes=facts.traffic.from_control_plane,
         fetched_agent_bytes=facts.traffic.from_agents,
         delta_saved_bytes=facts.traffic.saved_by_deltas,
+        decisions=facts.decisions,
     )
 
 

@@ -78,9 +78,13 @@ class Ejections(Generic[K]):
         peer = self._peers.get(key)
         return peer is not None and now < peer.until
 
+    def due(self, now: float) -> bool:
+        """Whether it is time to look."""
+        return now - self._looked_at >= self._rules.interval_s
+
     def look(self, now: float, there: Collection[K]) -> list[K]:
         """Judges, when it is time to; gives who is newly out. Who is not `there` any more is forgotten."""
-        if now - self._looked_at < self._rules.interval_s:
+        if not self.due(now):
             return []
         self._looked_at = now
         self._peers = {key: peer for key, peer in self._peers.items() if key in there}

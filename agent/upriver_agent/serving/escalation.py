@@ -340,7 +340,7 @@ class WayUp:
 
     def _ended(self, made: _Try, ending: Ending, failure: UpriverError | None) -> None:
         record = made.permit.record
-        effect = self._guard.ended(made.permit, ending, self._upstreams.peers(record))
+        effect = self._guard.ended(made.permit, ending, self._upstreams.peers)
         if failure is not None:
             made.span.failed(failed_escalation([failure]), str(failure))
         if effect.change is not None or effect.ejected:

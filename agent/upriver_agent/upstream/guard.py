@@ -6,12 +6,13 @@ import random
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from upriver.discovery.port import AgentRecord
 from upriver.parameters import Reason
-from upriver_agent.balance import Avoid
+from upriver_agent.balance import NOBODY, Avoid
 from upriver_agent.resilience.budget import Budget
 from upriver_agent.resilience.counters import Counters
 from upriver_agent.resilience.ejection import Ejections
@@ -25,6 +26,7 @@ _MAX_WATCHED = 256
 """Upstreams that are remembered; the least recently asked is forgotten."""
 
 Key = tuple[str, str]
+Peers = Callable[[AgentRecord], Sequence[AgentRecord]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,14 @@ class Effect:
 
 
 NO_EFFECT = Effect()
+
+
+class _Trouble(Enum):
+    """In the order of Avoid's fields."""
+
+    BROKEN = auto()
+    FULL = auto()
+    EJECTED = auto()
 
 
 class Guard:
@@ -85,19 +95,11 @@ class Guard:
         """Which of these not to ask now, or only when there is no other."""
         with self._lock:
             now = self._clock()
-            broken, full, out = [], [], []
-            for record in records:
-                watch = self._watched.get(_key(record))
-                if watch is None:
-                    continue
-                obstacle = watch.obstacle(now)
-                if obstacle is Reason.BREAKER_OPEN:
-                    broken.append(record.agent)
-                elif obstacle is not None:
-                    full.append(record.agent)
-                elif self._is_out(record, now):
-                    out.append(record.agent)
-        return Avoid(frozenset(broken), frozenset(full), frozenset(out))
+            bad = {key: why for key, watch in self._watched.items() if (why := self._trouble(key, watch, now))}
+        if not bad:
+            return NOBODY  # as nearly always: no look at the records, which may be many
+        found = [(record.agent, bad[_key(record)]) for record in records if _key(record) in bad]
+        return Avoid(*(frozenset(agent for agent, why in found if why is kind) for kind in _Trouble))
 
     def begin(self, record: AgentRecord) -> Permit | Reason:
         """Claims a place with an upstream; gives why there is none."""
@@ -148,8 +150,8 @@ class Guard:
         usual_s, _ = self.usual_s(record)
         return timeout_s >= hedge_delay_s(self._settings.hedging, usual_s)
 
-    def ended(self, permit: Permit, ending: Ending, peers: Collection[AgentRecord] = ()) -> Effect:
-        """Brings a place back, with how the call ended; `peers` are the upstreams of its tier, it among them."""
+    def ended(self, permit: Permit, ending: Ending, peers: Peers = lambda record: (record,)) -> Effect:
+        """Brings a place back, with how the call ended; `peers` gives the upstreams of its tier."""
         with self._lock:
             now = self._clock()
             seconds = max(0.0, now - permit.since)
@@ -177,20 +179,24 @@ class Guard:
         idle = next((key for key, watch in self._watched.items() if watch.limit.inflight == 0), None)
         del self._watched[idle if idle is not None else next(iter(self._watched))]
 
-    def _is_out(self, record: AgentRecord, now: float) -> bool:
-        ejections = self._ejections.get(record.tier)
-        return ejections is not None and ejections.is_out(_key(record), now)
+    def _trouble(self, key: Key, watch: Watch, now: float) -> _Trouble | None:
+        obstacle = watch.obstacle(now)
+        if obstacle is not None:
+            return _Trouble.BROKEN if obstacle is Reason.BREAKER_OPEN else _Trouble.FULL
+        if any(ejections.is_out(key, now) for ejections in self._ejections.values()):
+            return _Trouble.EJECTED
+        return None
 
-    def _judge(
-        self, record: AgentRecord, ending: Ending, seconds: float, now: float, peers: Collection[AgentRecord]
-    ) -> tuple[str, ...]:
-        if len(peers) < 2 or ending in (Ending.CUT_SHORT, Ending.REFUSED, Ending.FULL):
+    def _judge(self, record: AgentRecord, ending: Ending, seconds: float, now: float, peers: Peers) -> tuple[str, ...]:
+        if ending in (Ending.CUT_SHORT, Ending.REFUSED, Ending.FULL):
             return ()
         ejections = self._ejections.get(record.tier)
         if ejections is None:
             ejections = self._ejections[record.tier] = Ejections(self._settings.ejection, now)
         ejections.observe(_key(record), seconds, failed=ending is not Ending.ANSWERED)
-        return tuple(agent for agent, _ in ejections.look(now, [_key(peer) for peer in peers]))
+        if not ejections.due(now):
+            return ()
+        return tuple(agent for agent, _ in ejections.look(now, [_key(peer) for peer in peers(record)]))
 
     def _count(self, ending: Ending) -> None:
         counters = self.counters

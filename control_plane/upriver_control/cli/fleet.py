@@ -178,6 +178,7 @@ def document(agent: pb.Agent) -> dict[str, Any]:
             "runtime": hardware.runtime,
             "runtime_version": hardware.runtime_version,
         },
+        "decisions": dict(agent.decisions),
         "slots": [_slot_document(slot) for slot in agent.slots],
     }
 
@@ -235,6 +236,7 @@ def _details(agent: pb.Agent) -> RenderableType:
         ("machine", f"{hardware.machine}, {hardware.cores} cores, {hardware.memory_bytes / 2**20:.0f} MiB of memory"),
         ("runtime", f"{hardware.runtime} {hardware.runtime_version}"),
         ("fetched", _fetched(agent)),
+        ("decided", ", ".join(f"{name} {count:,}" for name, count in sorted(agent.decisions.items())) or "nothing yet"),
     )
     about = Table(box=None, show_header=False, pad_edge=False)
     for name, value in rows:

@@ -13,7 +13,14 @@ from dataclasses import replace
 from upriver.v1 import sync_pb2 as pb
 from upriver_control.observed import AgentFacts, Desired, SlotFacts
 from upriver_control.sessions.session import Kind, Session
-from upriver_control.sync_wire import content_version, read_slots, read_traffic, write_assignments, write_upstream
+from upriver_control.sync_wire import (
+    content_version,
+    read_decisions,
+    read_slots,
+    read_traffic,
+    write_assignments,
+    write_upstream,
+)
 
 _LOG = logging.getLogger(__name__)
 MAX_UPSTREAMS = 32
@@ -126,6 +133,7 @@ class Sessions:
             draining=status.draining,
             last_seen=self._clock(),
             traffic=read_traffic(status),
+            decisions=read_decisions(status),
         )
         if _has_happened(before, session.facts) or self._is_quiet_too_long(session):
             self._changed(session)

@@ -11,7 +11,7 @@ from upriver.v1 import sync_pb2 as pb
 from upriver_control.observed import AgentFacts, Desired
 from upriver_control.sessions.session import Kind, Session
 from upriver_control.sessions.sessions import BUSY_QUIET_S, QUIET_S, REPORTS_PER_S, Sessions
-from upriver_control.sync_wire import write_pair
+from upriver_control.sync_wire import MAX_DECISIONS, write_pair
 
 TIERS = ("device", "cloud")
 
@@ -108,6 +108,14 @@ def test_other_processes_are_told_at_once_of_what_has_happened(world: World) -> 
     world.report(session, 1)
     (written,) = world.report(session, 1, NEW)
     assert written.slots["digits"].active == NEW
+
+
+def test_what_an_agent_decided_is_known_within_bounds(world: World) -> None:
+    session = world.attach(1)
+    world.sessions.heard(session, pb.Status(decisions={"hedges": 3, "x" * 65: 1}))
+    assert world.sessions.agent("a00001").decisions == {"hedges": 3}
+    world.sessions.heard(session, pb.Status(decisions={f"name-{number}": 1 for number in range(1000)}))
+    assert len(world.sessions.agent("a00001").decisions) == MAX_DECISIONS
 
 
 @pytest.mark.parametrize(("busy", "quiet_s"), [(False, QUIET_S), (True, BUSY_QUIET_S)])

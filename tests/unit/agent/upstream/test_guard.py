@@ -41,11 +41,11 @@ def guard(clock):
     return Guard(SETTINGS, clock, lambda: 0.5)
 
 
-def call(guard, clock, to, ending, seconds=0.01, peers=()):
+def call(guard, clock, to, ending, seconds=0.01, peers=None):
     permit = guard.begin(to)
     assert isinstance(permit, Permit)
     clock.now += seconds
-    return guard.ended(permit, ending, peers)
+    return guard.ended(permit, ending, lambda record: peers or [record])
 
 
 def test_an_upstream_that_keeps_failing_is_broken_until_a_trial_succeeds(guard, clock, caplog):
@@ -162,7 +162,7 @@ class GuardMachine(RuleBasedStateMachine):
     def a_call_ends(self, data, ending, seconds):
         self.clock.now += seconds
         permit = self.running.pop(data.draw(st.integers(0, len(self.running) - 1)))
-        self.guard.ended(permit, ending, self.records)
+        self.guard.ended(permit, ending, lambda record: self.records)
 
     @rule(seconds=st.floats(0, 30))
     def time_passes(self, seconds):
