@@ -182,11 +182,12 @@ class Agent:
         return self._config.agent.id
 
     def decisions(self) -> Mapping[str, int]:
-        """How often each kind of decision about upstreams and callers was made since the start, by name, if at all."""
+        """How often each kind of decision was made since the start, and what has become of tickets, by name, if at all."""
         counts = {
             **self._upstreams.guard.counters.snapshot(),
             **self._admission.counters.snapshot(),
             **self._auditor.bytes_up(),
+            **self._ticketing.counters(),
         }
         return {name: count for name, count in counts.items() if count}
 

@@ -1,10 +1,12 @@
 """An agent's tickets, composed: the desk that keeps them, what asks them again, and the service that tells of them."""
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from dataclasses import asdict
 from typing import Any, Final
 
 from upriver.discovery.port import Discovery
+from upriver.errors import DiskTrouble
 from upriver.services import handlers
 from upriver_agent.config import AgentConfig
 from upriver_agent.place import Place
@@ -37,6 +39,8 @@ class Ticketing:
         )
         self.desk = TicketDesk(options, upstreams.timer) if section.enabled else None
         self._reasker: Reasker | None = None
+        self._counted: dict[str, int] = {}
+        self._started = self._closed = False
 
     def service(self, blocking: Callable[[], AbstractContextManager[None]]) -> Any:
         """TicketService's handler; `blocking` marks a serving thread as waiting."""
@@ -59,6 +63,7 @@ class Ticketing:
         self._reasker = Reasker(self.desk, asker, sights, self._config.tickets.reask_per_s)
         self.desk.start()
         self._reasker.start()
+        self._started = True
 
     def drain(self) -> None:
         """Asks nothing again any more, and lets those go who wait; tickets are still given."""
@@ -67,7 +72,16 @@ class Ticketing:
         if self.desk is not None:
             self.desk.waiters.close()
 
+    def counters(self) -> Mapping[str, int]:
+        """What has become of the tickets, by name; as last known when the journal can't be read."""
+        if self.desk is not None and self._started and not self._closed:
+            with suppress(DiskTrouble):
+                self._counted = {f"tickets_{name}": count for name, count in asdict(self.desk.counters()).items()}
+        return self._counted
+
     def close(self) -> None:
         """Ends; whatever is open is asked again after the next start."""
+        self.counters()
+        self._closed = True
         if self.desk is not None:
             self.desk.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -185,6 +186,31 @@ def test_with_asyncio_it_is_the_same(pair):
     assert found == tickets
 
 
+def test_an_agent_that_ends_lets_go_who_waits_and_is_waited_for_when_it_is_back(tmp_path):
+    model = make_version(tmp_path, "1", NEVER)
+    config = write_config(tmp_path, "a", "device", ["device"], [model], OPEN_TO_ALL)
+    with running(config, "a") as agent, ThreadPoolExecutor(1) as pool, Client(agent.address) as client:
+        answer = client.infer("pattern", images())
+        later = pool.submit(client.ticket(answer).result, WAIT_S)
+        until(lambda: wanted(tmp_path / "a" / "tickets.db"), WAIT_S, "somebody waits")
+        began = time.monotonic()
+        assert agent.terminate() == 0
+        assert time.monotonic() - began < 8  # not held up until the call's own end
+        config = write_config(tmp_path, "a", "device", ["device"], [model], OPEN_TO_ALL, listen=agent.address)
+        with running(config, "a") as again, stub_of(again) as stub:
+            request = pb.AnswerTicketRequest(name=f"tickets/{answer.ticket}", label=LABELS[2])
+            stub.AnswerTicket(request, timeout=WAIT_S)
+            assert later.result(WAIT_S).label == LABELS[2]
+
+
+def wanted(path):
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute("SELECT count(*) FROM ticket WHERE worth = 3").fetchone()[0]
+    finally:
+        connection.close()
+
+
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
     """One agent that is never sure, with nobody above it."""
@@ -365,3 +391,6 @@ def test_only_the_touch_point_gives_a_ticket(tmp_path):
         assert (answer.agent, answer.reason, answer.degraded) == ("cloud-1", Reason.TOP, False)
         assert answer.ticket
         assert [counters(agents[name]).issued for name in ("device-1", "cloud-1")] == [1, 0]
+        assert agents["device-1"].terminate() == 0
+        told = agents["device-1"].log.read_text().splitlines()[-1]
+        assert "tickets_open 1, tickets_issued 1" in told

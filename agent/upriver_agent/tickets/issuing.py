@@ -28,7 +28,9 @@ MAX_SHARE: Final = 0.25
 MAX_PENDING_BYTES: Final = 16 << 20
 """Of tickets that wait for the disk; when it is slower than they come, more get none."""
 DISK_S: Final = 1.0
-"""The longest that an answer waits for the disk; never more than half of the time that its caller has left."""
+"""The longest that an answer waits for the disk."""
+WAY_OUT_S: Final = 0.02
+"""Of the time that the caller has left so much is kept for the way out, or half of what there is when that is less."""
 
 
 class Issuer:
@@ -100,7 +102,9 @@ class Issuer:
                 self._journal.write(lambda connection: [store.delete(connection, id_) for id_ in future.result()])
 
         epoch, now, most = self._epoch_of(request.model), self._clock(), self._max_bytes
-        limit_s = self._disk_s if time_left_s is None else min(self._disk_s, max(0.0, time_left_s) / 2)
+        limit_s = self._disk_s
+        if time_left_s is not None:
+            limit_s = min(limit_s, max(time_left_s / 2, time_left_s - WAY_OUT_S, 0.0))
         too_late = self._timer.at(time.monotonic() + limit_s, late)
         written = self._journal.write(lambda connection: store.add(connection, kept, epoch, now, most))
         written.add_done_callback(done)
