@@ -107,6 +107,10 @@ class QuestionTrace:
         """Answers of these versions below went into this one."""
         self._span.set_attribute(Attribute.FUSED, list(versions))
 
+    def ticketed(self, tickets: int) -> None:
+        """Of the rows that are unresolved so many got a ticket."""
+        self._span.set_attribute(Attribute.TICKETS, tickets)
+
     def finish(self, rows: Sequence[RowFacts]) -> None:
         """The answer goes out."""
         _tell_outcome(self._span, rows)

@@ -60,6 +60,7 @@ class Attribute(StrEnum):
     RESOLVED = "upriver.resolved"  # bool: all rows
     DEGRADED = "upriver.degraded"  # bool: any row
     ESCALATED = "upriver.escalated"  # bool
+    TICKETS = "upriver.tickets"  # int: rows that got a ticket, of a request with unresolved ones
     ANSWERED_BY = "upriver.answered_by"  # agent of the least certain row
     PATH = "upriver.path"  # list of agents, touch point first
     POLICY = "upriver.policy"

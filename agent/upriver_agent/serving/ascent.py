@@ -255,18 +255,21 @@ class Ascent:
         if inquiry.envelope is not None:
             answer.served_ns = time.time_ns() - inquiry.marks.start_ns
             answer.reads = self.reads(inquiry.loaded)
-        trace.finish(answer.answers.facts)
-        if inquiry.request.again:  # audits must not see a question twice, least of all one that was hard
-            return answer
-        if inquiry.loaded.watch is not None:
+        facts = answer.answers.facts
+        # What a ticket asks again is not audited: audits must not see a question twice, least of all a hard one. Nor
+        # does it get another ticket; and a question that an agent below sent has its touch point's.
+        if inquiry.loaded.watch is not None and not inquiry.request.again:
             self.toss(inquiry, number_of(envelope.question), envelope, answer.answers)
-        # A question that an agent below sent has its touch point's ticket.
-        if self._tickets is None or inquiry.envelope is not None or all(row.resolved for row in answer.answers.facts):
+        mine = inquiry.envelope is None and not inquiry.request.again
+        if self._tickets is None or not mine or all(row.resolved for row in facts):
+            trace.finish(facts)
             return answer
         later: Future[InferAnswer] = Future()
 
         def issued(done: "Future[tuple[str, ...]]") -> None:
             answer.tickets = done.result()
+            trace.ticketed(sum(map(bool, answer.tickets)))
+            trace.finish(facts)
             later.set_result(answer)
 
         issue = self._tickets.issue(envelope.question, inquiry.request, answer, inquiry.call.time_left_s())
