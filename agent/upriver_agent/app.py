@@ -182,7 +182,7 @@ class Agent:
         return self._config.agent.id
 
     def decisions(self) -> Mapping[str, int]:
-        """How often each kind of decision was made since the start, and what has become of tickets, by name, if at all."""
+        """How often each kind of decision was made since the start and what became of tickets, by name, if at all."""
         counts = {
             **self._upstreams.guard.counters.snapshot(),
             **self._admission.counters.snapshot(),
