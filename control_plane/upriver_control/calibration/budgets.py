@@ -59,14 +59,17 @@ class _Reach:
         order = usable[np.argsort(-confidence[usable], kind="stable")]
         self._thresholds = just_below(confidence[order])
         self._losses = np.cumsum(risk[order]) * (questions / max(tuning.rows, 1))
+        self._spread = 1.0 + questions / max(tuning.rows, 1)
 
     @cache  # noqa: B019 - it lives as long as one calibration
     def threshold(self, losses: int, luck: float) -> float:
         """Just below the last confidence before one loss too many.
 
-        Losses come like points of a Poisson process, the k-th where the expected number is gamma(k) distributed.
+        Losses come like points of a Poisson process, the k-th where the expected number is gamma distributed with mean
+        and variance k. What is expected was itself counted, on the tuning split, which adds as much variance again if
+        that is as large.
         """
-        beyond = float(gammaincinv(losses + 1.0, luck))
+        beyond = float(gammaincinv((losses + 1.0) / self._spread, luck)) * self._spread
         passing = int(np.searchsorted(self._losses, beyond, side="right"))
         return float(self._thresholds[passing - 1]) if passing else math.inf
 
