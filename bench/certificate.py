@@ -27,6 +27,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from bench.targets import tell
 from demo.control import MODELS
 from demo.digits import Digits, DigitsMissing, load_holdout, load_test
 from upriver.agreement import Answered
@@ -48,6 +49,9 @@ HOPS_MS = (5.0, 15.0, 40.0)
 TIERS = ("device", "far-edge", "near-edge", "cloud")
 LOCAL = 2
 """Tiers that count as local: device and far edge."""
+JUDGED_AT = 0.005
+LOCAL_AT = {0.005: 0.94, 0.002: 0.83}
+"""How many digits are to be answered on device or far edge."""
 _BATCH = 500
 
 
@@ -256,6 +260,14 @@ def show(rows: Sequence[Row], console: Console) -> None:
             f"{row.seconds:.1f}",
         )
     console.print(table)
+    tell(console, [(f"violations, {row.source} at {row.epsilon:.1%}", row.violations, DELTA) for row in rows], ".2%")
+    middle = [row for row in rows if row.epsilon == JUDGED_AT]
+    tell(console, [(f"of ε used, {row.source}", row.epsilon_used, 0.6) for row in middle], at_least=True)
+    shares = [(f"of the oracle's coverage, {row.source}", row.coverage / row.oracle_coverage, 0.9) for row in middle]
+    tell(console, shares, at_least=True)
+    local = [(f"digits answered locally at {row.epsilon:.1%}", row) for row in rows if row.source == "digits"]
+    bounds = [(what, row.coverage, LOCAL_AT[row.epsilon]) for what, row in local if row.epsilon in LOCAL_AT]
+    tell(console, bounds, ".1%", at_least=True)
 
 
 SOURCES: dict[str, Callable[[Target, int, np.random.Generator], Row]] = {"oracle": of_oracle, "digits": of_digits}
