@@ -149,7 +149,8 @@ class WayUp:
 
     def begin(self, candidate: _Candidate) -> Reason | None:
         """Claims a place with an upstream, if the question may still send what it would take."""
-        if self._over_budget(self._outgoing(candidate.record).size):
+        bounded = self._envelope.byte_budget is not None
+        if bounded and self._over_budget(self._outgoing(candidate.record).size):
             self._trace.event(EventName.HELD_BACK, candidate.record.agent, Reason.BYTE_BUDGET)
             return Reason.BYTE_BUDGET
         permit = self._guard.begin(candidate.record)
