@@ -14,16 +14,15 @@ from typing import assert_never
 import grpc
 
 from upriver.discovery.port import AgentRecord
-from upriver.errors import CallerGone, DeadlineExpired, InvalidInput, QueueFull, Unreachable, UpriverError
+from upriver.errors import Unreachable, UpriverError
 from upriver.parameters import Reason
 from upriver.tracing import EventName
-from upriver_agent import wire
 from upriver_agent.cascade import failed_escalation
 from upriver_agent.envelope import Envelope, envelope_to_metadata
-from upriver_agent.merge import AnswerInvalid
 from upriver_agent.reserve import MIN_S, escalation_timeout_s
 from upriver_agent.resilience.race import Ask, Cancel, Cause, Denied, Form, Over, Race, Step, Wake, Why
 from upriver_agent.resilience.watch import Change, Ending
+from upriver_agent.serving.endings import Failed, read_ending
 from upriver_agent.serving.outbound import Outbound, Outgoing
 from upriver_agent.serving.request import UpstreamAnswer
 from upriver_agent.telemetry import EscalateSpan, QuestionTrace
@@ -34,19 +33,6 @@ from upriver_agent.upstream.upstreams import Upstreams
 
 _LOG = logging.getLogger(__name__)
 
-_KINDS: dict[grpc.StatusCode | None, tuple[type[UpriverError], Ending]] = {
-    grpc.StatusCode.DEADLINE_EXCEEDED: (DeadlineExpired, Ending.TIMED_OUT),
-    grpc.StatusCode.RESOURCE_EXHAUSTED: (QueueFull, Ending.FULL),
-    grpc.StatusCode.UNAVAILABLE: (Unreachable, Ending.FAILED),
-    # What it says of the question, and not of itself.
-    grpc.StatusCode.INVALID_ARGUMENT: (Unreachable, Ending.REFUSED),
-    grpc.StatusCode.NOT_FOUND: (Unreachable, Ending.REFUSED),
-    grpc.StatusCode.FAILED_PRECONDITION: (Unreachable, Ending.REFUSED),
-    grpc.StatusCode.OUT_OF_RANGE: (Unreachable, Ending.REFUSED),
-    grpc.StatusCode.PERMISSION_DENIED: (Unreachable, Ending.REFUSED),
-    grpc.StatusCode.UNAUTHENTICATED: (Unreachable, Ending.REFUSED),
-    grpc.StatusCode.UNIMPLEMENTED: (Unreachable, Ending.REFUSED),
-}
 _ENDINGS = {Why.OVERTAKEN: Ending.OVERTAKEN, Why.GIVEN_UP: Ending.TIMED_OUT, Why.NEEDLESS: Ending.CUT_SHORT}
 _WHY = {
     Why.OVERTAKEN: "another upstream answered before it",
@@ -292,52 +278,33 @@ class WayUp:
         made.link.settled()
         if self._tries.pop(made.ask.number, None) is None:
             return  # dropped already
-        try:
-            self._answered(call, made)
-        except Exception as error:  # noqa: BLE001 - told, logged, and the next upstream is asked
-            _LOG.exception("an escalation to %s could not be settled", made.link.record.agent)
-            self._failed(made.ask.number, Unreachable(f"settling the escalation failed: {error}"))
-
-    def _answered(self, call: PendingCall, made: _Try) -> None:
-        agent = made.link.record.agent
-        try:
-            answer = wire.read_answer(call.result(), self._rows)
-        except grpc.FutureCancelledError:
-            failure: UpriverError = CallerGone("the call was cancelled")
-            ending = Ending.CUT_SHORT
-        except grpc.RpcError as error:
-            failure, ending = self._kind_of(error, made)
-        except (InvalidInput, AnswerInvalid) as error:
-            failure, ending = Unreachable(f"its answer can't be used: {error}"), Ending.FAILED
-            _LOG.warning("upstream %s gave an answer that can't be used: %s", agent, error)
+        found = read_ending(call, self._rows, made.link.record.agent)
+        if isinstance(found, Failed):
+            self._unanswered(found, made)
         else:
-            self._ended(made, Ending.ANSWERED, None)
-            made.link.heard(self._model, answer.reads)
-            made.link.learn(self._guard.now() - made.permit.since, answer.served_ns / 1e9)
-            made.span.done(answer.answers.facts)
-            with self._lock:
-                steps = self._race.answered(made.ask.number)
-                if steps:
-                    self._answer = answer
-            if steps:
-                self._guard.won(made.ask.cause)
-            self._take(steps)
-            return
-        self._ended(made, ending, failure)
-        self._failed(made.ask.number, failure)
+            self._answered(found, made)
 
-    def _kind_of(self, error: grpc.RpcError, made: _Try) -> tuple[UpriverError, Ending]:
-        if not isinstance(error, grpc.Call):
-            return Unreachable(str(error)), Ending.FAILED
-        code = error.code()
-        kind, ending = _KINDS.get(code, (Unreachable, Ending.FAILED))
-        if made.special and code is grpc.StatusCode.INVALID_ARGUMENT:
+    def _answered(self, answer: UpstreamAnswer, made: _Try) -> None:
+        self._ended(made, Ending.ANSWERED, None)
+        made.link.heard(self._model, answer.reads)
+        made.link.learn(self._guard.now() - made.permit.since, answer.served_ns / 1e9)
+        made.span.done(answer.answers.facts)
+        with self._lock:
+            steps = self._race.answered(made.ask.number)
+            if steps:
+                self._answer = answer
+        if steps:
+            self._guard.won(made.ask.cause)
+        self._take(steps)
+
+    def _unanswered(self, failed: Failed, made: _Try) -> None:
+        ending = failed.ending
+        if made.special and failed.code is grpc.StatusCode.INVALID_ARGUMENT:
             made.link.heard(self._model, frozenset())  # another program may run there by now, that reads less
-        if code not in _KINDS or ending is Ending.REFUSED:
-            _LOG.warning("an upstream refused an escalation: %s: %s", code.name, error.details())
         if ending is Ending.TIMED_OUT and not self._guard.was_patient(made.permit.record, made.ask.timeout_s):
             ending = Ending.CUT_SHORT
-        return kind(f"{code.name}: {error.details()}"), ending
+        self._ended(made, ending, failed.failure)
+        self._failed(made.ask.number, failed.failure)
 
     def _ended(self, made: _Try, ending: Ending, failure: UpriverError | None) -> None:
         record = made.permit.record

@@ -360,6 +360,17 @@ def test_a_closed_channel_and_an_answer_that_cannot_be_used_are_failures():
     assert world.guard.counters.failed == 1
 
 
+def test_whatever_an_upstream_sends_its_place_is_given_back_and_the_next_is_asked(caplog):
+    world = World(["a", "b"])
+    world.ask()
+    world.calls[0].end("no message at all")
+    assert [call.agent for call in world.running()] == ["b"]
+    assert "could not be read" in caplog.text
+    assert world.guard.counters.failed == 1
+    world.running()[0].end(reply("b"))
+    assert world.outcomes[0][0].answer is not None
+
+
 def test_a_question_is_not_sent_twice_when_its_byte_budget_is_for_once():
     world = World(["a", "b"])
     world.ask(byte_budget=10_000)
@@ -420,7 +431,7 @@ class WayUpMachine(RuleBasedStateMachine):
             self.ways[-1].cancel()
 
     @precondition(lambda self: self.world.running())
-    @rule(data=st.data(), outcome=st.sampled_from(["answer", "garbage", "closed", *CODES]))
+    @rule(data=st.data(), outcome=st.sampled_from(["answer", "garbage", "closed", "nonsense", *CODES]))
     def a_call_ends(self, data, outcome):
         call = data.draw(st.sampled_from(self.world.running()))
         if outcome == "answer":
@@ -429,6 +440,8 @@ class WayUpMachine(RuleBasedStateMachine):
             garbled = reply(call.agent)
             del garbled.raw_output_contents[:]
             call.end(garbled)
+        elif outcome == "nonsense":
+            call.end(outcome)
         elif outcome == "closed":
             call.end(grpc.FutureCancelledError())
         else:
