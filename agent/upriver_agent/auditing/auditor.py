@@ -40,6 +40,7 @@ TOP: Final = "the top of the ladder: there is nobody to compare with"
 FOR_NOBODY: Final = "not certified, and there is no control plane that audits would be for"
 _OF_ANY_MODEL: Final = ""
 _TICK_S: Final = 1.0
+_IDLE_S: Final = 30.0
 _FIRST_S: Final = 1.0
 _LONGEST_S: Final = 60.0
 _MIB: Final = 1 << 20
@@ -180,7 +181,7 @@ class Auditor:
             self._stirred.clear()
             asked = self._safely(self._ask_next)
             if not asked:
-                self._stirred.wait(_TICK_S)
+                self._stirred.wait(_TICK_S if self._waiting else _IDLE_S)
                 self._over.wait(min(_TICK_S, 0.05))  # of many that stir at once, one look serves all
             else:
                 self._over.wait(interval_s * asked)

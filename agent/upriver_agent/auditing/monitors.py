@@ -9,8 +9,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -28,7 +29,8 @@ from upriver_agent.serving.watch import Noticed, Watch, WatchFacts
 
 _LOG = logging.getLogger(__name__)
 _LOOKS: Final = 512
-_SAVE_S: Final = 30.0
+_SAVE_S: Final = 300.0
+"""How often what signs of drift are looked for in is kept: it is some kilobytes, and flash wears out."""
 _MOST: Final = 128
 
 
@@ -82,7 +84,6 @@ class Guarded:
             except UpriverError:
                 self._monitor.restore(before)
                 raise
-            self._dirty = False
         self.steer(now)
         return rang
 
@@ -90,7 +91,9 @@ class Guarded:
         """The state, when it has changed since it was last asked for or kept."""
         with self._lock:
             dirty, self._dirty = self._dirty, False
-            return self._kept() if dirty else None
+            if not dirty:
+                return None
+            return replace(self._kept(), drift=_json(self._monitor.drift()))
 
     def facts(self, now: float, waiting: int, dropped: int, trouble: str) -> WatchFacts:
         """What to report."""
@@ -98,7 +101,7 @@ class Guarded:
             return WatchFacts(self._monitor.report(now), waiting, dropped, trouble)
 
     def _kept(self) -> Kept:
-        return Kept(self.model, self.policy.digest, json.dumps(self._monitor.kept(), separators=(",", ":")))
+        return Kept(self.model, self.policy.digest, _json(self._monitor.kept()))
 
 
 class Monitors:
@@ -186,15 +189,20 @@ class Monitors:
         return pair.settle(verdicts, now, write)
 
     def _made(self, model: str, policy: Policy, nulls: Nulls) -> Guarded:
-        kept = None
+        monitor = Monitor(nulls, self._settings.limits, self._settings.rates)
         try:
-            text = self._journal.read(lambda connection: store.load(connection, model, policy.digest))
-            kept = None if text is None else json.loads(text)
-            monitor = Monitor(nulls, self._settings.limits, self._settings.rates, kept)
+            kept = self._journal.read(lambda connection: store.load(connection, model, policy.digest))
+            if kept is not None:
+                monitor.restore(json.loads(kept.state))
+            if kept is not None and kept.drift is not None:
+                monitor.restore_drift(json.loads(kept.drift))
         except (UpriverError, ValueError) as error:
             _LOG.error("%s: what was known of its policy is lost, and begins anew: %s", model, error)
-            monitor = Monitor(nulls, self._settings.limits, self._settings.rates)
         pairs: list[Guarded] = []
         watch = Watch(self._take, lambda looked: pairs[0].looks.append(looked), lambda: self._facts(pairs[0]))
         pairs.append(Guarded(model, policy, monitor, watch))
         return pairs[0]
+
+
+def _json(document: dict[str, Any]) -> str:
+    return json.dumps(document, separators=(",", ":"), allow_nan=False)

@@ -28,7 +28,7 @@ SCHEMA: Final = (
         "CREATE TABLE verdicts (number INTEGER PRIMARY KEY, draw REAL NOT NULL, body BLOB NOT NULL)",
         "CREATE INDEX verdicts_by_draw ON verdicts (draw)",
         "CREATE TABLE monitors (model TEXT NOT NULL, policy TEXT NOT NULL, changed REAL NOT NULL, state TEXT NOT NULL,"
-        " PRIMARY KEY (model, policy))",
+        " drift TEXT, PRIMARY KEY (model, policy))",
     ),
 )
 
@@ -63,11 +63,12 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A monitor's state, as JSON."""
+    """A monitor's state, as JSON; `drift` None is what was kept before."""
 
     model: str
     policy: str
     state: str
+    drift: str | None = None
 
 
 def add(connection: sqlite3.Connection, cases: Sequence[Waiting], most_bytes: int) -> int:
@@ -197,7 +198,9 @@ def delivered(connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
 def save(connection: sqlite3.Connection, kept: Kept, now: float) -> None:
     """Keeps a monitor's state; of many pairs the ones that changed last."""
     connection.execute(
-        "INSERT OR REPLACE INTO monitors VALUES (?, ?, ?, ?)", (kept.model, kept.policy, now, kept.state)
+        "INSERT INTO monitors VALUES (?, ?, ?, ?, ?) ON CONFLICT (model, policy) DO UPDATE SET"
+        " changed = excluded.changed, state = excluded.state, drift = coalesce(excluded.drift, drift)",
+        (kept.model, kept.policy, now, kept.state, kept.drift),
     )
     connection.execute(
         "DELETE FROM monitors WHERE rowid IN (SELECT rowid FROM monitors ORDER BY changed DESC LIMIT -1 OFFSET ?)",
@@ -205,7 +208,9 @@ def save(connection: sqlite3.Connection, kept: Kept, now: float) -> None:
     )
 
 
-def load(connection: sqlite3.Connection, model: str, policy: str) -> str | None:
+def load(connection: sqlite3.Connection, model: str, policy: str) -> Kept | None:
     """A monitor's state, if it was kept."""
-    row = connection.execute("SELECT state FROM monitors WHERE model = ? AND policy = ?", (model, policy)).fetchone()
-    return None if row is None else str(row[0])
+    row = connection.execute(
+        "SELECT state, drift FROM monitors WHERE model = ? AND policy = ?", (model, policy)
+    ).fetchone()
+    return None if row is None else Kept(model, policy, row[0], row[1])

@@ -49,8 +49,8 @@ class Report:
 class Monitor:
     """Watches one pair. Not safe to share between threads."""
 
-    def __init__(self, nulls: Nulls, limits: Limits, rates: Rates, kept: Mapping[str, Any] | None = None) -> None:
-        """`kept` is what `kept` gave of an earlier monitor of the same pair; raises ValueError when it is not that."""
+    def __init__(self, nulls: Nulls, limits: Limits, rates: Rates) -> None:
+        """One that knows nothing yet; `restore` and `restore_drift` have it go on where an earlier one was."""
         self._nulls = nulls
         self._limits = limits
         self._rates = rates
@@ -59,8 +59,6 @@ class Monitor:
         self._escalations = Adwin()
         self._alarm_since = 0.0
         self._warned: dict[str, float] = {}
-        if kept is not None:
-            self.restore(kept)
 
     def audited(self, disagrees: bool, brought: bool, now: float) -> bool:
         """Takes an audit of a question whose score passed the threshold; True when this is what makes the alarm ring.
@@ -121,7 +119,7 @@ class Monitor:
         )
 
     def kept(self) -> dict[str, Any]:
-        """Everything that must outlive the process, as JSON has it."""
+        """The evidence and the alarm, which must outlive the process, as JSON has it."""
         evidence = self._evidence
         return {
             "format": _FORMAT,
@@ -129,19 +127,24 @@ class Monitor:
             "disagreements": evidence.disagreements,
             "log_e": list(evidence.log_e),
             "log_m": [value if math.isfinite(value) else None for value in evidence.log_m],
+            "alarm_since": self._alarm_since,
+            "warned": dict(self._warned),
+        }
+
+    def drift(self) -> dict[str, Any]:
+        """What signs of drift are looked for in; larger, and kept less often."""
+        return {
+            "format": _FORMAT,
             "reference": [_told(value) for value in self._scores.reference],
             "window": [_told(value) for value in self._scores.window],
             "drifted": self._scores.drifted,
             "escalations": [list(row) for row in self._escalations.rows],
-            "alarm_since": self._alarm_since,
-            "warned": dict(self._warned),
         }
 
     def restore(self, kept: Mapping[str, Any]) -> None:
         """Goes back to what `kept` gave; raises ValueError for anything else."""
         try:
-            if kept["format"] != _FORMAT:
-                raise ValueError(f"format {kept['format']!r}; expected {_FORMAT}")
+            _check_format(kept)
             evidence = Evidence(
                 int(kept["audits"]),
                 int(kept["disagreements"]),
@@ -150,18 +153,30 @@ class Monitor:
             )
             if not len(evidence.log_e) == len(evidence.log_m) == len(Evidence().log_e):
                 raise ValueError(f"{len(evidence.log_e)} alternatives; expected {len(Evidence().log_e)}")
-            scores = ScoreDrift(
-                tuple(_read(value) for value in kept["reference"]),
-                tuple(_read(value) for value in kept["window"]),
-                bool(kept["drifted"]),
-            )
-            escalations = Adwin([[int(number) for number in row] for row in kept["escalations"]])
             alarm_since = float(kept["alarm_since"])
             warned = {str(text): float(at) for text, at in kept["warned"].items()}
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not what a monitor keeps: {type(error).__name__}: {error}") from error
-        self._evidence, self._scores, self._escalations = evidence, scores, escalations
-        self._alarm_since, self._warned = alarm_since, warned
+        self._evidence, self._alarm_since, self._warned = evidence, alarm_since, warned
+
+    def restore_drift(self, drift: Mapping[str, Any]) -> None:
+        """Goes back to what `drift` gave; raises ValueError for anything else."""
+        try:
+            _check_format(drift)
+            scores = ScoreDrift(
+                tuple(_read(value) for value in drift["reference"]),
+                tuple(_read(value) for value in drift["window"]),
+                bool(drift["drifted"]),
+            )
+            escalations = Adwin([[int(number) for number in row] for row in drift["escalations"]])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not what a monitor keeps: {type(error).__name__}: {error}") from error
+        self._scores, self._escalations = scores, escalations
+
+
+def _check_format(kept: Mapping[str, Any]) -> None:
+    if kept["format"] != _FORMAT:
+        raise ValueError(f"format {kept['format']!r}; expected {_FORMAT}")
 
 
 def _told(confidence: float) -> float | None:

@@ -107,7 +107,7 @@ def test_cases_end_with_their_verdicts_and_the_monitor(connection: sqlite3.Conne
     store.settle(connection, [("q-1", 0)], [Told(0.1, b"one")], Kept("digits", "policy", "state"), now=1.0)
     assert kept(connection) == {"q-2"}
     assert store.to_deliver(connection, 10) == [(1, b"one")]
-    assert store.load(connection, "digits", "policy") == "state"
+    assert store.load(connection, "digits", "policy") == Kept("digits", "policy", "state")
     assert store.load(connection, "digits", "other") is None
     store.delivered(connection, [1])
     assert store.to_deliver(connection, 10) == []
@@ -126,4 +126,7 @@ def test_monitors_are_kept_of_the_pairs_that_changed_last(connection: sqlite3.Co
     for number in range(store.MOST_MONITORS + 3):
         store.save(connection, Kept("digits", str(number), "state"), now=float(number))
     assert store.load(connection, "digits", "2") is None
-    assert store.load(connection, "digits", "3") == "state"
+    assert store.load(connection, "digits", "3") == Kept("digits", "3", "state")
+    store.save(connection, Kept("digits", "3", "later", "drift"), now=1e3)
+    store.save(connection, Kept("digits", "3", "last"), now=1e3)
+    assert store.load(connection, "digits", "3") == Kept("digits", "3", "last", "drift")

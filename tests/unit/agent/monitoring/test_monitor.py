@@ -101,14 +101,22 @@ def test_a_monitor_goes_on_where_it_was(audits: list[tuple[bool, bool]], looks: 
         before.audited(disagrees, brought, 7.0)
     for confidence, passes in looks:
         before.looked(confidence, passes, 8.0)
-    after = Monitor(NULLS, Limits(), RATES, json.loads(json.dumps(before.kept())))
-    assert after.kept() == before.kept()
+    after = monitor()
+    after.restore(json.loads(json.dumps(before.kept())))
+    after.restore_drift(json.loads(json.dumps(before.drift())))
+    assert (after.kept(), after.drift()) == (before.kept(), before.drift())
     assert after.report(9.0) == before.report(9.0)
     assert after.audited(True, True, 10.0) == before.audited(True, True, 10.0)
     assert after.report(10.0) == before.report(10.0)
 
 
-@pytest.mark.parametrize("kept", [{}, {"format": 2}, {**Monitor(NULLS, Limits(), RATES).kept(), "log_e": [1.0]}])
-def test_what_no_monitor_kept_is_refused(kept: dict[str, object]) -> None:
+@pytest.mark.parametrize("kept", [{}, {"format": 2}, {**monitor().kept(), "log_e": [1.0]}, {"format": 1}])
+def test_what_no_monitor_kept_is_refused_and_changes_nothing(kept: dict[str, object]) -> None:
+    watch = monitor()
+    watch.audited(True, True, 1.0)
+    before = watch.kept()
     with pytest.raises(ValueError, match=r"monitor|format|alternatives"):
-        Monitor(NULLS, Limits(), RATES, kept)
+        watch.restore(kept)
+    with pytest.raises(ValueError, match=r"monitor|format"):
+        watch.restore_drift(kept)
+    assert watch.kept() == before
