@@ -8,6 +8,7 @@ Source of the mix: SplitMix64 (Steele, Lea, Flood 2014).
 """
 
 import re
+from collections.abc import Sequence
 from hashlib import blake2b
 from itertools import count
 from typing import Final
@@ -40,10 +41,10 @@ def draw(number: int) -> int:
     return z ^ (z >> 31)
 
 
-def draws(number: int, rows: int) -> NDArray[np.uint64]:
-    """The draws of a question's rows, [rows]; that of row r is a function of the number and r."""
+def draws(number: int, rows: Sequence[int]) -> NDArray[np.uint64]:
+    """The draws of a question's rows, [rows], by their numbers at the touch point: functions of both numbers alone."""
     with np.errstate(over="ignore"):  # arithmetic modulo 2^64 is what is wanted
-        z = np.uint64(number & _MASK) + np.arange(rows, dtype=np.uint64) * np.uint64(_ROW_STEP)
+        z = np.uint64(number & _MASK) + np.array(rows, dtype=np.uint64) * np.uint64(_ROW_STEP)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(_FIRST)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(_SECOND)
         mixed: NDArray[np.uint64] = z ^ (z >> np.uint64(31))

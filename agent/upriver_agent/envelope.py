@@ -6,12 +6,13 @@ take an envelope from at all is decided before `parse_envelope` is called.
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from upriver import parameters as names
 from upriver.errors import InvalidInput
 from upriver.parameters import Mode
+from upriver_agent.row_numbers import read_rows, write_rows
 
 ParameterValue = bool | int | float | str
 
@@ -38,9 +39,10 @@ _ENVELOPE_KEYS = frozenset(
         names.META_HOPS_LEFT,
         names.META_BYTE_BUDGET,
         names.META_AUDIT,
+        names.META_ROWS,
     }
 )
-_OPTIONAL_KEYS = frozenset({names.META_BYTE_BUDGET, names.META_AUDIT})
+_OPTIONAL_KEYS = frozenset({names.META_BYTE_BUDGET, names.META_AUDIT, names.META_ROWS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,8 @@ class Envelope:
 
     `visited` has the agents that escalated it, touch point first; `byte_budget` is how many bytes may still be sent up,
     None for no limit. An `audit` is asked by nobody but the last agent in `visited`, to hold its answer against the
-    top's: it is not audited again, gets no ticket, and waits when others need the room.
+    top's: it is not audited again, gets no ticket, and waits when others need the room. `rows` are the numbers that
+    the rows had at the touch point; none when they are the first ones.
     """
 
     question: str
@@ -72,6 +75,7 @@ class Envelope:
     hops_left: int
     byte_budget: int | None
     audit: bool = False
+    rows: tuple[int, ...] = ()
 
 
 def is_agent_id(text: str) -> bool:
@@ -126,14 +130,18 @@ def first_envelope(question: str, me: str, max_hops: int, byte_budget: int | Non
     return Envelope(question, me, (), min(max_hops, MAX_VISITED), byte_budget)
 
 
-def next_envelope(envelope: Envelope, me: str, bytes_spent: int) -> Envelope:
-    """What goes up from here: this agent visited, one hop fewer, the budget less what the escalation takes."""
+def next_envelope(envelope: Envelope, me: str, bytes_spent: int, some: Sequence[int] = ()) -> Envelope:
+    """What goes up from here: this agent visited, one hop fewer, the budget less what the escalation takes.
+
+    `some` are the indices of the rows that go up, rising, when not all of them do.
+    """
     budget = envelope.byte_budget
     return replace(
         envelope,
         visited=(*envelope.visited, me),
         hops_left=max(0, envelope.hops_left - 1),
         byte_budget=None if budget is None else max(0, budget - bytes_spent),
+        rows=tuple(envelope.rows[index] for index in some) if some and envelope.rows else tuple(some) or envelope.rows,
     )
 
 
@@ -152,6 +160,8 @@ def envelope_to_metadata(envelope: Envelope) -> tuple[tuple[str, str], ...]:
     )
     if envelope.byte_budget is not None:
         pairs = (*pairs, (names.META_BYTE_BUDGET, str(envelope.byte_budget)))
+    if envelope.rows:
+        pairs = (*pairs, (names.META_ROWS, write_rows(envelope.rows)))
     return (*pairs, (names.META_AUDIT, "1")) if envelope.audit else pairs
 
 
@@ -182,7 +192,17 @@ def parse_envelope(metadata: Iterable[tuple[str, str | bytes]], max_hops: int) -
         hops_left=min(_number(names.META_HOPS_LEFT, fields[names.META_HOPS_LEFT]), max_hops, MAX_VISITED),
         byte_budget=_number(budget, fields[budget]) if budget in fields else None,
         audit=_audit(fields.get(names.META_AUDIT)),
+        rows=_rows(fields.get(names.META_ROWS)),
     )
+
+
+def _rows(text: str | None) -> tuple[int, ...]:
+    if text is None:
+        return ()
+    try:
+        return read_rows(text)
+    except ValueError as error:
+        raise _malformed(names.META_ROWS, text, f"base64url of a bit for each row ({error})") from error
 
 
 def _audit(text: str | None) -> bool:

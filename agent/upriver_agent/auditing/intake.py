@@ -5,7 +5,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from typing import Final
 
@@ -96,8 +96,9 @@ class CaseMaker:
         question = noticed.question or coin.question_id(noticed.number, secrets.randbits(64))
         features = self._features_of(noticed)
         waiting, verdicts = [], []
-        for row, draw in zip(noticed.audited.tolist(), noticed.draws.tolist(), strict=True):
-            case = self._case(noticed, question, row, draw, rate, features)
+        rising = zip(noticed.audited.tolist(), noticed.rows, noticed.draws.tolist(), strict=True)
+        for row, asked_row, draw in rising:
+            case = replace(self._case(noticed, question, row, draw, rate, features), row=asked_row)
             own = self._own(noticed, row)
             fact = noticed.answers.facts[row]
             # What the top makes of its own answer and those from below is not what it says by itself.
@@ -178,7 +179,7 @@ class CaseMaker:
         answer = InferAnswer(case.model, noticed.loaded.name, "", own)
         return Waiting(
             question=case.question,
-            row=row,
+            row=case.row,
             model=case.model,
             region_only=case.region_only,
             draw=case.draw,

@@ -151,6 +151,7 @@ class Ascent:
             inquiry.arrays,
             number,
             "" if envelope is None else envelope.question,
+            () if envelope is None else envelope.rows,
             inquiry.envelope is None,
             self._rules.byte_budget if envelope is None else envelope.byte_budget,
             inquiry.prediction,
@@ -198,7 +199,7 @@ class Ascent:
         way = WayUp(
             self._upstreams,
             Outbound(escalation, self._packer),
-            next_envelope(envelope, self._place.agent, 0),
+            next_envelope(envelope, self._place.agent, 0, rows.tolist() if len(rows) < inquiry.rows else ()),
             self._upstreams.candidates(
                 request.model, request.options, envelope, inquiry.loaded.policy.document.escalate_to
             ),

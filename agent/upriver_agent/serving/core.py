@@ -9,8 +9,8 @@ import secrets
 import time
 from concurrent.futures import Future
 
-from upriver.errors import CallerGone, UpriverError
-from upriver.parameters import META_VISITED
+from upriver.errors import CallerGone, InvalidInput, UpriverError
+from upriver.parameters import META_ROWS, META_VISITED
 from upriver.tensors import Array
 from upriver_agent.cascade import decide_alone
 from upriver_agent.coin import draw, number_of, numbers
@@ -91,6 +91,8 @@ class ServingCore:
         rows, arrays = loaded.contract.check(request.inputs)
         envelope = self._envelope(metadata, call)
         if envelope is not None:
+            if envelope.rows and len(envelope.rows) != rows:
+                raise InvalidInput(f"metadata {META_ROWS!r} names {len(envelope.rows)} rows: expected {rows}")
             if envelope.audit:
                 self._admission.spare()
             else:
@@ -184,7 +186,7 @@ class ServingCore:
                 )
             if watch is not None and not request.again:
                 number = next(self._numbers) if envelope is None else number_of(envelope.question)
-                if rows > 1 or draw(number) < watch.limit:
+                if rows > 1 or draw(number) < watch.limit or (envelope is not None and envelope.rows):
                     inquiry = Inquiry(
                         request,
                         call,

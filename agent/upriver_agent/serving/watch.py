@@ -4,7 +4,7 @@ Whether a question is noticed depends on its number alone. What is noticed goes 
 what is there anyway; nothing is copied, and nobody waits.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -31,7 +31,8 @@ _FIRST_ROW.flags.writeable = False
 
 @dataclass(frozen=True, slots=True)
 class Noticed:
-    """A request some of whose rows the coin fell for: `audited` are their indices, `draws` their draws.
+    """A request some of whose rows the coin fell for: `audited` are their indices, `rows` what numbers these rows had
+    at the touch point, `draws` their draws.
 
     `question` is its id, empty when it has none yet; `brought` says that a client brought it here. `prediction` and
     `confidence` are this agent's own, `answers` what the caller got. `budget` is how many bytes the question may still
@@ -46,6 +47,7 @@ class Noticed:
     brought: bool
     budget: int | None
     audited: NDArray[np.intp]
+    rows: Sequence[int]
     draws: NDArray[np.uint64]
     prediction: Prediction
     confidence: Floats
@@ -98,14 +100,15 @@ class Watch:
         arrays: Mapping[str, Array],
         number: int,
         question: str,
+        rows: Sequence[int],
         brought: bool,
         budget: int | None,
         prediction: Prediction,
         confidence: Floats,
         answers: Answers,
     ) -> None:
-        """Tosses for every row of a request that was answered."""
-        if len(confidence) == 1:  # a third of the time that arrays of one row take
+        """Tosses for every row of a request that was answered; `rows` as the envelope has them."""
+        if len(confidence) == 1 and not rows:  # a third of the time that arrays of one row take
             draw = coin.draw(number)
             if draw < _LOOK_LIMIT:
                 self._look(confidence)
@@ -113,7 +116,7 @@ class Watch:
                 return
             draws, audited = np.array((draw,), dtype=np.uint64), _FIRST_ROW
         else:
-            draws = coin.draws(number, len(confidence))
+            draws = coin.draws(number, rows or range(len(confidence)))
             looked = draws < np.uint64(_LOOK_LIMIT)
             if looked.any():
                 self._look(confidence[looked])
@@ -130,6 +133,7 @@ class Watch:
                     brought=brought,
                     budget=budget,
                     audited=audited,
+                    rows=[rows[index] for index in audited.tolist()] if rows else audited.tolist(),
                     draws=draws[audited],
                     prediction=prediction,
                     confidence=confidence,

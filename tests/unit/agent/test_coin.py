@@ -14,10 +14,11 @@ words = st.integers(0, coin.SPAN - 1)
 
 @given(words, st.integers(1, 64))
 def test_a_batch_has_the_draws_of_its_rows_whatever_its_length(number: int, rows: int) -> None:
-    found = coin.draws(number, rows)
+    found = coin.draws(number, range(rows))
     assert found.shape == (rows,)
     assert int(found[0]) == coin.draw(number)
-    assert (found == coin.draws(number, 64)[:rows]).all()
+    assert (found == coin.draws(number, range(64))[:rows]).all()
+    assert (found[::2] == coin.draws(number, range(0, rows, 2))).all(), "a row has its draw whoever is beside it"
 
 
 @given(words, words)
@@ -50,7 +51,7 @@ def test_the_coin_is_fair_for_questions_that_follow_each_other_and_for_rows() ->
     counter = coin.numbers(12345)
     limit, n = coin.limit(0.02), 100_000
     ones = np.array([coin.draw(next(counter)) < limit for _ in range(n)])
-    rows = coin.draws(987, n) < np.uint64(limit)
+    rows = coin.draws(987, range(n)) < np.uint64(limit)
     for hits in (ones, rows):
         assert abs(hits.mean() - 0.02) < 4 * math.sqrt(0.02 * 0.98 / n)
         # The gaps between hits are those of independent tosses: their spread is as large as their mean.
@@ -60,5 +61,5 @@ def test_the_coin_is_fair_for_questions_that_follow_each_other_and_for_rows() ->
 
 def test_rows_and_questions_do_not_share_draws() -> None:
     counter = coin.numbers(7)
-    seen = np.concatenate([coin.draws(next(counter), 32) for _ in range(1000)])
+    seen = np.concatenate([coin.draws(next(counter), range(32)) for _ in range(1000)])
     assert len(np.unique(seen)) == len(seen)

@@ -2,6 +2,7 @@
 
 import math
 import string
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -43,6 +44,8 @@ envelopes = st.builds(
     visited=st.lists(ids, min_size=1, max_size=MAX_VISITED).map(tuple),
     hops_left=st.integers(0, MAX_VISITED),
     byte_budget=st.none() | st.integers(0, 10**18 - 1),
+    audit=st.booleans(),
+    rows=st.lists(st.integers(0, 4095), max_size=20, unique=True).map(lambda rows: tuple(sorted(rows))),
 )
 values = st.booleans() | st.integers() | st.floats() | st.text(max_size=10)
 
@@ -190,3 +193,29 @@ def test_an_audit_says_so_all_the_way_up() -> None:
     assert next_envelope(asked, "me", 0).audit
     with pytest.raises(InvalidInput, match="upriver-audit"):
         parse_envelope([*envelope_to_metadata(next_envelope(asked, "me", 0))[:-1], ("upriver-audit", "yes")], 8)
+
+
+row_numbers = st.lists(st.integers(0, 4095), min_size=1, max_size=60, unique=True).map(sorted)
+
+
+@given(row_numbers, st.data())
+def test_rows_keep_the_numbers_that_they_had_at_the_touch_point(rows: list[int], data: st.DataObject) -> None:
+    first = next_envelope(first_envelope("q-1", "a", 8, None), "a", 0, rows)
+    read = parse_envelope(envelope_to_metadata(first), 8)
+    assert read == first
+    assert read.rows == tuple(rows)
+    assert next_envelope(read, "b", 0).rows == tuple(rows), "all of them go on"
+    some: Sequence[int] = data.draw(
+        st.lists(st.integers(0, len(rows) - 1), min_size=1, max_size=len(rows), unique=True).map(sorted)
+    )
+    assert next_envelope(read, "b", 0, some).rows == tuple(rows[index] for index in some)
+
+
+@pytest.mark.parametrize("text", ["", "AA", "!!", "A", "Aé", "AQAA", "/w", "x" * 2000])
+def test_row_numbers_that_nobody_wrote_are_refused(text: str) -> None:
+    metadata = [
+        *envelope_to_metadata(next_envelope(first_envelope("q-1", "a", 8, None), "a", 0)),
+        ("upriver-rows", text),
+    ]
+    with pytest.raises(InvalidInput, match="upriver-rows"):
+        parse_envelope(metadata, 8)
