@@ -60,13 +60,12 @@ class Certifying:
         jobs = ThreadedJobs(JobTable(kept.database), self.policies)
         self._runner = Runner(jobs, self._workshop, owner, time.time, Rhythm(at_once=config.at_once))
         keep_s = 86_400.0 * config.keep_data_days
-        uploads = QuestionUploads(
+        self._uploads = QuestionUploads(
             self._questions, kept.artifacts, folder / "uploads", config.max_data_bytes, keep_s, time.time
         )
         views = PolicyViews(registry, self._running, self._agents)
-        self.servicer = PolicyServicer(
-            jobs, uploads, Tiers(registry, self._wanted, self._running, config.hop_ms), views, self._runner
-        )
+        tiers = Tiers(registry, self._wanted, self._running, config.hop_ms)
+        self.servicer = PolicyServicer(jobs, self._uploads, tiers, views, self._runner)
         self._jobs, self._settings = jobs, config
 
     async def run(self, start: Start) -> None:
@@ -85,6 +84,7 @@ class Certifying:
     async def start(self) -> None:
         """Removes what processes that were killed have left behind."""
         await asyncio.to_thread(self._workshop.clean)
+        await asyncio.to_thread(self._uploads.clean)
 
     async def _forget(self) -> None:
         while True:

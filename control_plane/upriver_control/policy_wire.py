@@ -1,6 +1,7 @@
 """Messages of PolicyService, to and from the control plane's own values."""
 
 import math
+import re
 from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
@@ -17,6 +18,7 @@ AUDIT_S: Final = 30 * 86_400.0
 MAX_AUDIT_S: Final = 3650 * 86_400.0
 MAX_TIERS: Final = 16
 MAX_TEXT: Final = 200
+_TIER: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _STATES: Final = {state: getattr(pb, f"CALIBRATION_STATE_{state.name}") for state in JobState}
 _FORMS: Final = {
     pb.CERTIFICATE_FORM_UNSPECIFIED: Form.PER_TIER,
@@ -164,6 +166,8 @@ def _tier_problems(message: pb.CalibrationSpec) -> list[str]:
     if len(set(tiers)) != len(tiers):
         problems.append(f"tiers are {', '.join(tiers)}; expected each once")
     for tier in message.tiers:
+        if _TIER.fullmatch(tier.tier) is None:
+            problems.append(f"tier {tier.tier[:40]!r}: expected lower-case letters, digits and '-', at most 32")
         for name in ("cost", "hop_ms"):
             value = getattr(tier, name) if tier.HasField(name) else 0.0
             if not 0.0 <= value < math.inf:

@@ -59,8 +59,8 @@ def answers(
     Raises ModelInvalid, RuntimeMissing and DiskTrouble, which name the tier and the version.
     """
     order = _Order(str(version), str(questions), str(out), timeout_s, memory_mib)
-    said = _run(order, f"tier {tier.tier} ({tier.version})", told)
     try:
+        said = _run(order, f"tier {tier.tier} ({tier.version})", told)
         arrays = _gathered(out)
     finally:
         out.unlink(missing_ok=True)

@@ -8,10 +8,10 @@ import typer
 from rich.console import Console
 
 from upriver.cli.tables import print_table
-from upriver.errors import ConfigError, DiskTrouble
+from upriver.errors import ConfigError
 from upriver.v1 import policy_pb2 as pb
 from upriver_control.cli import policy_options as parts
-from upriver_control.cli import rollout_options
+from upriver_control.cli import policy_results, rollout_options
 from upriver_control.cli.calibrating import (
     SERVICE,
     Watch,
@@ -23,11 +23,9 @@ from upriver_control.cli.calibrating import (
     roll_out,
 )
 from upriver_control.cli.connection import DEFAULT, AsJson, Ca, Connection, ControlPlane, TokenFile
-from upriver_control.cli.policy_documents import calibration_document, policy_document, state_name
-from upriver_control.cli.policy_plot import as_svg
-from upriver_control.cli.policy_views import drawing_of, policy_table, policy_view, print_result
-
-_PAGE = 500
+from upriver_control.cli.policy_documents import calibration_document, policy_document
+from upriver_control.cli.policy_results import PAGE, Plot, draw, show, terminal
+from upriver_control.cli.policy_views import policy_table, policy_view
 
 app = typer.Typer(
     name="policy",
@@ -39,7 +37,6 @@ Model = Annotated[str, typer.Argument(metavar="MODEL", help="The model's name.")
 RollOut = Annotated[bool, typer.Option("--rollout", help="Start a rollout for each tier with its new policy.")]
 Rings = Annotated[str, typer.Option("--rings", metavar="SIZES", help="With --rollout: agents in all, ring by ring.")]
 Soak = Annotated[str, typer.Option("--soak", metavar="TIME", help="With --rollout: how long a ring is watched.")]
-Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE.svg", help="Draw the path into a file as well.")]
 
 
 @app.command("calibrate")
@@ -198,7 +195,7 @@ def show_command(
     if as_json:
         typer.echo(json.dumps(policy_document(found), indent=2))
     else:
-        _console().print(policy_view(found))
+        terminal().print(policy_view(found))
 
 
 @app.command("list")
@@ -221,7 +218,7 @@ def list_command(
     token, parent = "", f"models/{model.removeprefix('models/') or '-'}"
     with Connection(control_plane, token_file, ca) as connection:
         while len(found) < limit:
-            request = pb.ListPoliciesRequest(parent=parent, page_size=min(_PAGE, limit - len(found)), page_token=token)
+            request = pb.ListPoliciesRequest(parent=parent, page_size=min(PAGE, limit - len(found)), page_token=token)
             page = connection.call(SERVICE, "ListPolicies", request)
             found += page.policies
             token = page.next_page_token
@@ -235,45 +232,9 @@ def list_command(
         typer.echo("no policies yet; make some: upriver policy calibrate MODEL --data PATH --max-loss 0.5%")
 
 
-@app.command("result")
-def result_command(
-    calibration: Annotated[
-        str, typer.Argument(metavar="MODEL/CALIBRATION", help="A calibration's name, as calibrate prints it.")
-    ],
-    plot: Plot = None,
-    control_plane: ControlPlane = DEFAULT,
-    token_file: TokenFile = None,
-    ca: Ca = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show how far a calibration is, or what came out of it.
-
-    ```console
-    upriver policy result digits/3f7cace1d0 --plot path.svg
-    ```
-    """
-    drawn = parts.plot_file(plot)
-    with Connection(control_plane, token_file, ca) as connection:
-        request = pb.GetCalibrationRequest(name=parts.calibration_name(calibration))
-        found = connection.call(SERVICE, "GetCalibration", request).calibration
-    _show(found, as_json, drawn)
-
-
-@app.command("cancel")
-def cancel_command(
-    calibration: Annotated[
-        str, typer.Argument(metavar="MODEL/CALIBRATION", help="A calibration's name, as calibrate prints it.")
-    ],
-    control_plane: ControlPlane = DEFAULT,
-    token_file: TokenFile = None,
-    ca: Ca = None,
-    as_json: AsJson = False,
-) -> None:
-    """End a calibration that has not ended; it makes no policies."""
-    with Connection(control_plane, token_file, ca) as connection:
-        request = pb.CancelCalibrationRequest(name=parts.calibration_name(calibration))
-        found = connection.call(SERVICE, "CancelCalibration", request).calibration
-    _show(found, as_json, None)
+app.command("calibrations")(policy_results.calibrations_command)
+app.command("result")(policy_results.result_command)
+app.command("cancel")(policy_results.cancel_command)
 
 
 def _complete(
@@ -288,10 +249,10 @@ def _complete(
         raise typer.Exit(1) from None
     started = [] if rollout is None else roll_out(connection, done, *rollout)
     if as_json:
-        _draw(done, plot)
+        draw(done, plot)
         typer.echo(json.dumps({**calibration_document(done), "rollouts": [one.name for one in started]}, indent=2))
         return
-    _show(done, as_json, plot)
+    show(done, as_json, plot)
     for one in started:
         typer.echo(f"started {one.name} for {one.selector}; watch it with: upriver rollout watch {one.name}")
     policies = [tier for tier in done.result.tiers if tier.policy]
@@ -302,28 +263,3 @@ def _complete(
         typer.echo(
             f"roll a pair out with: upriver rollout start {version} --policy {digits} --selector tier={first.tier}"
         )
-
-
-def _show(calibration: pb.Calibration, as_json: bool, plot: Path | None) -> None:
-    _draw(calibration, plot)
-    if as_json:
-        typer.echo(json.dumps(calibration_document(calibration), indent=2))
-    elif calibration.HasField("result"):
-        print_result(calibration, _console())
-    else:
-        told = calibration.doing or calibration.reason
-        typer.echo(f"{calibration.name} {state_name(calibration)}, {100 * calibration.progress:.0f} %: {told}")
-
-
-def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=200)
-
-
-def _draw(calibration: pb.Calibration, plot: Path | None) -> None:
-    if plot is None:
-        return
-    try:
-        plot.write_text(as_svg(drawing_of(calibration)), encoding="utf-8")
-    except OSError as error:
-        raise DiskTrouble(f"can't write {plot}: {error.strerror or error}") from error

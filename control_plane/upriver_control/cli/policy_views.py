@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from upriver.v1 import policy_pb2 as pb
-from upriver_control.cli.policy_documents import form_name, time_text, unit
+from upriver_control.cli.policy_documents import form_name, state_name, time_text, unit
 from upriver_control.cli.policy_plot import Drawing, Point, on_terminal, percent
 
 
@@ -70,6 +70,24 @@ def policy_table(policies: Iterable[pb.Policy]) -> Table:
             *(told if policy.HasField("certificate") else ("no certificate", "", "")),
             str(policy.agents),
             f"[yellow]{escape(policy.stale)}[/]",
+        )
+    return table
+
+
+def calibration_table(calibrations: Iterable[pb.Calibration]) -> Table:
+    """Calibrations, one a line."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("calibration", "state", "done", "may lose", "from", "started", ""):
+        table.add_column(name, no_wrap=name == "calibration")
+    for one in calibrations:
+        table.add_row(
+            escape(one.name.removeprefix("models/").replace("/calibrations", "")),
+            state_name(one),
+            f"{100 * one.progress:.0f} %",
+            percent(one.spec.max_loss) if one.spec.max_loss else "as certified",
+            "data" if one.spec.data_digest else "audits",
+            time_text(one.create_time),
+            escape(one.doing or one.reason),
         )
     return table
 

@@ -116,7 +116,9 @@ class PolicyServicer:
         made = await self._jobs.of_request(request_id)
         if made is None:
             spec = await self._tiers.filled(model, read_spec(request.spec, self._tiers.hop_ms))
-            if spec.source is Source.DATA:
+            if spec.source is Source.AUDITS:
+                checked(spec)
+            else:
                 data = await asyncio.to_thread(self._uploads.use, spec.data)
                 if spec.labels and not data.has_labels:
                     raise InvalidInput("spec: the data has no labels; give each question its label, or ask without")

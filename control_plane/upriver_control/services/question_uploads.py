@@ -21,6 +21,7 @@ from upriver_control.store.questions import QuestionTable, StoredQuestions
 MAX_DATA: Final = 1 << 20
 IDLE_S: Final = 30.0
 AT_ONCE: Final = 2
+ABANDONED_S: Final = 86_400.0
 _WRITE: Final = 8 << 20
 
 
@@ -76,6 +77,16 @@ class QuestionUploads:
         self._artifacts.size(digest)
         self._table.keep(StoredQuestions(digest, found.questions, found.has_labels, found.size_bytes, self._until()))
         return found
+
+    def clean(self) -> None:
+        """Removes uploads that a process left behind when it was killed. Blocks."""
+        for folder in self._folder.glob("upload-*"):
+            try:
+                old = self._clock() - folder.stat().st_mtime > ABANDONED_S
+            except FileNotFoundError:  # another process was faster
+                continue
+            if old:
+                shutil.rmtree(folder, ignore_errors=True)  # tried again at the next start
 
     def _until(self) -> float:
         return self._clock() + self._keep_s

@@ -137,7 +137,7 @@ def test_what_runs_is_certified_anew_from_its_audits_against_the_top_of_now(mesh
     assert runs.certificate is not None
     rules, top = rules_digest(runs), cloud.version_digest
     submit(plane, audits(rules, device.version_digest, top, 100))
-    few = policy_json(plane, "recertify", "pattern")
+    few = policy_json(plane, "calibrate", "pattern", "--data", "audits", "--max-loss", "1%", "--age", "1h")
     assert few["result"]["tiers"][0]["threshold"] == "inf"
     assert few["result"]["tiers"][0]["missing"] >= 450
     assert "audits are too few, about" in few["result"]["notes"][0]
