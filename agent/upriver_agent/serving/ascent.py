@@ -6,7 +6,7 @@ Rows that could not go up keep the own answer, with the reason.
 import math
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from upriver.errors import CallerGone, UpriverError
 from upriver.parameters import Mode, Reason
 from upriver.scores import Floats
-from upriver.tensors import Array, Tensor
+from upriver.tensors import Array
 from upriver.tracing import EventName
 from upriver_agent.cascade import Decision, decide, stay
 from upriver_agent.coin import number_of, question_id
@@ -27,9 +27,9 @@ from upriver_agent.place import Place
 from upriver_agent.predictor import Prediction
 from upriver_agent.reads import FUSED, ZSTD, join_reads
 from upriver_agent.serving.escalation import Outcome, WayUp
-from upriver_agent.serving.fusing import Joint, own_opinion
+from upriver_agent.serving.fusing import Joint, said
 from upriver_agent.serving.loaded import LoadedVersion
-from upriver_agent.serving.outbound import Outbound
+from upriver_agent.serving.outbound import Outbound, rows_of, size_of
 from upriver_agent.serving.own_answer import OwnAnswers
 from upriver_agent.serving.packing import Packer
 from upriver_agent.serving.request import Below, Call, InferAnswer, InferRequest, TicketOffice
@@ -75,6 +75,16 @@ class Inquiry:
         """Which rows are fused, [rows]; None when none can be."""
         return None if self.joint is None else self.joint.rows
 
+    @property
+    def said_here(self) -> Prediction:
+        """What this version alone says."""
+        return self.prediction if self.joint is None else self.joint.own
+
+    @property
+    def said_below(self) -> Sequence[Below]:
+        """What was said below, by a messenger that is to be believed."""
+        return self.request.below if self.envelope is not None else ()
+
 
 class Ascent:
     """Takes requests up from the agent at `place`."""
@@ -100,10 +110,8 @@ class Ascent:
         self._packer = Packer(rules.compress)
 
     def _row_bytes(self, inquiry: Inquiry) -> int:
-        arrays = inquiry.arrays.items()
-        return (
-            sum(self._packer.least(inquiry.loaded.model, name, _size(array)) for name, array in arrays) // inquiry.rows
-        )
+        model, arrays = inquiry.loaded.model, inquiry.arrays.items()
+        return sum(self._packer.least(model, name, size_of(array)) for name, array in arrays) // inquiry.rows
 
     def reads(self, loaded: LoadedVersion) -> str:
         """What agents below are told that we read: see `reads`."""
@@ -168,18 +176,18 @@ class Ascent:
         trace: QuestionTrace,
         time_left_s: float | None,
     ) -> "Future[InferAnswer]":
-        request = inquiry.request
+        request, loaded = inquiry.request, inquiry.loaded
         rows = decision.escalate
-        inputs = [_rows_of(request.inputs[name], array, rows) for name, array in inquiry.arrays.items()]
+        inputs = [rows_of(request.inputs[name], array, rows) for name, array in inquiry.arrays.items()]
         if not envelope.audit:
-            inquiry.loaded.count_escalated(len(rows))
+            loaded.count_escalated(len(rows))
         escalation = Escalation(
             request.model,
             request.id,
             inputs,
             len(rows),
             options_to_parameters(request.options),
-            partial(_said, inquiry, rows),
+            partial(said, loaded, inquiry.said_below, inquiry.said_here, rows),
         )
         later: Future[InferAnswer] = Future()
 
@@ -200,9 +208,7 @@ class Ascent:
             self._upstreams,
             Outbound(escalation, self._packer),
             next_envelope(envelope, self._place.agent, 0, rows.tolist() if len(rows) < inquiry.rows else ()),
-            self._upstreams.candidates(
-                request.model, request.options, envelope, inquiry.loaded.policy.document.escalate_to
-            ),
+            self._upstreams.candidates(request.model, request.options, envelope, loaded.policy.document.escalate_to),
             self._upstreams.guard.now() + (self._rules.default_timeout_s if time_left_s is None else time_left_s),
             self._rules.hop_delay_s,
             trace,
@@ -295,26 +301,3 @@ def _blamed(answers: Answers, decision: Decision, inquiry: Inquiry) -> Answers:
         if overruled[row] and facts[row].resolved and len(facts[row].path) > 1:
             facts[row] = facts[row]._replace(reason=Reason.ALARM)
     return replace(answers, facts=tuple(facts))
-
-
-def _said(inquiry: Inquiry, rows: NDArray[np.intp], versions: frozenset[str]) -> list[Below]:
-    """What some versions said of some rows: those below, if their messenger is to be believed, and this one."""
-    loaded = inquiry.loaded
-    below = inquiry.request.below if inquiry.envelope is not None else ()
-    said = [(version, told.of_rows(rows)) for version, told in below if version in versions]
-    digest = loaded.version.digest
-    if digest in versions and all(version != digest for version, _ in said) and loaded.form.scores_output:
-        own = inquiry.prediction if inquiry.joint is None else inquiry.joint.own
-        form, temperature = loaded.form, loaded.policy.document.temperature
-        said.append((digest, own_opinion(own, rows, form.labels, form.scores_are_logits, temperature)))
-    return said
-
-
-def _rows_of(tensor: Tensor, array: Array, rows: NDArray[np.intp]) -> Tensor:
-    return tensor if len(rows) == array.shape[0] else Tensor(tensor.name, tensor.datatype, array[rows])
-
-
-def _size(array: Array) -> int:
-    if array.dtype.kind == "O":
-        return sum(len(item) for item in array.reshape(-1))
-    return array.nbytes

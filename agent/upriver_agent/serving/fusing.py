@@ -12,6 +12,7 @@ from upriver.policies import PolicyDocument
 from upriver.scores import Floats, probabilities
 from upriver.tensors import Array
 from upriver_agent.predictor import Prediction
+from upriver_agent.serving.loaded import LoadedVersion
 from upriver_agent.serving.request import Below
 from upriver_agent.serving.scoring import make_scorer
 from upriver_agent.versions.manifest import Manifest, ScoresAre
@@ -64,6 +65,22 @@ def make_fuser(manifest: Manifest, policy: PolicyDocument, labels: tuple[str, ..
         return Joint(own, replace(own, scores=told.astype(scores.dtype)), sure, rows, counted)
 
     return join
+
+
+def said(
+    loaded: LoadedVersion,
+    below: Sequence[Below],
+    own: Prediction,
+    rows: NDArray[np.intp],
+    versions: frozenset[str],
+) -> list[Below]:
+    """What some versions said of some rows: those below, and the one that is loaded, if it classifies."""
+    found = [(version, told.of_rows(rows)) for version, told in below if version in versions]
+    digest, form = loaded.version.digest, loaded.form
+    if digest in versions and form.scores_output and all(version != digest for version, _ in found):
+        temperature = loaded.policy.document.temperature
+        found.append((digest, own_opinion(own, rows, form.labels, form.scores_are_logits, temperature)))
+    return found
 
 
 def own_opinion(

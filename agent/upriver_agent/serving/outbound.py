@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
 from upriver.oip.v2 import inference_pb2 as pb
+from upriver.tensors import Array, Tensor
 from upriver_agent import wire
 from upriver_agent.reads import FUSED, ZSTD, digests
 from upriver_agent.serving.packing import Packer
@@ -52,3 +56,15 @@ class Outbound:
             FUSED in reads,
         )
         return Outgoing(message, message.ByteSize(), bool(reads))
+
+
+def rows_of(tensor: Tensor, array: Array, rows: NDArray[np.intp]) -> Tensor:
+    """Some rows of an input, bit for bit; `array` is its contents with the rows first."""
+    return tensor if len(rows) == array.shape[0] else Tensor(tensor.name, tensor.datatype, array[rows])
+
+
+def size_of(array: Array) -> int:
+    """Bytes of an input's contents."""
+    if array.dtype.kind == "O":
+        return sum(len(item) for item in array.reshape(-1))
+    return array.nbytes
