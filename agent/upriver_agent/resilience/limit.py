@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from upriver_agent import document as doc
 
 _LONG = 200  # calls in the average of what is usual
+_SHORT = 20  # and while the limit is at its least: an upstream that is slower for good must not be held there for long
 _SMOOTHING = 0.2
 _TOLERANCE = 1.5
 """So much longer than on average is no queue yet: what an upstream escalates takes longer than what it answers."""
@@ -22,14 +23,15 @@ _TOLERANCE = 1.5
 class LimitRules:
     """How many questions one upstream may have from this agent at once.
 
-    It starts at `initial` and stays between `min` and `max`; `min` = `max` fixes it. `headroom` is what it grows by
+    It starts at `initial` and stays between `min` and `max`; `min` = `max` fixes it. What is beyond gets the agent's
+    own answer at once, so low values protect the upstream and high ones the answers. `headroom` is what it grows by
     while all is well: more finds a fast upstream's limit sooner, and lets longer queues grow. `backoff` is what is left
     of it after a refusal or a time-out.
     """
 
-    initial: int = doc.setting(doc.whole(1, 65_536), 32)
-    min: int = doc.setting(doc.whole(1, 65_536), 4)
-    max: int = doc.setting(doc.whole(1, 65_536), 512)
+    initial: int = doc.setting(doc.whole(1, 65_536), 128)
+    min: int = doc.setting(doc.whole(1, 65_536), 8)
+    max: int = doc.setting(doc.whole(1, 65_536), 1024)
     headroom: float = doc.setting(doc.number(0, 1000), 4.0)
     backoff: float = doc.setting(doc.number(0.1, 1), 0.9)
 
@@ -69,8 +71,9 @@ class Limit:
         """A call ended with an answer after so long; `taken` is what its `begin` gave."""
         self.inflight -= 1
         busy = 2 * taken >= self._estimate
-        if not busy or not self._seen or self._estimate <= self._lowest:
-            self._seen = min(self._seen + 1, _LONG)
+        least = self._estimate <= self._lowest
+        if not busy or not self._seen or least:
+            self._seen = min(self._seen + 1, _SHORT if least else _LONG)
             self._usual_s += (seconds - self._usual_s) / self._seen
         if busy:
             gradient = max(0.5, min(1.0, _TOLERANCE * self._usual_s / max(seconds, 1e-9)))

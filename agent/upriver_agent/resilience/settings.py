@@ -50,7 +50,7 @@ PRESETS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
         "retries": {"share": 0.1, "per_s": 2.0, "burst": 10.0},
         "hedging": {"min_delay_ms": 100.0, "max_delay_ms": 5000.0, "unknown_delay_ms": 1000.0, "half_life_s": 60.0},
         "ejection": {"interval_s": 15.0, "slow_floor_ms": 250.0, "first_pause_s": 30.0, "longest_pause_s": 300.0},
-        "limit": {"initial": 16, "min": 2, "headroom": 2.0},
+        "limit": {"initial": 64, "min": 4, "headroom": 2.0},
         "sources": {"per_s": 500.0, "burst": 1000.0},
     },
 }

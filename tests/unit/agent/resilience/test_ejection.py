@@ -1,6 +1,6 @@
 """Who does much worse than its peers is left out, and never too many of them."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -106,6 +106,7 @@ class EjectionMachine(RuleBasedStateMachine):
 
 
 TestEjectionMachine = EjectionMachine.TestCase
+TestEjectionMachine.settings = settings(max_examples=40)
 
 
 @given(st.integers(2, 20))

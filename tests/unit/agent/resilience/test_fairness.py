@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -60,3 +60,4 @@ class PlacesMachine(RuleBasedStateMachine):
 
 
 TestPlacesMachine = PlacesMachine.TestCase
+TestPlacesMachine.settings = settings(max_examples=40)

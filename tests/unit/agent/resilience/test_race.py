@@ -1,6 +1,6 @@
 """A question's race: decided once, never late, never more than two at once, and second tries only out of the budget."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -295,3 +295,4 @@ class RaceMachine(RuleBasedStateMachine):
 
 
 TestRaceMachine = RaceMachine.TestCase
+TestRaceMachine.settings = settings(max_examples=40)

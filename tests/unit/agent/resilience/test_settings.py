@@ -45,7 +45,7 @@ def test_what_the_document_or_the_environment_says_goes_before_the_preset():
         {"UPRIVER_RESILIENCE_HEDGING_ENABLED": "false"},
     )
     assert (section.breaker.failures, section.breaker.longest_pause_s) == (3, 30.0)
-    assert (section.limit.max, section.limit.min) == (9, 2)
+    assert (section.limit.max, section.limit.min) == (9, 4)
     assert (section.hedging.enabled, section.hedging.min_delay_ms) == (False, 100.0)
 
 

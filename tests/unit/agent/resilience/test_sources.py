@@ -1,5 +1,6 @@
 """Each agent below has an allowance of its own, in a table that does not grow."""
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -75,3 +76,4 @@ class SourcesMachine(RuleBasedStateMachine):
 
 
 TestSourcesMachine = SourcesMachine.TestCase
+TestSourcesMachine.settings = settings(max_examples=40)

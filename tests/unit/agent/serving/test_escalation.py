@@ -483,4 +483,4 @@ class WayUpMachine(RuleBasedStateMachine):
 
 
 TestWayUpMachine = WayUpMachine.TestCase
-TestWayUpMachine.settings = settings(max_examples=60)
+TestWayUpMachine.settings = settings(max_examples=40)

@@ -1,6 +1,7 @@
 """What is learnt from how calls end, over all mechanisms: who is left alone, and who is asked again."""
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -185,3 +186,4 @@ class GuardMachine(RuleBasedStateMachine):
 
 
 TestGuardMachine = GuardMachine.TestCase
+TestGuardMachine.settings = settings(max_examples=40)
