@@ -54,10 +54,10 @@ class Ticketing:
         def own() -> Mapping[str, str]:
             return {slot.model: slot.active.policy.digest for slot in slots.all() if slot.active is not None}
 
-        def busy(asked: int) -> bool:
-            return admission.draining or admission.inflight - asked > _BUSY_SHARE * admission.limit
+        def busy() -> bool:
+            return admission.draining or admission.inflight > _BUSY_SHARE * admission.limit
 
-        mesh = Mesh(place, core.infer, lambda: self._upstreams.look(None, 0))
+        mesh = Mesh(place, core.again, lambda: self._upstreams.look(None, 0))
         asker = Asker(self.desk, mesh, self._config.cascade.default_timeout_s)
         sights = Sights(place, own, discovery.agents, busy)
         self._reasker = Reasker(self.desk, asker, sights, self._config.tickets.reask_per_s)

@@ -326,8 +326,13 @@ def test_lists_come_in_pages_and_what_is_asked_for_wrongly_is_refused(alone):
 
 def test_without_a_certificate_only_ones_own_tickets_are_shown(tmp_path):
     config = write_config(tmp_path, "a", "device", ["device"], [make_version(tmp_path, "1", NEVER)])
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "tickets.db").write_bytes(
+        b"no journal at all"
+    )  # and nothing that is damaged keeps it from starting
     with running(config, "a") as agent, Client(agent.address) as client, stub_of(agent) as stub:
         answer = client.infer("pattern", images())
+        assert "set aside as tickets.db.damaged" in agent.log.read_text()
         name = f"tickets/{answer.ticket}"
         assert client.ticket(answer).get().guess.label == answer.label
         assert list(client.tickets(answer, timeout=0.1)) == []

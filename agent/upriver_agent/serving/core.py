@@ -79,6 +79,13 @@ class ServingCore:
         outcome.add_done_callback(lambda _: self._admission.leave(scarce))
         return outcome
 
+    def again(self, request: InferRequest, call: Call) -> "InferAnswer | Future[InferAnswer]":
+        """Answers a question that a ticket asks again, as `infer` does but for admission: places are for callers.
+
+        Who asks so bounds how many there are.
+        """
+        return self._begin(request, call, (), None, Marks(time.time_ns()))
+
     def _begin(
         self,
         request: InferRequest,

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from upriver import parameters as names
-from upriver.errors import InvalidInput
+from upriver.errors import DiskTrouble, InvalidInput
 from upriver.labels import split_labels
 from upriver.oip.v2 import inference_pb2 as pb
 from upriver.parameters import Reason
@@ -26,7 +27,7 @@ def labelled(guess: bytes, label: str, me: str) -> bytes:
 
     Raises InvalidInput naming the labels that the model has.
     """
-    message = pb.ModelInferResponse.FromString(guess)
+    message = _read(guess)
     for index, output in enumerate(message.outputs):
         if names.SCORES_ARE in output.parameters:
             labels = (
@@ -43,7 +44,7 @@ def filled(guess: bytes, document: str, me: str) -> bytes:
 
     Raises InvalidInput naming what was wrong and what is expected.
     """
-    message = pb.ModelInferResponse.FromString(guess)
+    message = _read(guess)
     given = _parsed(document)
     expected = {output.name for output in message.outputs}
     if given.keys() != expected:
@@ -54,6 +55,13 @@ def filled(guess: bytes, document: str, me: str) -> bytes:
         output.shape.extend(array.shape)
         message.raw_output_contents[index] = encode_raw(array, output.datatype)
     return _signed(message, me)
+
+
+def _read(guess: bytes) -> pb.ModelInferResponse:
+    try:
+        return pb.ModelInferResponse.FromString(guess)
+    except DecodeError as error:
+        raise DiskTrouble(f"the guess that was kept can't be read: {error}") from error
 
 
 def _one_hot(output: pb.ModelInferResponse.InferOutputTensor, labels: tuple[str, ...], label: str) -> Array:

@@ -20,7 +20,7 @@ from upriver_agent.tickets import store
 from upriver_agent.tickets.desk import TicketDesk
 from upriver_agent.tickets.record import read_question, write_row
 from upriver_agent.tickets.rules import Gate, Waiting, asked_again, is_due, waiting_for
-from upriver_agent.tickets.store import Ticket
+from upriver_agent.tickets.table import Ticket
 
 _LOG = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from upriver_agent.tickets import store
 from upriver_agent.tickets.answering import PERSON, filled, labelled
 from upriver_agent.tickets.issuing import DISK_S, Issuer
 from upriver_agent.tickets.rules import Course, State
-from upriver_agent.tickets.store import Ticket
+from upriver_agent.tickets.table import SCHEMA, Ticket
 from upriver_agent.tickets.waiting import OnEnd, Waiters
 from upriver_agent.upstream.timer import Timer
 
@@ -56,7 +56,7 @@ class TicketDesk:
     def __init__(self, options: DeskOptions, timer: Timer, clock: Callable[[], float] = time.time) -> None:
         """`timer` runs on `time.monotonic`, `clock` is a Unix time."""
         self.options = options
-        self.journal = Journal(options.folder / FILE, store.SCHEMA, durable=False)
+        self.journal = Journal(options.folder / FILE, SCHEMA, durable=False)
         self.clock = clock
         self.waiters = Waiters()
         self.epoch_of: Callable[[str], int] = lambda _: 0
@@ -166,6 +166,11 @@ class TicketDesk:
         """Ids of open tickets of a model that may be asked again now, the most valuable first."""
         now = self.clock()
         return self.journal.read(lambda connection: store.due(connection, model, epoch, way_up, now, limit))
+
+    def drop(self, id_: str) -> None:
+        """Forgets a ticket that nobody could make anything of."""
+        self.journal.write(lambda connection: store.delete(connection, id_, lost=True))
+        self.waiters.wake([id_])
 
     def expire(self) -> None:
         """Ends what is too old."""

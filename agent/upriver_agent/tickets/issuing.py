@@ -16,7 +16,7 @@ from upriver_agent.serving.request import InferAnswer, InferRequest
 from upriver_agent.tickets import store
 from upriver_agent.tickets.record import write_question, write_row
 from upriver_agent.tickets.rules import waiting_for
-from upriver_agent.tickets.store import NewTicket
+from upriver_agent.tickets.table import NewTicket
 from upriver_agent.upstream.timer import Timer
 
 _LOG = logging.getLogger(__name__)

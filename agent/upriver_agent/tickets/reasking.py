@@ -19,6 +19,7 @@ from upriver_agent.tickets.asking import MAX_IN_FLIGHT, Asker
 from upriver_agent.tickets.changes import Changes
 from upriver_agent.tickets.desk import TicketDesk
 from upriver_agent.tickets.rules import Pace, State
+from upriver_agent.tickets.table import TicketDamaged
 
 _LOG = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ _CLOCK_JUMP_S: Final = 5.0
 class Sights:
     """What is looked at: the place, the pairs that answer here by model, the agents that discovery knows.
 
-    `busy` says whether callers need the agent for themselves, given how many tickets are being asked.
+    `busy` says whether callers need the agent for themselves.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Sights:
         place: Place,
         own: Callable[[], Mapping[str, str]],
         agents: Callable[[], Sequence[AgentRecord]],
-        busy: Callable[[int], bool],
+        busy: Callable[[], bool],
     ) -> None:
         self.place = place
         self.own = own
@@ -108,7 +109,7 @@ class Reasker:
         while self._queue:
             if self._over.is_set() or self._asker.in_flight >= MAX_IN_FLIGHT:
                 break
-            if self._sights.busy(self._asker.in_flight):
+            if self._sights.busy():
                 return _BUSY_S
             taken = self._pace.take()
             if taken is None:
@@ -126,6 +127,9 @@ class Reasker:
             except DiskTrouble as error:
                 _LOG.debug("tickets can't be looked at: %s", error)  # the journal has told it
                 pause_s = _LOOK_S
+            except Exception:  # noqa: BLE001 - logged; a look that fails must not be the last
+                _LOG.exception("looking for tickets to ask again failed")
+                pause_s = _SWEEP_S
             self._stirred.wait(pause_s)
 
     def _reached(self, model: str, pairs: frozenset[str]) -> None:
@@ -165,6 +169,10 @@ class Reasker:
         try:
             ticket = self._desk.get(id_, with_input=True)
         except (NotFound, TicketGone):
+            return False
+        except TicketDamaged as error:
+            _LOG.warning("%s: it is dropped", error)
+            self._desk.drop(id_)
             return False
         if ticket.state is not State.OPEN:
             return False

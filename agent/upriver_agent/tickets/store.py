@@ -6,45 +6,12 @@ stays, so that who asks for one is told what became of it; the notes are bounded
 
 import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import Final
 
 from upriver_agent.tickets.rules import FORGIVEN, LONGEST_MODEL_S, Course, State, Waiting, Worth, rank_of, worth_of
+from upriver_agent.tickets.table import COLUMNS, NewTicket, Ticket, TicketDamaged, ticket_of
 
-SCHEMA: Final = (
-    (
-        """CREATE TABLE ticket (
-            seq INTEGER PRIMARY KEY AUTOINCREMENT,
-            id TEXT NOT NULL UNIQUE,
-            model TEXT NOT NULL,
-            state INTEGER NOT NULL,
-            created_at REAL NOT NULL,
-            worth INTEGER NOT NULL,
-            rank REAL NOT NULL,
-            bytes INTEGER NOT NULL,
-            waiting INTEGER NOT NULL,
-            epoch INTEGER NOT NULL,
-            attempts INTEGER NOT NULL,
-            next_at REAL NOT NULL,
-            closed_at REAL NOT NULL,
-            cursor INTEGER NOT NULL,
-            answered_by TEXT NOT NULL,
-            request BLOB NOT NULL,
-            guess BLOB NOT NULL,
-            answer BLOB NOT NULL)""",
-        "CREATE INDEX least ON ticket (worth, rank)",
-        "CREATE INDEX next ON ticket (model, waiting, worth DESC, seq) WHERE state = 1",
-        "CREATE INDEX stale ON ticket (model, epoch) WHERE state = 1",
-        "CREATE INDEX age ON ticket (created_at)",
-        "CREATE INDEX told ON ticket (cursor) WHERE state = 2",
-        "CREATE TABLE gone (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, state INTEGER NOT NULL)",
-        "CREATE TABLE pair (model TEXT NOT NULL, digest TEXT NOT NULL, epoch INTEGER NOT NULL, own INTEGER NOT NULL, "
-        "PRIMARY KEY (model, digest))",
-        "CREATE TABLE tally (name TEXT PRIMARY KEY, value INTEGER NOT NULL)",
-        "INSERT INTO tally VALUES ('bytes', 0), ('open', 0), ('issued', 0), ('answered', 0), ('expired', 0), "
-        "('dropped', 0), ('cursor', CAST(strftime('%s', 'now') AS INTEGER) * 1000000)",
-    ),
-)
 OVERHEAD: Final = 1024
 """Bytes that a ticket counts besides its contents: its row, the indexes, and the rest of its last page."""
 MAX_GONE: Final = 10_000
@@ -52,41 +19,6 @@ MAX_PAIRS: Final = 64
 """Pairs of one model that are remembered as seen."""
 _BATCH: Final = 50
 _NO_INPUT: Final = "x''"
-_COLUMNS: Final = (
-    "seq, id, model, state, created_at, worth, waiting, epoch, attempts, next_at, closed_at, cursor, answered_by, "
-    "guess, answer"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class NewTicket:
-    """A ticket to be kept. `request` and `guess` are messages of the inference protocol, of one row."""
-
-    id: str
-    model: str
-    confidence: float
-    waiting: Waiting
-    request: bytes
-    guess: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """A ticket as it is kept; `cursor` numbers the answers. Times are Unix times."""
-
-    seq: int
-    id: str
-    model: str
-    state: State
-    created_at: float
-    worth: Worth
-    course: Course
-    closed_at: float
-    cursor: int
-    answered_by: str
-    request: bytes
-    guess: bytes
-    answer: bytes
 
 
 def add(
@@ -137,12 +69,14 @@ def expire(connection: sqlite3.Connection, before: float) -> list[str]:
     return [id_ for _, id_, state, _ in old if state == State.OPEN]
 
 
-def delete(connection: sqlite3.Connection, id_: str) -> bool:
-    """Forgets a ticket because somebody wants it so; False when it is not there."""
+def delete(connection: sqlite3.Connection, id_: str, lost: bool = False) -> bool:
+    """Forgets a ticket because somebody wants it so, or because it is `lost`; False when it is not there."""
     row = connection.execute("SELECT seq, state, bytes FROM ticket WHERE id = ?", (id_,)).fetchone()
     if row is None:
         return False
-    _remove(connection, row[0], id_, State(row[1]), row[2], State.DROPPED)
+    seq, state, size = row
+    _remove(connection, seq, id_, State.ANSWERED if state == State.ANSWERED else State.OPEN, size, State.DROPPED)
+    _count(connection, dropped=int(lost))
     return True
 
 
@@ -234,10 +168,13 @@ def due(connection: sqlite3.Connection, model: str, epoch: int, way_up: bool, no
 
 
 def find(connection: sqlite3.Connection, id_: str, with_input: bool) -> "Ticket | State | None":
-    """A ticket; how it ended if it is gone; None when it was never here, or is long forgotten."""
-    found = _tickets(connection, "id = ?", (id_,), "request" if with_input else _NO_INPUT)
-    if found:
-        return found[0]
+    """A ticket; how it ended if it is gone; None when it was never here, or is long forgotten.
+
+    Raises TicketDamaged.
+    """
+    found = _rows(connection, "id = ?", (id_,), "request" if with_input else _NO_INPUT).fetchone()
+    if found is not None:
+        return ticket_of(found)
     row = connection.execute("SELECT state FROM gone WHERE id = ?", (id_,)).fetchone()
     return None if row is None else State(row[0])
 
@@ -302,26 +239,14 @@ def _count(connection: sqlite3.Connection, **by: int) -> None:
 def _tickets(
     connection: sqlite3.Connection, where: str, values: tuple[object, ...], request: str = "request"
 ) -> list[Ticket]:
-    query = f"SELECT {_COLUMNS}, {request} FROM ticket WHERE {where}"  # noqa: S608 - of this module's own words
+    """Tickets; those whose rows are damaged are left out."""
     found = []
-    for row in connection.execute(query, values):
-        seq, id_, model, state, created_at, worth, waiting, *course = row[:10]
-        closed_at, cursor, answered_by, guess, answer_, asked = row[10:]
-        found.append(
-            Ticket(
-                seq,
-                id_,
-                model,
-                State(state),
-                created_at,
-                Worth(worth),
-                Course(Waiting(waiting), *course),
-                closed_at,
-                cursor,
-                answered_by,
-                asked,
-                guess,
-                answer_,
-            )
-        )
+    for row in _rows(connection, where, values, request):
+        with suppress(TicketDamaged):
+            found.append(ticket_of(row))
     return found
+
+
+def _rows(connection: sqlite3.Connection, where: str, values: tuple[object, ...], request: str) -> sqlite3.Cursor:
+    query = f"SELECT {COLUMNS}, {request} FROM ticket WHERE {where}"  # noqa: S608 - of this module's own words
+    return connection.execute(query, values)

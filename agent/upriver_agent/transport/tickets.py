@@ -1,7 +1,8 @@
 """TicketService: convert, ask the desk, convert back; and who may do what."""
 
+import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Final, Literal
 
@@ -15,10 +16,11 @@ from upriver.v1 import ticket_pb2 as pb
 from upriver_agent.tickets.answering import PERSON
 from upriver_agent.tickets.desk import TicketDesk
 from upriver_agent.tickets.rules import State, Waiting
-from upriver_agent.tickets.store import Ticket
+from upriver_agent.tickets.table import Ticket
 from upriver_agent.transport.inference import GrpcCall
 from upriver_agent.transport.status import refuse
 
+_LOG = logging.getLogger(__name__)
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["TicketService"]
 MAX_NAMES: Final = 1000
 _PREFIX: Final = "tickets/"
@@ -73,7 +75,7 @@ class TicketServicer:
                 more = bool(found) and bool(desk.listing(request.state, request.model, found[-1].seq, 1))
                 counters = desk.counters()
             return pb.ListTicketsResponse(
-                tickets=[self._write(ticket) for ticket in found],
+                tickets=self._readable(found),
                 next_page_token=str(found[-1].seq) if more else "",
                 counters=pb.TicketCounters(
                     open=counters.open,
@@ -147,8 +149,10 @@ class TicketServicer:
                 for ticket in found:
                     cursor = ticket.cursor
                     if not names or ticket.id in names:
-                        yield pb.WatchTicketsResponse(ticket=self._write(ticket), cursor=cursor)
-                        desk.delivered([ticket.id])
+                        for told in self._readable([ticket]):
+                            yield pb.WatchTicketsResponse(ticket=told, cursor=cursor)
+                        if names:  # who watches everybody's is not whom the answer is for
+                            desk.delivered([ticket.id])
                 if not found:
                     with self._blocking():
                         desk.waiters.next(closings, gone.is_set, _MAX_WAIT_S)
@@ -164,6 +168,16 @@ class TicketServicer:
                 f"{what} is for callers with a certificate (mutual TLS); set tickets.access = 'network' on this agent "
                 "to let anybody do it who reaches its port"
             )
+
+    def _readable(self, found: Iterable[Ticket]) -> list[pb.Ticket]:
+        """Tickets as messages, without those of which nothing can be read any more."""
+        messages = []
+        for ticket in found:
+            try:
+                messages.append(self._write(ticket))
+            except DiskTrouble as error:
+                _LOG.warning("%s", error)
+        return messages
 
     def _write(self, ticket: Ticket) -> pb.Ticket:
         desk = self._open()

@@ -45,6 +45,7 @@ def test_what_was_written_is_read_and_is_there_again_after_a_start(tmp_path):
     with journal(tmp_path / "j.db") as second:
         assert second.read(texts) == ["a", "b"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["j.db"]
+    assert (tmp_path / "j.db").stat().st_mode & 0o777 == 0o600
 
 
 @settings(max_examples=25, deadline=None)

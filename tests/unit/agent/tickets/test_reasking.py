@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.agent.tickets.making import ABOVE, WAIT_S, answer, fact, issue, opened, request
 from upriver.discovery.port import AgentRecord, ServedModel
-from upriver.errors import InferenceFailed, ModelNotLoaded, QueueFull
+from upriver.errors import DiskTrouble, InferenceFailed, ModelNotLoaded, QueueFull, TicketGone
 from upriver.parameters import Reason
 from upriver_agent.balance import NOBODY
 from upriver_agent.cascade import Upward
@@ -53,7 +53,7 @@ def asking(folder, per_s=100.0, world=None):
     with opened(folder, clock=lambda: world.wall) as desk:
         look = lambda: Upward(world.agents, NOBODY, None, 0.0, 0)  # noqa: E731 - it reads the world when it is called
         asker = Asker(desk, Mesh(PLACE, world.infer, look), 5.0, lambda: world.now, lambda: 0.999)
-        sights = Sights(PLACE, lambda: world.own, lambda: world.agents, lambda asked: world.live > 3)
+        sights = Sights(PLACE, lambda: world.own, lambda: world.agents, lambda: world.live > 3)
         reasker = Reasker(desk, asker, sights, per_s, lambda: world.now)
         reasker.load()
         reasker.look()
@@ -280,6 +280,29 @@ def test_old_tickets_end_and_a_clock_that_is_set_ends_none(tmp_path):
         world.pass_s(3600.0)
         looked(desk, reasker)
         assert desk.counters().expired == 1
+
+
+@pytest.mark.parametrize("column", ["waiting", "guess", "worth"])
+def test_a_damaged_row_is_dropped_and_harms_no_other(tmp_path, column):
+    with asking(tmp_path) as (world, desk, reasker):
+        issue(desk, "q-1")
+        harm = {
+            "waiting": "UPDATE ticket SET epoch = -1, waiting = 77",
+            "guess": "UPDATE ticket SET epoch = -1, guess = 'text'",
+            "worth": "UPDATE ticket SET epoch = -1, worth = 9",
+        }[column]
+        desk.journal.write(lambda connection: connection.execute(harm) and None).result(WAIT_S)
+        issue(desk, "q-2")
+        with pytest.raises(DiskTrouble, match="q-1 is damaged"):
+            desk.get("q-1")
+        assert [ticket.id for ticket in desk.listing(0, "", 0, 10)] == ["q-2"]
+        world.reply = SURE
+        looked(desk, reasker)
+        looked(desk, reasker)
+        with pytest.raises(TicketGone):
+            desk.get("q-1")
+        assert desk.get("q-2").state is State.ANSWERED
+        assert (desk.counters().open, desk.counters().dropped) == (0, 1)
 
 
 def test_what_was_kept_and_can_not_be_read_is_put_off_and_harms_no_other(tmp_path):

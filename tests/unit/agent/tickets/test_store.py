@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 
 from upriver_agent.tickets import store
 from upriver_agent.tickets.rules import LONGEST_MODEL_S, Course, State, Waiting, Worth, is_due
-from upriver_agent.tickets.store import OVERHEAD, NewTicket, Ticket
+from upriver_agent.tickets.store import OVERHEAD
+from upriver_agent.tickets.table import SCHEMA, NewTicket, Ticket
 
 
 def opened():
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    for statements in store.SCHEMA:
+    for statements in SCHEMA:
         for statement in statements:
             connection.execute(statement)
     return connection

@@ -7,18 +7,27 @@ or can only be read makes writes fail with a clear error until it has room again
 """
 
 import logging
-import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
 from upriver.errors import DiskTrouble, Draining, QueueFull, UpriverError
+from upriver_agent.journal.file import (
+    DAMAGE,
+    OWN_FAULT,
+    Damaged,
+    close,
+    code,
+    open_file,
+    open_reader,
+    put_aside,
+    trouble,
+)
 
 T = TypeVar("T")
 Job = tuple[Callable[[sqlite3.Connection], Any], "Future[Any]"]
@@ -26,17 +35,7 @@ Job = tuple[Callable[[sqlite3.Connection], Any], "Future[Any]"]
 _LOG = logging.getLogger(__name__)
 _GROUP: Final = 64
 """Writes that share a transaction at most."""
-_LOG_BYTES: Final = 4 << 20
-"""What stays of SQLite's log after a large transaction was written back into the file."""
-_BUSY_S: Final = 2.0
 _OPEN_S: Final = 10.0
-_DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-_OWN_FAULT: Final = (sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_MISUSE)
-"""Errors of one write alone; any other is the disk's and fails all that share the transaction."""
-
-
-class Damaged(Exception):
-    """A file that can't be used as it is."""
 
 
 class Journal:
@@ -109,15 +108,14 @@ class Journal:
         with self._reading:
             try:
                 if self._reader is None:
-                    self._reader = self._connect("rw")
-                    self._reader.execute("PRAGMA query_only = ON")
+                    self._reader = open_reader(self.path)
                 return look(self._reader)
             except sqlite3.Error as error:
                 self._drop_reader()
-                if _code(error) in _DAMAGE and not self._closed:
+                if code(error) in DAMAGE and not self._closed:
                     self._suspect = True
                     self._queue.put((lambda _: None, Future()))  # has the writing thread look at the file anew
-                raise _trouble(self.path, error) from error
+                raise trouble(self.path, error) from error
 
     def close(self, timeout_s: float = 5.0) -> bool:
         """Writes what waits and closes the file; False when the disk took longer than `timeout_s`."""
@@ -164,13 +162,13 @@ class Journal:
             self._writer.execute("COMMIT")
         except sqlite3.Error as error:
             self._lose(error)
-            self._refuse(jobs, _trouble(self.path, error))
+            self._refuse(jobs, trouble(self.path, error))
             return
         for (_, future), (value, failure) in zip(jobs, outcomes, strict=True):
             if failure is None:
                 future.set_result(value)
             else:
-                future.set_exception(_trouble(self.path, failure) if isinstance(failure, sqlite3.Error) else failure)
+                future.set_exception(trouble(self.path, failure) if isinstance(failure, sqlite3.Error) else failure)
 
     def _ready(self) -> bool:
         """Whether the file is open, opening it if need be; a failure is tried again after a pause."""
@@ -183,12 +181,12 @@ class Journal:
             return False
         try:
             try:
-                self._writer = self._open()
+                self._writer = open_file(self.path, self._schema, self._durable)
             except (Damaged, sqlite3.Error) as error:
-                if not isinstance(error, Damaged) and _code(error) not in _DAMAGE:
+                if not isinstance(error, Damaged) and code(error) not in DAMAGE:
                     raise
                 self._put_aside(error)
-                self._writer = self._open()
+                self._writer = open_file(self.path, self._schema, self._durable)
         except (sqlite3.Error, OSError, Damaged) as error:
             self._lose(error)
             return False
@@ -197,54 +195,18 @@ class Journal:
             self.trouble = ""
         return True
 
-    def _open(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        connection = self._connect("rwc")
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
-            connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'NORMAL'}")
-            found = connection.execute("PRAGMA quick_check(1)").fetchone()
-            if found != ("ok",):
-                raise Damaged(f"it does not pass SQLite's check: {found}")
-            _bring_up(connection, self._schema)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def _connect(self, mode: str) -> sqlite3.Connection:
-        """`mode` is SQLite's: `rw` makes no file where there is none."""
-        connection = sqlite3.connect(
-            f"{self.path.as_uri()}?mode={mode}",
-            timeout=_BUSY_S,
-            isolation_level=None,
-            check_same_thread=False,
-            uri=True,
-        )
-        connection.execute("PRAGMA cache_size = -512")  # KiB: a device has little memory
-        return connection
-
     def _put_aside(self, why: Exception) -> None:
-        """Renames a damaged file. One is kept, the latest, for whoever wants to look into it."""
         with self._reading:
             self._drop_reader()
-            aside = self.path.with_name(f"{self.path.name}.damaged")
-            for ending in ("", "-wal"):
-                with suppress(FileNotFoundError):
-                    Path(f"{aside}{ending}").unlink()
-                with suppress(FileNotFoundError):
-                    Path(f"{self.path}{ending}").replace(f"{aside}{ending}")
-            with suppress(FileNotFoundError):
-                Path(f"{self.path}-shm").unlink()
+            aside = put_aside(self.path)
         self.set_aside += 1
         _LOG.error("%s is damaged (%s): set aside as %s, and a new one is begun", self.path, why, aside.name)
 
     def _lose(self, error: Exception) -> None:
         """Closes the file after a failure, so that the next writes open it anew: a disk may be another by then."""
         self._drop_writer()
-        told = str(_trouble(self.path, error))
-        damaged = isinstance(error, sqlite3.Error) and _code(error) in _DAMAGE
+        told = str(trouble(self.path, error))
+        damaged = isinstance(error, sqlite3.Error) and code(error) in DAMAGE
         self._retry_at = 0.0 if damaged else self._clock() + self._retry_s
         if told != self.trouble:
             _LOG.error("%s", told)
@@ -256,11 +218,11 @@ class Journal:
             future.set_exception(error)
 
     def _drop_writer(self) -> None:
-        _close(self._writer)
+        close(self._writer)
         self._writer = None
 
     def _drop_reader(self) -> None:
-        _close(self._reader)
+        close(self._reader)
         self._reader = None
 
 
@@ -272,7 +234,7 @@ def _outcome(connection: sqlite3.Connection, change: Callable[[sqlite3.Connectio
     try:
         value = change(connection)
     except sqlite3.Error as error:
-        if _code(error) not in _OWN_FAULT:
+        if code(error) not in OWN_FAULT:
             raise
         failure = error
     except Exception as error:  # noqa: BLE001 - the future carries it to who wrote
@@ -281,57 +243,3 @@ def _outcome(connection: sqlite3.Connection, change: Callable[[sqlite3.Connectio
         connection.execute("ROLLBACK TO one")
     connection.execute("RELEASE one")
     return value, failure
-
-
-def _bring_up(connection: sqlite3.Connection, schema: Sequence[Sequence[str]]) -> None:
-    """Brings a file to the newest version; raises Damaged when it is not one of ours."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if not 0 <= version <= len(schema):
-        raise Damaged(f"it is of version {version}; expected at most {len(schema)}")
-    if version < len(schema):
-        connection.execute("BEGIN IMMEDIATE")
-        for statements in schema[version:]:
-            for statement in statements:
-                try:
-                    connection.execute(statement)
-                except sqlite3.Error as error:
-                    if _code(error) not in _OWN_FAULT:
-                        raise
-                    raise Damaged(f"it can't be brought to version {len(schema)}: {error}") from error
-        connection.execute(f"PRAGMA user_version = {len(schema)}")
-        connection.execute("COMMIT")
-    if _shape(connection) != _shape_of(schema):
-        raise Damaged("its tables are not those of its version")
-
-
-def _shape_of(schema: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    try:
-        for statements in schema:
-            for statement in statements:
-                connection.execute(statement)
-        return _shape(connection)
-    finally:
-        connection.close()
-
-
-def _shape(connection: sqlite3.Connection) -> list[tuple[str, str]]:
-    return connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name").fetchall()
-
-
-def _trouble(path: Path, error: Exception) -> DiskTrouble:
-    if isinstance(error, sqlite3.Error):
-        return DiskTrouble(f"can't use {path}: {error} ({getattr(error, 'sqlite_errorname', 'no code')})")
-    told = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
-    return DiskTrouble(f"can't use {path}: {told}")
-
-
-def _code(error: Exception) -> int:
-    """SQLite's primary result code of an error."""
-    return int(getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
-
-
-def _close(connection: sqlite3.Connection | None) -> None:
-    if connection is not None:
-        with suppress(sqlite3.Error):
-            connection.close()
