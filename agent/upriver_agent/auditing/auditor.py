@@ -165,7 +165,8 @@ class Auditor:
                 self._stirred.set()
         if opened.verdicts:
             try:
-                self._settle(opened.verdicts, ())
+                thinned = self._journal.read(store.ceiling)
+                self._settle([_at_most(thinned, one) for one in opened.verdicts], ())
             except UpriverError as error:
                 self._drop(model, len(opened.verdicts), str(error))
 
@@ -224,11 +225,8 @@ class Auditor:
         if answers is None:
             return None
         rate = self._journal.read(store.ceiling)  # what was dropped meanwhile has made the sample a thinner one
-        known = [read_case(one.facts) for one in cases]
-        return [
-            judge(replace(case, rate=min(case.rate, rate)), read_own(one), answers, index)
-            for index, (case, one) in enumerate(zip(known, cases, strict=True))
-        ]
+        verdicts = [judge(read_case(one.facts), read_own(one), answers, index) for index, one in enumerate(cases)]
+        return [_at_most(rate, verdict) for verdict in verdicts]
 
     def _end(self, cases: Sequence[Waiting]) -> None:
         done = [(one.question, one.row) for one in cases]
@@ -283,3 +281,8 @@ class Auditor:
         except Exception:  # noqa: BLE001 - one question must not end all audits
             _LOG.exception("an audit failed")
         return 0
+
+
+def _at_most(rate: float, verdict: Verdict) -> Verdict:
+    """A verdict whose sample was thinned to a rate."""
+    return verdict if verdict.case.rate <= rate else replace(verdict, case=replace(verdict.case, rate=rate))

@@ -13,7 +13,7 @@ from typing import Final
 
 REFERENCE: Final = 512
 WINDOW: Final = 256
-KS_LEVEL: Final = 1e-4
+KS_LEVEL: Final = 1e-3
 """Of each comparison, one every WINDOW scores."""
 
 
@@ -53,7 +53,7 @@ class Adwin:
     Buckets hold 2^row elements each, MOST_BUCKETS of a row at most, so the window of n elements takes O(log n) numbers.
     """
 
-    LEVEL: Final = 1e-4
+    LEVEL: Final = 1e-3
     EVERY: Final = 32
     MOST_BUCKETS: Final = 5
     MOST_ROWS: Final = 20

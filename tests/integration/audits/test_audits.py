@@ -21,7 +21,7 @@ def request(rows=1, **parameters):
     message = pb.ModelInferRequest(model_name="pattern", raw_input_contents=[encode_raw(images, "FP32")])
     message.inputs.add(name="image", datatype="FP32", shape=images.shape)
     for key, value in parameters.items():
-        kind = {bool: "bool_param", str: "string_param"}[type(value)]
+        kind = {bool: "bool_param", float: "double_param", str: "string_param"}[type(value)]
         setattr(message.parameters[f"upriver.{key}"], kind, value)
     return message
 
@@ -132,6 +132,8 @@ def test_an_alarm_sends_everything_up_and_outlives_kill_9(tmp_path):
             told = ask(device, request())
             assert (told["agent"], told["tier"], told["resolved"]) == ("cloud", "cloud", True)
             assert told["path"] == "device,cloud"
+            unsure = ask(device, request(min_confidence=2.0))
+            assert unsure["reason"] == "top", "what goes up anyway does not go up because of the alarm"
             local = ask(device, request(mode="local"))
             assert (local["reason"], local["resolved"]) == ("mode", False)
             assert journal.alarms() == 1

@@ -81,6 +81,18 @@ def test_an_agent_that_escalates_too_fast_is_refused_and_others_are_not():
     assert admission.counters.sources_limited == 3
 
 
+def test_what_can_wait_is_refused_while_callers_have_more_than_half_of_the_places():
+    admission = Admission(4, FIRST_COME)
+    for _ in range(2):
+        assert admission.enter()
+        admission.spare()
+    assert admission.enter()
+    with pytest.raises(QueueFull, match="audits"):
+        admission.spare()
+    admission.leave()
+    admission.spare()
+
+
 def test_draining_refuses_newcomers_and_waits_for_those_inside():
     admission = Admission(2)
     admission.enter()
