@@ -33,7 +33,8 @@ class Form(StrEnum):
     PER_TIER = "per-tier"
     """This pair alone: the share of all questions that it answers confidently and otherwise than the top."""
     JOINT = "joint"
-    """The whole cascade of exactly the pairs that it names."""
+    """Exactly the pairs that it names: the share of questions that any of them answers confidently and otherwise than
+    the top, so that it holds on every way through them. By labels: the cascade as it is routed."""
 
 
 class Basis(StrEnum):
