@@ -96,6 +96,7 @@ class Asker:
         self._chance = chance
         self._lock = threading.Lock()
         self._gates: dict[str, Gate] = {}
+        self._away: set[str] = set()
         self._calls: dict[str, AgainCall] = {}
 
     @property
@@ -104,13 +105,20 @@ class Asker:
         return len(self._calls)
 
     def way_up(self, model: str) -> bool:
-        """Whether somebody above can be expected to answer for a model, or may be tried."""
-        if not self._gates.get(model, Gate()).may_pass(self._steady()):
+        """Whether somebody above can be expected to answer for a model, or may be tried.
+
+        Who has come back, by discovery's word or because its breaker lets a trial through, is tried at once.
+        """
+        if self._obstacle(model, DEFAULT_OPTIONS) is not None:
+            self._away.add(model)
             return False
-        return self._obstacle(model, DEFAULT_OPTIONS) is None
+        if model in self._away:
+            self._away.discard(model)
+            self.reached(model)
+        return self._gates.get(model, Gate()).may_pass(self._steady())
 
     def reached(self, model: str) -> None:
-        """Somebody above has answered for a model: if that was not expected, what waits for it is asked soon."""
+        """Somebody above has answered for a model, or has come back: if that is news, what waits is asked soon."""
         gate = self._gates.get(model)
         if gate is None or not gate.failures:
             return

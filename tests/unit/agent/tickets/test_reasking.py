@@ -117,6 +117,20 @@ def test_a_live_answer_from_above_opens_the_gate_at_once(tmp_path):
         assert desk.counters().open == 0
 
 
+def test_who_comes_back_by_discoverys_word_is_asked_at_once(tmp_path):
+    with asking(tmp_path) as (world, desk, reasker):
+        issue(desk, rows=5)
+        for _ in range(6):
+            world.pass_s(5.0)
+            looked(desk, reasker)  # the gate's pause has grown by now
+        world.agents = []
+        looked(desk, reasker)
+        world.agents, world.reply = [CLOUD], SURE
+        looked(desk, reasker)
+        looked(desk, reasker)
+        assert desk.counters().open == 0
+
+
 def test_a_question_that_makes_upstreams_fail_does_not_keep_the_others_waiting(tmp_path):
     with asking(tmp_path) as (world, desk, reasker):
         issue(desk, "q-bad")
