@@ -12,7 +12,8 @@ is asked at a steady rate. Far edge, near edge and cloud are then broken in turn
 A question is `late` when its deadline passed without an answer, `failed` when the call failed otherwise. `recovered_s`
 is the longest time from the end of a fault to the first answer that came through the tier again. A ticket is lost when
 the device does not know it any more, when the tiers above were not asked about it within a minute and a half after the
-last fault, or when an unresolved answer came without one.
+last fault, or when an unresolved answer came without one. `held_up_ms` is the longest that the benchmark itself was
+kept from sending a question when it was due: where that is much every process waits for a processor, agents too.
 """
 
 import argparse
@@ -67,6 +68,7 @@ class Figures:
     p99_ms: float
     recovered_s: float | None
     tickets_lost: int
+    held_up_ms: float
     how: str
 
 
@@ -126,6 +128,7 @@ def summed_up(
         p99_ms=round(float(np.percentile([one.took_s for one in answers], 99)) * 1000, 1) if answers else 0.0,
         recovered_s=round(max(known, default=0.0), 2) if len(known) == len(mended) else None,
         tickets_lost=tickets_lost,
+        held_up_ms=round(max((one.sent_s - one.due_s for one in seen), default=0.0) * 1000, 1),
         how=how,
     )
 
