@@ -39,10 +39,11 @@ _ENVELOPE_KEYS = frozenset(
         names.META_HOPS_LEFT,
         names.META_BYTE_BUDGET,
         names.META_AUDIT,
+        names.META_ALARM,
         names.META_ROWS,
     }
 )
-_OPTIONAL_KEYS = frozenset({names.META_BYTE_BUDGET, names.META_AUDIT, names.META_ROWS})
+_OPTIONAL_KEYS = frozenset({names.META_BYTE_BUDGET, names.META_AUDIT, names.META_ALARM, names.META_ROWS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,8 @@ class Envelope:
     `visited` has the agents that escalated it, touch point first; `byte_budget` is how many bytes may still be sent up,
     None for no limit. An `audit` is asked by nobody but the last agent in `visited`, to hold its answer against the
     top's: it is not audited again, gets no ticket, and waits when others need the room. `rows` are the numbers that
-    the rows had at the touch point; none when they are the first ones.
+    the rows had at the touch point; none when they are the first ones. With `alarm`, that of all agents in
+    `visited` has rung: what comes from there is all that clients bring, not what is hard.
     """
 
     question: str
@@ -76,6 +78,7 @@ class Envelope:
     byte_budget: int | None
     audit: bool = False
     rows: tuple[int, ...] = ()
+    alarm: bool = False
 
 
 def is_agent_id(text: str) -> bool:
@@ -130,10 +133,13 @@ def first_envelope(question: str, me: str, max_hops: int, byte_budget: int | Non
     return Envelope(question, me, (), min(max_hops, MAX_VISITED), byte_budget)
 
 
-def next_envelope(envelope: Envelope, me: str, bytes_spent: int, some: Sequence[int] = ()) -> Envelope:
+def next_envelope(
+    envelope: Envelope, me: str, bytes_spent: int, some: Sequence[int] = (), alarmed: bool = False
+) -> Envelope:
     """What goes up from here: this agent visited, one hop fewer, the budget less what the escalation takes.
 
-    `some` are the indices of the rows that go up, rising, when not all of them do.
+    `some` are the indices of the rows that go up, rising, when not all of them do; `alarmed` says whether the alarm
+    has rung here.
     """
     budget = envelope.byte_budget
     return replace(
@@ -142,7 +148,13 @@ def next_envelope(envelope: Envelope, me: str, bytes_spent: int, some: Sequence[
         hops_left=max(0, envelope.hops_left - 1),
         byte_budget=None if budget is None else max(0, budget - bytes_spent),
         rows=tuple(envelope.rows[index] for index in some) if some and envelope.rows else tuple(some) or envelope.rows,
+        alarm=alarmed and is_unsifted(envelope),
     )
+
+
+def is_unsifted(envelope: Envelope | None) -> bool:
+    """Whether what comes so is all that clients bring: from themselves (None), or past alarms alone."""
+    return envelope is None or not envelope.visited or envelope.alarm
 
 
 def may_hop(envelope: Envelope, me: str) -> bool:
@@ -162,7 +174,8 @@ def envelope_to_metadata(envelope: Envelope) -> tuple[tuple[str, str], ...]:
         pairs = (*pairs, (names.META_BYTE_BUDGET, str(envelope.byte_budget)))
     if envelope.rows:
         pairs = (*pairs, (names.META_ROWS, write_rows(envelope.rows)))
-    return (*pairs, (names.META_AUDIT, "1")) if envelope.audit else pairs
+    flags = ((names.META_AUDIT, envelope.audit), (names.META_ALARM, envelope.alarm))
+    return (*pairs, *((name, "1") for name, is_set in flags if is_set))
 
 
 def parse_envelope(metadata: Iterable[tuple[str, str | bytes]], max_hops: int) -> Envelope | None:
@@ -191,7 +204,8 @@ def parse_envelope(metadata: Iterable[tuple[str, str | bytes]], max_hops: int) -
         visited=_visited(fields[names.META_VISITED]),
         hops_left=min(_number(names.META_HOPS_LEFT, fields[names.META_HOPS_LEFT]), max_hops, MAX_VISITED),
         byte_budget=_number(budget, fields[budget]) if budget in fields else None,
-        audit=_audit(fields.get(names.META_AUDIT)),
+        audit=_flagged(names.META_AUDIT, fields),
+        alarm=_flagged(names.META_ALARM, fields),
         rows=_rows(fields.get(names.META_ROWS)),
     )
 
@@ -205,9 +219,10 @@ def _rows(text: str | None) -> tuple[int, ...]:
         raise _malformed(names.META_ROWS, text, f"base64url of a bit for each row ({error})") from error
 
 
-def _audit(text: str | None) -> bool:
+def _flagged(key: str, fields: Mapping[str, str]) -> bool:
+    text = fields.get(key)
     if text not in (None, "1"):
-        raise _malformed(names.META_AUDIT, text or "", "1, or nothing of that name")
+        raise _malformed(key, text or "", "1, or nothing of that name")
     return text is not None
 
 

@@ -63,7 +63,8 @@ class Monitor:
     def audited(self, disagrees: bool, brought: bool, now: float) -> bool:
         """Takes an audit of a question whose score passed the threshold; True when this is what makes the alarm ring.
 
-        `brought` says that a client brought it here, else an agent below escalated it. `now` is the Unix time.
+        `brought` says that a client brought it here, or that those below send up all that clients bring; else it is one
+        that an agent below could not answer. `now` is the Unix time.
         """
         null = self._nulls.brought if brought else self._nulls.relayed
         if null <= 0.0:

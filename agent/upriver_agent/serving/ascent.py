@@ -21,7 +21,7 @@ from upriver.tensors import Array
 from upriver.tracing import EventName
 from upriver_agent.cascade import Decision, decide, stay
 from upriver_agent.coin import number_of, question_id
-from upriver_agent.envelope import Envelope, first_envelope, next_envelope, options_to_parameters
+from upriver_agent.envelope import Envelope, first_envelope, is_unsifted, next_envelope, options_to_parameters
 from upriver_agent.merge import AnswerInvalid, Answers, merge
 from upriver_agent.place import Place
 from upriver_agent.predictor import Prediction
@@ -160,7 +160,7 @@ class Ascent:
             number,
             "" if envelope is None else envelope.question,
             () if envelope is None else envelope.rows,
-            inquiry.envelope is None,
+            is_unsifted(inquiry.envelope),
             self._rules.byte_budget if envelope is None else envelope.byte_budget,
             inquiry.prediction,
             inquiry.confidence,
@@ -207,7 +207,13 @@ class Ascent:
         way = WayUp(
             self._upstreams,
             Outbound(escalation, self._packer),
-            next_envelope(envelope, self._place.agent, 0, rows.tolist() if len(rows) < inquiry.rows else ()),
+            next_envelope(
+                envelope,
+                self._place.agent,
+                0,
+                rows.tolist() if len(rows) < inquiry.rows else (),
+                alarmed=loaded.watch is not None and loaded.watch.alarmed,
+            ),
             self._upstreams.candidates(request.model, request.options, envelope, loaded.policy.document.escalate_to),
             self._upstreams.guard.now() + (self._rules.default_timeout_s if time_left_s is None else time_left_s),
             self._rules.hop_delay_s,

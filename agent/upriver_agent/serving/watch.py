@@ -34,9 +34,9 @@ class Noticed:
     """A request some of whose rows the coin fell for: `audited` are their indices, `rows` what numbers these rows had
     at the touch point, `draws` their draws.
 
-    `question` is its id, empty when it has none yet; `brought` says that a client brought it here. `prediction` and
-    `confidence` are this agent's own, `answers` what the caller got. `budget` is how many bytes the question may still
-    send up, None for no limit.
+    `question` is its id, empty when it has none yet; `brought` says that a client brought it, if need be past alarms.
+    `prediction` and `confidence` are this agent's own, `answers` what the caller got. `budget` is how many bytes the
+    question may still send up, None for no limit.
     """
 
     loaded: "LoadedVersion"

@@ -21,6 +21,7 @@ from upriver_agent.envelope import (
     envelope_to_metadata,
     first_envelope,
     is_agent_id,
+    is_unsifted,
     may_hop,
     next_envelope,
     options_to_parameters,
@@ -219,3 +220,19 @@ def test_row_numbers_that_nobody_wrote_are_refused(text: str) -> None:
     ]
     with pytest.raises(InvalidInput, match="upriver-rows"):
         parse_envelope(metadata, 8)
+
+
+def test_an_alarm_is_told_upwards_as_long_as_nobody_on_the_way_keeps_what_is_easy() -> None:
+    brought = first_envelope("q-1", "device", 8, None)
+    assert is_unsifted(None)
+    assert is_unsifted(brought)
+    everything = next_envelope(brought, "device", 0, alarmed=True)
+    assert parse_envelope(envelope_to_metadata(everything), 8) == everything
+    assert is_unsifted(everything)
+    assert is_unsifted(next_envelope(everything, "edge", 0, alarmed=True))
+    hard = next_envelope(everything, "edge", 0)
+    assert not is_unsifted(hard)
+    assert not is_unsifted(next_envelope(hard, "near", 0, alarmed=True))
+    assert not is_unsifted(next_envelope(brought, "device", 0))
+    with pytest.raises(InvalidInput, match="upriver-alarm"):
+        parse_envelope([*envelope_to_metadata(everything)[:-1], ("upriver-alarm", "0")], 8)
