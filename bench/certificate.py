@@ -29,7 +29,7 @@ from rich.table import Table
 
 from bench.targets import tell
 from demo.control import MODELS
-from demo.digits import Digits, DigitsMissing, load_holdout, load_test
+from demo.digits import Digits, DigitsMissing, load_test, load_tune
 from upriver.agreement import Answered
 from upriver.policies import Form
 from upriver.scores import Floats
@@ -153,7 +153,7 @@ def digit_ladders(costs: Floats, target: Target) -> tuple[Ladder, Ladder, tuple[
 @cache
 def digit_answers() -> tuple[tuple[TierOutputs, ...], Rows, Rows]:
     """What the demo's models say of all digits that they were not trained on; which to tune on, and the population."""
-    tune, test = load_holdout(), load_test()
+    tune, test = load_tune(), load_test()
     images = Digits(np.concatenate([tune.images, test.images]), np.concatenate([tune.labels, test.labels]))
     rows = np.arange(len(images))
     return tuple(_answers(tier, images, at) for at, tier in enumerate(TIERS)), rows[: len(tune)], rows[len(tune) :]

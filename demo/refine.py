@@ -4,52 +4,31 @@ The first two layers stay as they are, byte for byte, and so does the rest of th
 has to fetch for the other is little more than the layers that changed. Needs TensorFlow.
 """
 
-from pathlib import Path
-
 import numpy as np
-import tensorflow as tf
-from numpy.typing import NDArray
 from tensorflow import keras
 
-from demo.digits import Digits
-from demo.judging import Floats, answers
+from demo.learning import COPIES, Lessons, Teacher, scaled, soft
+from demo.networks import SEED
 from demo.weights import Layer, read_layers, with_layers
 
-SEED = 11
-EPOCHS = 20
-COPIES = 2
-"""Moved, turned and scaled copies of each training digit, besides the digit itself."""
+PASSES = 24
+RATE = 2e-3
+SOFTNESS = 3.0
 STRIDES = (1, 2, 2)
-_STEP = 2000
 
 
-def moving() -> keras.Sequential:
-    """Layers that turn, move and scale images a little, by chance."""
-    return keras.Sequential(
-        [
-            keras.layers.RandomRotation(0.03, seed=SEED),
-            keras.layers.RandomTranslation(0.08, 0.08, seed=SEED),
-            keras.layers.RandomZoom(0.08, seed=SEED),
-        ]
-    )
-
-
-def refine(device: Path, cloud: Path, side: int, digits: Digits) -> bytes:
-    """The device model's file with its last convolution and its dense layer trained further.
-
-    What is learnt is the mean of the label and of the cloud's answer to the same image.
-    """
+def refine(content: bytes, side: int, lessons: Lessons, teacher: Teacher) -> bytes:
+    """The device model's file with its last convolution and its dense layer trained further."""
     keras.utils.set_random_seed(SEED)
-    content = device.read_bytes()
     layers = read_layers(content)
-    images, labels = _copies(digits)
-    wanted = (answers(cloud, images) + np.eye(10, dtype=np.float32)[labels]) / 2
     model = _network(layers, side)
-    dataset = tf.data.Dataset.from_tensor_slices((_at_side(images, side), wanted))
-    dataset = dataset.shuffle(len(labels), seed=SEED).batch(256).prefetch(2)
-    rate = keras.optimizers.schedules.CosineDecay(2e-3, EPOCHS * -(-len(labels) // 256))
-    model.compile(keras.optimizers.Adam(rate), keras.losses.CategoricalCrossentropy(from_logits=True))
-    model.fit(dataset, epochs=EPOCHS, verbose=2)
+    steps = PASSES * -(-len(lessons.labels()) // 256)
+    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(RATE, steps)), soft(SOFTNESS))
+    for number in range(PASSES):
+        copy = number % (COPIES + 1)
+        wanted = lessons.answers(copy, teacher)
+        seen = model.fit(scaled(lessons.images(copy), side), wanted, batch_size=256, verbose=0)
+        print(f"refining: pass {number + 1} of {PASSES}, loss {seen.history['loss'][0]:.4f}", flush=True)
     trained = [_layer(layer) for layer in model.layers if layer.weights]
     return with_layers(content, [*layers[:-2], *trained[-2:]])
 
@@ -70,20 +49,5 @@ def _network(layers: list[Layer], side: int) -> keras.Model:
 
 
 def _layer(layer: keras.layers.Layer) -> Layer:
-    weights, bias = layer.get_weights()
+    weights, bias = (np.asarray(part) for part in layer.get_weights())
     return Layer(weights.T if weights.ndim == 2 else weights.transpose(3, 0, 1, 2), bias)
-
-
-def _copies(digits: Digits) -> tuple[Floats, NDArray[np.int64]]:
-    """Images [n, 28, 28, 1], 0..1, and labels: every digit as it is, and COPIES that are moved."""
-    images, moved = digits.images.astype(np.float32) / np.float32(255), moving()
-    parts = [images]
-    for _ in range(COPIES):
-        parts += [np.asarray(moved(images[at : at + _STEP], training=True)) for at in range(0, len(images), _STEP)]
-    return np.concatenate(parts), np.tile(digits.labels, COPIES + 1)
-
-
-def _at_side(images: Floats, side: int) -> Floats:
-    steps = range(0, len(images), _STEP)
-    parts = [tf.image.resize(images[at : at + _STEP], [side, side], method="area") for at in steps]
-    return np.concatenate([np.asarray(part) for part in parts])
