@@ -9,7 +9,7 @@ import grpc
 import numpy as np
 
 from demo.digits import Digits
-from demo.tally import Tally, Told
+from demo.tally import Labels, Tally, Told
 from upriver import parameters as names
 from upriver.channels import ChannelOptions, open_channel
 from upriver.oip.v2 import inference_pb2 as pb
@@ -77,11 +77,12 @@ def ask_all(
     stop: threading.Event,
     tick: Callable[[], None],
     goes_on: Callable[[int], bool],
+    order: Callable[[int], int] | None = None,
 ) -> None:
     """Asks about one digit after the other, over and over, each of the agents in turn, IN_FLIGHT at once.
 
-    It ends with the first number of a question that `goes_on` says no to, or with `stop`. `tick` is called ten times a
-    second from this thread.
+    `order` says which digit a question is about by its number; without it they come in turn. It ends with the first
+    number of a question that `goes_on` says no to, or with `stop`. `tick` is called ten times a second by this thread.
     """
     numbers = itertools.count()
     lock = threading.Lock()
@@ -92,7 +93,7 @@ def ask_all(
             number = next(numbers)
             if not goes_on(number):
                 break
-            index = number % len(digits)
+            index = number % len(digits) if order is None else order(number)
             message = make_request(digits.images[index : index + 1])
             started = time.perf_counter()
             try:
@@ -103,7 +104,7 @@ def ask_all(
                 continue
             told = read(response, (time.perf_counter() - started) * 1000)
             with lock:
-                tally.add(told, str(int(digits.labels[index])))
+                tally.add(told, str(int(digits.labels[index])), number, index)
         for asker in askers:
             asker.close()
 
@@ -116,15 +117,15 @@ def ask_all(
             thread.join(0.1)
 
 
-def alone(address: str, digits: Digits) -> float:
-    """An agent's accuracy with nobody above it, asked in batches with mode=local."""
+def alone(address: str, digits: Digits) -> Labels:
+    """An agent's labels with nobody above it, asked in batches with mode=local."""
     asker = Asker(address)
-    right = 0
+    labels = []
     for at in range(0, len(digits), 500):
         part = digits.part(at, at + 500)
         response = asker.ask(make_request(part.images, mode="local"))
         outputs = [output.name for output in response.outputs]
         scores = np.frombuffer(response.raw_output_contents[outputs.index("probabilities")], np.float32)
-        right += int((scores.reshape(len(part), -1).argmax(axis=1) == part.labels).sum())
+        labels.append(scores.reshape(len(part), -1).argmax(axis=1))
     asker.close()
-    return right / len(digits)
+    return np.concatenate(labels).astype(np.int64)

@@ -10,14 +10,14 @@ from pathlib import Path
 from rich.console import Console
 
 from demo.processes import DemoFailed, Program, end
-from upriver.errors import UpriverError
-from upriver.v1 import fleet_pb2, rollout_pb2
+from upriver.v1 import audit_pb2, fleet_pb2, rollout_pb2, sync_pb2
 from upriver_control.cli.connection import Connection
 from upriver_control.cli.publishing import Publication, publish
 
 MODELS = Path(__file__).parent / "models"
 _ROLLOUTS = rollout_pb2.DESCRIPTOR.services_by_name["RolloutService"]
 _FLEET = fleet_pb2.DESCRIPTOR.services_by_name["FleetService"]
+_AUDITS = audit_pb2.DESCRIPTOR.services_by_name["AuditService"]
 _PUBLISH_S = 120.0
 
 
@@ -59,43 +59,51 @@ class ControlPlane:
     def publish(self, folder: Path, parent: str = "") -> str:
         """Publishes a version; gives its name, `models/{model}/versions/{version}`."""
         order = Publication(folder, parent, "", {}, (), None, None, "best", _PUBLISH_S)
-        version, _, _ = publish(self._connected(), order, Console(quiet=True))
+        version, _, _ = publish(self.connection, order, Console(quiet=True))
         return version.name
 
-    def roll_out(self, version: str, selector: str, strategy: rollout_pb2.Strategy | None = None) -> str:
-        """Starts a rollout and gives its name; without a strategy it goes to all at once."""
-        request = rollout_pb2.CreateRolloutRequest(version=version, selector=selector, strategy=strategy)
-        return str(self._connected().call(_ROLLOUTS, "CreateRollout", request).rollout.name)
+    def roll_out(
+        self, version: str, selector: str, strategy: rollout_pb2.Strategy | None = None, policy: str = ""
+    ) -> str:
+        """Starts a rollout and gives its name; without a strategy it goes to all at once.
+
+        `policy` is the name of the policy that goes with the version; empty for its manifest's.
+        """
+        request = rollout_pb2.CreateRolloutRequest(version=version, selector=selector, strategy=strategy, policy=policy)
+        return str(self.connection.call(_ROLLOUTS, "CreateRollout", request).rollout.name)
 
     def rollout(self, name: str) -> rollout_pb2.Rollout:
         """A rollout as it is now."""
         request = rollout_pb2.GetRolloutRequest(name=name)
-        found: rollout_pb2.Rollout = self._connected().call(_ROLLOUTS, "GetRollout", request).rollout
+        found: rollout_pb2.Rollout = self.connection.call(_ROLLOUTS, "GetRollout", request).rollout
         return found
 
     def agents(self) -> Mapping[str, fleet_pb2.Agent]:
         """Every agent by its id."""
-        listed = self._connected().call(_FLEET, "ListAgents", fleet_pb2.ListAgentsRequest(page_size=1000))
+        listed = self.connection.call(_FLEET, "ListAgents", fleet_pb2.ListAgentsRequest(page_size=1000))
         return {agent.name.removeprefix("agents/"): agent for agent in listed.agents}
 
-    def provision(self, tiers: Mapping[str, Path]) -> Mapping[str, str]:
-        """Publishes each tier's version and rolls it out to the tier; gives the versions' names by tier.
+    def monitors(self, model: str) -> Mapping[str, sync_pb2.Monitor]:
+        """What audits say of each agent's active pair."""
+        agents = self.agents()
+        return {
+            name: slot.reported.monitor for name, agent in agents.items() for slot in agent.slots if slot.model == model
+        }
 
-        Raises DemoFailed when one is refused.
-        """
+    def audits(self, model: str) -> int:
+        """How many answers of agents below the top were held against its, as far as agents have told."""
+        request = audit_pb2.SummarizeAuditsRequest(parent=f"models/{model}")
+        summaries = self.connection.call(_AUDITS, "SummarizeAudits", request).summaries
+        return sum(summary.passed for summary in summaries)
 
-        def one(tier: str) -> str:
-            version = self.publish(tiers[tier])
-            self.roll_out(version, f"tier={tier}")
-            return version
+    def publish_all(self, tiers: Mapping[str, Path]) -> Mapping[str, str]:
+        """Publishes each tier's version; gives the versions' names by tier, in the same order."""
+        with ThreadPoolExecutor(len(tiers)) as pool:
+            return dict(zip(tiers, pool.map(self.publish, tiers.values()), strict=True))
 
-        try:
-            with ThreadPoolExecutor(len(tiers)) as pool:
-                return dict(zip(tiers, pool.map(one, tiers), strict=True))
-        except UpriverError as error:
-            raise DemoFailed(f"the models could not be published: {error}") from error
-
-    def _connected(self) -> Connection:
+    @property
+    def connection(self) -> Connection:
+        """The operator's connection; raises DemoFailed before `wait_ready`."""
         if self._connection is None:
             raise DemoFailed("the control plane was not waited for")
         return self._connection

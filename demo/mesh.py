@@ -42,6 +42,8 @@ class MeshOptions:
     sample_rate: float
     devices: int = 1
     consul: str | None = None
+    audits: tuple[float, float] | None = None
+    """The share of questions that are audited and how many a second at most, where they are not the agent's own."""
 
 
 @dataclass
@@ -101,6 +103,9 @@ class Mesh:
             rate=options.sample_rate,
             join=options.join,
         )
+        if options.audits is not None:
+            rate, per_s = options.audits
+            text = f"[audits]\nrate = {rate}\nmax_rate = {rate}\nper_s = {per_s}\n{text}"
         if options.consul is not None:
             return f'{text}kind = "consul"\n[discovery.consul]\naddress = "{options.consul}"\n'
         return f'{text}kind = "control-plane"\n'

@@ -9,12 +9,17 @@ from demo.mesh import TIERS
 from demo.rollouts import DEVICES, LIMIT_S
 
 _EPILOG = (
-    "The exit status is 0 when no question failed and a rollout, if any, ended as it was to and all devices "
-    "run what they should then. The JSON's `rollout` is null without one. With one it has state, rings (agents, "
-    "active, failed, offline of each), failed_requests (of the questions asked from before its publication to its "
-    "end), rolled_back, reason, bytes_from_control_plane and bytes_from_agents (of blobs, received by agents of "
+    "The exit status is 0 when no question failed, a rollout, if any, ended as it was to and all devices run what "
+    "they should then, and after a drift, if any, an alarm rang and the loss came back under its target. The JSON's "
+    "`certificate` is what was proven before the first question, `realised` what became of it: the loss (the share of "
+    "answers that are not the cloud's) and the accuracy lost by not asking the cloud each time. `rollout` is null "
+    "without one. With one it has state, rings (agents, active, failed, offline of each), failed_requests (of the "
+    "questions asked from before its publication to its end), rolled_back, reason, bytes_from_control_plane and "
+    "bytes_from_agents (of blobs, received by agents of "
     "all tiers meanwhile; at every hop of a relay), and delta_ratio (what a device received of the model's file, "
-    "as a share of it; null when no delta was used)."
+    "as a share of it; null when no delta was used). `drift` is null without one; with one it has start (the first "
+    "question that drifted), phases (name, questions, local_share, loss of each), alarms (agent, questions, after, "
+    "audits, disagreements of each) and returned."
 )
 
 
@@ -81,6 +86,11 @@ def read_options() -> argparse.Namespace:
         action="store_const",
         const=WORSE,
         help="the same with a worse one, which the control plane rolls back by itself",
+    )
+    which.add_argument(
+        "--drift",
+        action="store_true",
+        help="turn the digits half-way and add noise: audits ring the alarm, and what is in doubt goes up",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the summary as JSON")
     arguments = parser.parse_args()

@@ -7,29 +7,35 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
 
-from demo.asking import MODEL, Asker, alone, ask_all, make_request, read
+from demo.asking import MODEL, alone, ask_all, make_request
+from demo.calibrating import SEED, Certified
 from demo.candidates import accuracies
 from demo.collector import Collector
 from demo.consul import consul
-from demo.control import MODELS, ControlPlane, active_version
-from demo.digits import Digits, DigitsMissing, load_test
+from demo.control import MODELS, ControlPlane
+from demo.digits import Digits, DigitsMissing, load_test, load_unseen
+from demo.drift import drifted
+from demo.drifting import AUDITS_PER_S, AUDITS_RATE, DriftStory
 from demo.mesh import TIERS, Mesh, MeshOptions
 from demo.options import Kill, read_options
 from demo.processes import DemoFailed
+from demo.provisioning import found, provision
 from demo.rollouts import DEVICES, RolloutStory
-from demo.showing import live, summary_in_words, what_to_try
-from demo.tally import Tally
+from demo.showing import certified_in_words, live, summary_in_words, what_to_try
+from demo.tally import Labels, Tally, loss
 
 SAMPLE_RATE = 0.05
+APART_MS = (5.0, 15.0, 40.0)
+"""What hops would take between a device, a gateway, a site and a cloud."""
 _TRACE_WAIT_S = 15.0
-_FOUND_WAIT_S = 30.0
-_PROVISIONED_WAIT_S = 60.0
 _BEGIN = 0.25
 """The share of the digits after which a rollout begins."""
 
@@ -49,9 +55,31 @@ def main() -> int:
         return 1
 
 
+@dataclass(frozen=True)
+class Stage:
+    """Everything of one run. `digits` are those that are asked, `top` is what the top says to each."""
+
+    arguments: argparse.Namespace
+    console: Console
+    folder: Path
+    stop: threading.Event
+    mesh: Mesh
+    control: ControlPlane
+    collector: Collector
+    certified: Certified
+    digits: Digits
+    top: Labels
+    tally: Tally
+    story: RolloutStory | None
+    drift: DriftStory | None
+
+
 def _run(arguments: argparse.Namespace, folder: Path, console: Console, stop: threading.Event) -> int:
     with console.status("fetching the digits (11 MB, once)"):
-        digits = load_test().part(0, arguments.questions)
+        digits, unseen = load_test().part(0, arguments.questions), load_unseen()
+        half = len(digits) // 2
+        if arguments.drift:
+            digits = drifted(digits, half, SEED)
     with ExitStack() as stack:
         collector = Collector()
         collector.start()
@@ -62,59 +90,66 @@ def _run(arguments: argparse.Namespace, folder: Path, console: Console, stop: th
         with console.status("starting the control plane"):
             control.wait_ready()
         devices = 1 if arguments.candidate is None else DEVICES
-        options = MeshOptions(control.join, collector.endpoint, arguments.hop_delay, SAMPLE_RATE, devices, address)
+        audits = (AUDITS_RATE, AUDITS_PER_S) if arguments.drift else None
+        options = MeshOptions(
+            control.join, collector.endpoint, arguments.hop_delay, SAMPLE_RATE, devices, address, audits
+        )
         mesh = Mesh(folder, options)
         stack.callback(mesh.stop)
-        with console.status("starting the agents and sending them models"):
-            mesh.start()
-            _provision(mesh, control)
-            _found(mesh, digits)
+        certified = provision(mesh, control, unseen, _hops_ms(arguments.hop_delay), devices > 1, console)
+        with console.status("looking for the top"):
+            found(mesh, digits)
+            top = alone(mesh.first(TIERS[-1]).address, digits)
         tally = Tally(request_bytes=make_request(digits.images[:1]).ByteSize())
         story = _story(arguments, control, tally, folder, stop)
-        own = _own(mesh, digits, story, folder, console) if arguments.kill else {}  # who is killed can't be asked later
+        drift = None
+        if arguments.drift:
+            drift = DriftStory(control, tally, top, len(digits), half, certified.max_loss, stop)
+        stage = Stage(
+            arguments, console, folder, stop, mesh, control, collector, certified, digits, top, tally, story, drift
+        )
+        console.print(certified_in_words(certified), highlight=False, soft_wrap=True)
         where = f", found through Consul at {address}" if address else ""
         asked = ", ".join(agent.name for agent in mesh.devices)
         console.print(f"{len(mesh.agents)} agents serve{where}. Asking {asked} about {len(digits)} digits.")
-        _ask(arguments, mesh, digits, tally, story, console, stop)
-        if not own and not stop.is_set():
-            own = _own(mesh, digits, story, folder, console)
-        record = None if story is None else story.record
-        summary = tally.summary(own, len(TIERS) - 1, _complete(collector, tally), record)
-        summary_in_words(console, tally, summary)
-        if arguments.json is not None:
-            arguments.json.write_text(json.dumps(summary, indent=2) + "\n")
+        _play(stage)
         if not arguments.once and not stop.is_set():
             what_to_try(console, mesh, control, digits, address)
             stop.wait()
         console.print("ending the agents and the control plane")
-    return 1 if tally.failed or (story is not None and not story.is_as_meant) else 0
+    return 1 if tally.failed or any(one is not None and not one.is_as_meant for one in (story, drift)) else 0
 
 
-def _provision(mesh: Mesh, control: ControlPlane) -> None:
-    """Publishes each tier's version, rolls it out, and waits until every agent answers with it."""
-    versions = control.provision({tier: MODELS / tier for tier in TIERS})
-    wanted = {agent.name: versions[agent.tier].rpartition("/")[2] for agent in mesh.agents.values()}
-    deadline = time.monotonic() + _PROVISIONED_WAIT_S
-    while True:
-        agents = control.agents()
-        if {name: active_version(agent, MODEL) for name, agent in agents.items()} == wanted:
-            return
-        if time.monotonic() > deadline:
-            told = [f"{name}: {slot.difference}" for name, agent in agents.items() for slot in agent.slots]
-            raise DemoFailed(f"not every agent has its model after {_PROVISIONED_WAIT_S:.0f} s: {'; '.join(told)}")
-        time.sleep(0.05)
+def _play(stage: Stage) -> None:
+    """Asks, and tells what came of it."""
+    own = _own(stage) if stage.arguments.kill else {}  # who is killed can't be asked later
+    _ask(stage)
+    if not own and not stage.stop.is_set():
+        own = _own(stage)
+    tally, story = stage.tally, stage.story
+    complete = _complete(stage.collector, tally)
+    summary = tally.summary(own, len(TIERS) - 1, complete, stage.control.audits(MODEL)) | {
+        "certificate": asdict(stage.certified),
+        "realised": _realised(stage),
+        "rollout": None if story is None or story.record is None else dict(story.record),
+        "drift": None if stage.drift is None else stage.drift.record(),
+    }
+    summary_in_words(stage.console, tally, summary)
+    if stage.arguments.json is not None:
+        stage.arguments.json.write_text(json.dumps(summary, indent=2) + "\n")
 
 
-def _found(mesh: Mesh, digits: Digits) -> None:
-    """Waits until a question that asks for the top gets there from every device, by whatever discovery."""
-    deadline = time.monotonic() + _FOUND_WAIT_S
-    for device in mesh.devices:
-        asker = Asker(device.address)
-        while read(asker.ask(make_request(digits.images[:1], mode="top")), 0.0).tier != TIERS[-1]:
-            if time.monotonic() > deadline:
-                raise DemoFailed(f"{device.name} did not find the cloud within {_FOUND_WAIT_S:.0f} s")
-            time.sleep(0.1)
-        asker.close()
+def _realised(stage: Stage) -> dict[str, float]:
+    """What it cost not to ask the top: other answers than its, and how many more of them would have been right."""
+    asked = [one.index for one in stage.tally.answered]
+    top_right = float((stage.top == stage.digits.labels)[asked].mean()) if asked else 0.0
+    right = stage.tally.right / max(1, stage.tally.answers)
+    return {"loss": round(loss(stage.tally.answered, stage.top), 5), "accuracy_lost": round(top_right - right, 5)}
+
+
+def _hops_ms(delays_ms: Sequence[float]) -> Mapping[str, float]:
+    """The time of the hop up to each tier as the calibration is told: where none is delayed, that of tiers apart."""
+    return dict(zip(TIERS[1:], delays_ms if any(delays_ms) else APART_MS, strict=True))
 
 
 def _story(
@@ -127,31 +162,32 @@ def _story(
     return RolloutStory(candidate, control, version, lambda: tally.asked, lambda: tally.failed, stop)
 
 
-def _own(mesh: Mesh, digits: Digits, story: RolloutStory | None, folder: Path, console: Console) -> dict[str, float]:
+def _own(stage: Stage) -> dict[str, float]:
     """Each model's accuracy with nobody above it.
 
     With a rollout the devices' models are not asked through the agents: those count what they are asked, and what one
     of them has not sent up here would be held against the new model; nor does any of them run both.
     """
-    with console.status("asking each model alone"):
+    digits, story = stage.digits, stage.story
+
+    def right(labels: Labels) -> float:
+        return float((labels == digits.labels).mean())
+
+    with stage.console.status("asking each model alone"):
+        first = TIERS[0]
         if story is None:
-            return {tier: alone(mesh.first(tier).address, digits) for tier in TIERS}
-        now, candidate = accuracies([MODELS / "device", story.folder], len(digits), folder)
-        own = {"device": now, story.candidate.name: candidate}
-        return own | {tier: alone(mesh.first(tier).address, digits) for tier in TIERS[1:]}
+            own = {first: right(alone(stage.mesh.first(first).address, digits))}
+        else:
+            now, candidate = accuracies([MODELS / first, story.folder], len(digits), stage.folder)
+            own = {first: now, story.candidate.name: candidate}
+        own |= {tier: right(alone(stage.mesh.first(tier).address, digits)) for tier in TIERS[1:-1]}
+        return own | {TIERS[-1]: right(stage.top)}
 
 
-def _ask(
-    arguments: argparse.Namespace,
-    mesh: Mesh,
-    digits: Digits,
-    tally: Tally,
-    story: RolloutStory | None,
-    console: Console,
-    stop: threading.Event,
-) -> None:
+def _ask(stage: Stage) -> None:
+    tally, story, drift, digits, mesh = stage.tally, stage.story, stage.drift, stage.digits, stage.mesh
     started = time.monotonic()
-    kill: Kill | None = arguments.kill
+    kill: Kill | None = stage.arguments.kill
     notes: list[str] = []
 
     def tick() -> None:
@@ -163,17 +199,26 @@ def _ask(
             kill = None
         if story is not None and not story.has_begun and tally.asked >= _BEGIN * len(digits):
             story.begin()
-        shown.update(live(tally, len(digits), seconds, notes, story))
+        if drift is not None:
+            drift.look()
+        shown.update(live(tally, len(digits), seconds, [*notes, *(drift.notes if drift else [])], story))
 
     def goes_on(number: int) -> bool:
+        if drift is not None:
+            return drift.goes_on(number)
         return number < len(digits) or (story is not None and not story.is_over)
 
     addresses = [device.address for device in mesh.devices]
-    with Live(console=console, refresh_per_second=8, transient=False) as shown:
-        ask_all(addresses, digits, tally, stop, tick, goes_on)
+    with Live(console=stage.console, refresh_per_second=8, transient=False) as shown:
+        if drift is not None:
+            drift.begin()
+        ask_all(addresses, digits, tally, stage.stop, tick, goes_on, drift.order if drift else None)
+        if drift is not None:
+            drift.end()
         tick()
     if kill is not None:
-        console.print(f"[yellow]the questions ended before {kill.tier} was to be killed at {kill.after_s:g} s[/yellow]")
+        told = f"[yellow]the questions ended before {kill.tier} was to be killed at {kill.after_s:g} s[/yellow]"
+        stage.console.print(told)
 
 
 def _complete(collector: Collector, tally: Tally) -> int:

@@ -6,8 +6,11 @@ from PIL import Image
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
+from demo.calibrating import Certified
 from demo.control import ControlPlane
 from demo.digits import CACHE, Digits
+from demo.drift import TURN_DEGREES
+from demo.drifting import AUDITS_RATE
 from demo.mesh import TIERS, Mesh
 from demo.rollouts import RolloutStory
 from demo.tally import Tally
@@ -53,17 +56,33 @@ def _rollout(tally: Tally, story: RolloutStory) -> Table:
     return table
 
 
+def certified_in_words(certified: Certified) -> str:
+    """What is certain of the policies that the agents run."""
+    return (
+        f"certified in {certified.seconds:.1f} s, {certified.confidence:.0%} sure: at most {certified.max_loss:.1%} of "
+        f"answers are not the cloud's. Of {certified.questions:,} digits that nothing was chosen on, "
+        f"{certified.losses} were not, and {certified.local_share:.1%} ended on the device or the far edge."
+    )
+
+
 def summary_in_words(console: Console, tally: Tally, summary: Mapping[str, object]) -> None:
     """Prints the summary."""
     accuracy, traces = summary["accuracy"], summary["traces"]
+    certificate, realised = summary["certificate"], summary["realised"]
     up, every = summary["bytes_up_per_question"], summary["bytes_send_all"]
     assert isinstance(accuracy, dict)  # noqa: S101 - narrows what summary() has just made
     assert isinstance(traces, dict)  # noqa: S101 - likewise
+    assert isinstance(certificate, dict)  # noqa: S101 - likewise
+    assert isinstance(realised, dict)  # noqa: S101 - likewise
     own = ", ".join(f"{name} {share:.2%}" for name, share in accuracy.items() if name != "cascade")
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in tally.reasons.most_common())
     lines = [
         f"accuracy   {accuracy['cascade']:.2%} as a mesh; alone: {own or 'not asked'}",
-        f"bytes up   {up} a question over all hops; {every} if each were sent to the cloud",
+        f"loss       {realised['loss']:.2%} of answers are not the cloud's, {certificate['max_loss']:.1%} are allowed; "
+        f"asking the cloud each time would have made {realised['accuracy_lost'] * 100:+.2f} points of accuracy",
+        f"local      {summary['local_share']:.1%} answered on the device or the far edge",
+        f"bytes up   {up} a question over all hops, {summary['audits']} audits included; {every} if each were sent to "
+        f"the cloud: {summary['bytes_saved']:.1%} saved",
         f"latency    p50 {tally.percentile_ms(50):.2f} ms, p99 {tally.percentile_ms(99):.2f} ms, as the caller saw it",
         f"why ended  {reasons}",
         f"marked     unresolved {tally.unresolved}, degraded {tally.degraded}, failed {tally.failed}",
@@ -80,9 +99,29 @@ def summary_in_words(console: Console, tally: Tally, summary: Mapping[str, objec
             f"fetched    {rollout['bytes_from_control_plane']:,} bytes from the control plane and "
             f"{rollout['bytes_from_agents']:,} from agent to agent; {delta}"
         )
+    drift = summary["drift"]
+    if isinstance(drift, dict):
+        back = "came back under" if drift["returned"] else "did not come back under"
+        lines.append(
+            f"drift      {len(drift['alarms'])} alarms; the loss {back} its target. "
+            f"{AUDITS_RATE:.0%} of questions are audited here, so that it takes seconds; usual are 2 %"
+        )
     if tally.failures:
         lines.append(f"errors     {dict(tally.failures)}")
     console.print("", *lines, sep="\n", highlight=False, soft_wrap=True)
+    if isinstance(drift, dict):
+        console.print(_phases(drift["phases"]))
+
+
+def _phases(phases: Sequence[Mapping[str, object]]) -> Table:
+    table = Table(title=f"half-way the digits are turned by {TURN_DEGREES:.0f}° and noisy", title_justify="left")
+    for name in ("phase", "questions", "local", "loss"):
+        table.add_column(name, justify="left" if name == "phase" else "right")
+    for phase in phases:
+        table.add_row(
+            str(phase["name"]), f"{phase['questions']:,}", f"{phase['local_share']:.1%}", f"{phase['loss']:.2%}"
+        )
+    return table
 
 
 def what_to_try(console: Console, mesh: Mesh, control: ControlPlane, digits: Digits, consul: str | None) -> None:

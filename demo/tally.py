@@ -1,10 +1,19 @@
 """What the demo counts while it asks, and the summary that it makes of it."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
+
+from demo.mesh import TIERS
+
+LOCAL = TIERS[:2]
+"""The tiers whose answers count as local."""
+
+Labels = NDArray[np.int64]
+"""A label for each digit."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +32,16 @@ class Told:
     latency_ms: float
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answer to question `number` of the stream, which was about digit `index`."""
+
+    number: int
+    index: int
+    label: str
+    tier: str
+
+
 @dataclass
 class Tally:
     """Counts over the answers so far. `request_bytes` is the size of one request message."""
@@ -33,7 +52,7 @@ class Tally:
     failed: int = 0
     unresolved: int = 0
     degraded: int = 0
-    bytes_up: int = 0
+    bytes_up: float = 0.0
     by_tier: Counter[str] = field(default_factory=Counter)
     right_by_tier: Counter[str] = field(default_factory=Counter)
     by_version: Counter[str] = field(default_factory=Counter)
@@ -43,15 +62,17 @@ class Tally:
     latencies_by_tier: dict[str, list[float]] = field(default_factory=dict)
     traces: dict[str, tuple[str, ...]] = field(default_factory=dict)
     failures: Counter[str] = field(default_factory=Counter)
+    answered: list[Answered] = field(default_factory=list)
 
-    def add(self, told: Told, truth: str) -> None:
-        """Counts an answer."""
+    def add(self, told: Told, truth: str, number: int = 0, index: int = 0) -> None:
+        """Counts the answer to question `number`, about digit `index`."""
         self.answers += 1
+        self.answered.append(Answered(number, index, told.label, told.tier))
         self.right += told.label == truth
         self.right_by_tier[told.tier] += told.label == truth
         self.unresolved += not told.resolved
         self.degraded += told.degraded
-        self.bytes_up += told.bytes_up
+        self.bytes_up += told.bytes_up * links_per_hop(told.path)
         self.by_tier[told.tier] += 1
         self.by_version[told.version] += 1
         self.right_by_version[told.version] += told.label == truth
@@ -80,14 +101,15 @@ class Tally:
         values = self.latencies_ms if tier is None else self.latencies_by_tier.get(tier, [])
         return float(np.percentile(values, percent)) if values else 0.0
 
-    def summary(
-        self, alone: Mapping[str, float], hops: int, complete: int, rollout: Mapping[str, object] | None = None
-    ) -> dict[str, object]:
+    def summary(self, alone: Mapping[str, float], hops: int, complete: int, audits: int = 0) -> dict[str, object]:
         """The record that `--json` writes. `alone` are the tiers' own accuracies, `hops` the way to the top.
 
+        `audits` are questions that were sent to the top besides, to hold a device's answer against its.
         `bytes_send_all` is what sending each question up to the top would take per question: its request over each hop.
         """
         answers = max(1, self.answers)
+        every = self.request_bytes * hops
+        up = (self.bytes_up + audits * every) / answers
         return {
             "questions": self.asked,
             "accuracy": {"cascade": round(self.accuracy(), 4), **{t: round(a, 4) for t, a in alone.items()}},
@@ -95,9 +117,31 @@ class Tally:
             "unresolved": self.unresolved,
             "degraded": self.degraded,
             "failed": self.failed,
-            "bytes_up_per_question": round(self.bytes_up / answers, 1),
-            "bytes_send_all": self.request_bytes * hops,
+            "local_share": round(local_share(self.answered), 4),
+            "bytes_up_per_question": round(up, 1),
+            "bytes_send_all": every,
+            "bytes_saved": round(1 - up / every, 4),
+            "audits": audits,
             "latency_ms": {"p50": round(self.percentile_ms(50), 3), "p99": round(self.percentile_ms(99), 3)},
             "traces": {"sampled": len(self.traces), "complete": complete},
-            "rollout": None if rollout is None else dict(rollout),
         }
+
+
+def links_per_hop(path: Sequence[str]) -> float:
+    """How many links between neighbouring tiers a hop crosses, on average over the path's.
+
+    A question that skips tiers passes through their links all the same, and is counted on each, like one that is sent
+    to the cloud.
+    """
+    tiers = [TIERS.index(agent.rpartition("-")[0]) for agent in path]
+    return (tiers[-1] - tiers[0]) / (len(tiers) - 1) if len(tiers) > 1 else 1.0
+
+
+def local_share(answered: Sequence[Answered]) -> float:
+    """The share of answers that came from the device or the far edge; 0 before the first."""
+    return sum(one.tier in LOCAL for one in answered) / max(1, len(answered))
+
+
+def loss(answered: Sequence[Answered], top: Labels) -> float:
+    """The share of answers that are not the top's; `top` has its label for each digit. 0 before the first."""
+    return sum(one.label != str(top[one.index]) for one in answered) / max(1, len(answered))

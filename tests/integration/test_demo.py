@@ -14,7 +14,8 @@ from tests.agent_process import REPOSITORY, until
 
 KEYS = {
     "questions", "accuracy", "answered_by", "unresolved", "degraded", "failed",
-    "bytes_up_per_question", "bytes_send_all", "latency_ms", "traces", "rollout",
+    "local_share", "bytes_up_per_question", "bytes_send_all", "bytes_saved", "audits", "latency_ms", "traces",
+    "certificate", "realised", "rollout", "drift",
 }  # fmt: skip
 
 ROLLOUT_KEYS = {
@@ -44,12 +45,35 @@ def test_it_answers_digits_with_every_trace_complete(tmp_path):
     summary = json.loads((tmp_path / "demo.json").read_text())
     assert set(summary) == KEYS
     assert (summary["questions"], summary["failed"], summary["degraded"]) == (1000, 0, 0)
-    assert summary["accuracy"]["cascade"] >= summary["accuracy"]["cloud"] - 0.004
-    assert summary["answered_by"]["device"] + summary["answered_by"]["far-edge"] >= 0.85
+    certificate, realised = summary["certificate"], summary["realised"]
+    assert (certificate["max_loss"], certificate["confidence"], certificate["questions"]) == (0.005, 0.95, 5000)
+    assert certificate["losses"] <= 16  # of 5,000: more would not prove 0.5 % at 95 %
+    assert certificate["local_share"] >= 0.94
+    assert realised["loss"] <= 0.01
+    assert realised["accuracy_lost"] <= realised["loss"]
+    assert summary["local_share"] >= 0.94
+    assert set(certificate["policies"]) >= {"device", "far-edge"}
     assert summary["traces"]["complete"] == summary["traces"]["sampled"] > 100
     assert 0 < summary["bytes_up_per_question"] < summary["bytes_send_all"] / 5
     assert "as a mesh" in done.stdout
     assert summary["rollout"] is None
+    assert summary["drift"] is None
+
+
+def test_when_the_digits_turn_and_get_noisy_the_alarm_rings_and_the_loss_comes_back(tmp_path):
+    done = demo("--questions", "2000", "--drift", "--json", str(tmp_path / "demo.json"))
+    assert done.returncode == 0, done.stdout + done.stderr  # which it is not without an alarm, or above the target
+    summary = json.loads((tmp_path / "demo.json").read_text())
+    drift = summary["drift"]
+    before, until, after = drift["phases"]
+    assert (before["name"], until["name"], after["name"]) == ("before", "drift until alarm", "after alarm")
+    assert before["loss"] <= 0.015
+    assert until["loss"] > 0.02
+    assert after["loss"] <= 0.005
+    assert after["questions"] >= 1000
+    assert "device-1" in {alarm["agent"] for alarm in drift["alarms"]}
+    assert drift["returned"]
+    assert "rang the alarm" in done.stdout
 
 
 def test_an_agent_killed_in_the_middle_fails_nothing(tmp_path):

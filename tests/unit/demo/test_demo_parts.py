@@ -2,11 +2,12 @@
 
 import argparse
 
+import numpy as np
 import pytest
 
 from demo.collector import SeenSpan, is_complete
 from demo.options import Kill, parse_delays, parse_kill
-from demo.tally import Tally, Told
+from demo.tally import Tally, Told, links_per_hop, local_share, loss
 
 PATH = ("device-1", "far-edge-1", "cloud-1")
 SPANS = (
@@ -64,11 +65,29 @@ def test_the_summary_counts_what_was_told():
     assert summary["accuracy"] == {"cascade": round(1 / 3, 4), "device": 0.9}
     assert summary["answered_by"] == {"cloud": 0.5, "device": 0.5}
     assert (summary["unresolved"], summary["degraded"], summary["failed"]) == (1, 1, 1)
-    assert (summary["bytes_up_per_question"], summary["bytes_send_all"]) == (1200.0, 2400)
+    # From the far edge straight to the cloud lie two links: what went up twice crossed three.
+    assert (summary["bytes_up_per_question"], summary["bytes_send_all"]) == (1800.0, 2400)
+    assert (summary["bytes_saved"], summary["local_share"]) == (0.25, 0.5)
+    assert tally.summary({}, 3, 1, audits=1)["bytes_up_per_question"] == 3000.0
     assert summary["traces"] == {"sampled": 1, "complete": 1}
-    assert summary["rollout"] is None
-    assert tally.summary({}, 3, 1, {"state": "completed"})["rollout"] == {"state": "completed"}
     assert (tally.by_version["device-v1"], tally.right_by_version["device-v1"]) == (2, 1)
+
+
+def test_loss_is_against_the_top_whatever_is_right():
+    tally = Tally(request_bytes=800)
+    tally.add(told("7"), "7", number=0, index=1)
+    tally.add(told("3", "far-edge"), "3", number=1, index=0)
+    tally.add(told("3", "cloud"), "3", number=2, index=0)
+    top = np.array([3, 1])
+    assert loss(tally.answered, top) == 1 / 3
+    assert local_share(tally.answered) == 2 / 3
+    assert (loss([], top), local_share([])) == (0.0, 0.0)
+
+
+def test_a_hop_past_tiers_crosses_their_links():
+    assert links_per_hop(("device-1", "far-edge-1", "near-edge-1", "cloud-1")) == 1.0
+    assert links_per_hop(("device-2", "cloud-1")) == 3.0
+    assert links_per_hop(("device-1",)) == 1.0
 
 
 def test_kill_and_delays_are_read():
