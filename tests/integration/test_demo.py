@@ -36,7 +36,7 @@ def digits():
 
 def demo(*arguments):
     command = [sys.executable, "-m", "demo.run", "--once", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=REPOSITORY, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=REPOSITORY, check=False)
 
 
 def test_it_answers_digits_with_every_trace_complete(tmp_path):
