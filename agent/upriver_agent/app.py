@@ -93,7 +93,11 @@ class Agent:
         loader = Loader(options, self._place)
         self._slots = Slots(loader)
         self._discovery = _discovery(config, self._tell)
-        channel = ChannelOptions(max_message_bytes=max_message_bytes, tls=_upstream_tls(config))
+        channel = ChannelOptions(
+            max_message_bytes=max_message_bytes,
+            tls=_upstream_tls(config),
+            max_reconnect_backoff_ms=_reconnect_ms(config),
+        )
         self._upstreams = Upstreams(self._place, self._discovery, Links(channel), Guard(resilience))
         told = self._discovery
         relays = told.relays if isinstance(told, ControlPlaneDiscovery) else told.agents
@@ -327,6 +331,12 @@ def _discovery(config: AgentConfig, tell: Callable[[], None]) -> Discovery:
     return StaticDiscovery(
         AgentRecord(entry.id, entry.tier, entry.region, entry.address, PROTOCOL, {}, 0.0) for entry in discovery.static
     )
+
+
+def _reconnect_ms(config: AgentConfig) -> int:
+    """The longest that gRPC waits before it connects again: a trial after a breaker's pause must find a connection,
+    and not fail because gRPC keeps pausing by a clock of its own."""
+    return int(min(max(2000 * config.resilience.breaker.first_pause_s, 500), 5000))
 
 
 def _upstream_tls(config: AgentConfig) -> TlsFiles | None:
