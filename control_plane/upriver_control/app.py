@@ -126,7 +126,7 @@ class ControlPlane:
         servicers = (
             self._registry,
             self._rollouts,
-            FleetServicer(self._sessions, agents, self._mirror),
+            FleetServicer(self._sessions, agents, self._mirror, self._certifying.views.stale),
             BlobServicer(kept.artifacts, self._deltas, kept.repository),
             AuditServicer(self._audits),
             self._certifying.servicer,

@@ -63,9 +63,9 @@ class Certifying:
         self._uploads = QuestionUploads(
             self._questions, kept.artifacts, folder / "uploads", config.max_data_bytes, keep_s, time.time
         )
-        views = PolicyViews(registry, self._running, self._agents)
+        self.views = PolicyViews(registry, self._running, self._agents)
         tiers = Tiers(registry, self._wanted, self._running, config.hop_ms)
-        self.servicer = PolicyServicer(jobs, self._uploads, tiers, views, self._runner)
+        self.servicer = PolicyServicer(jobs, self._uploads, tiers, self.views, self._runner)
         self._jobs, self._settings = jobs, config
 
     async def run(self, start: Start) -> None:

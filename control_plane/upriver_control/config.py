@@ -108,7 +108,8 @@ class PoliciesSection(_Section):
 
     `tier_timeout_s` is processor time of one tier's version, `memory_mib` memory of one process. Uploaded data goes
     `keep_data_days` after its last use. With `recertify = "automatic"` a model whose agent raised an alarm is certified
-    anew from the audits of `audit_days`, at most once in `recertify_every_h`, and what comes out is rolled out.
+    anew from the audits since then, of `audit_days` at most, once in `recertify_every_h`, and what comes out is rolled
+    out.
     """
 
     at_once: int = Field(default=1, ge=1, le=64)

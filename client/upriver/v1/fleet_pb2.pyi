@@ -62,7 +62,7 @@ class Agent(_message.Message):
     def __init__(self, name: _Optional[str] = ..., tier: _Optional[str] = ..., region: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., hardware: _Optional[_Union[_sync_pb2.Hardware, _Mapping]] = ..., address: _Optional[str] = ..., program_version: _Optional[str] = ..., connected: _Optional[bool] = ..., last_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., slots: _Optional[_Iterable[_Union[AgentSlot, _Mapping]]] = ..., in_sync: _Optional[bool] = ..., load: _Optional[float] = ..., fetched_control_plane_bytes: _Optional[int] = ..., fetched_agent_bytes: _Optional[int] = ..., delta_saved_bytes: _Optional[int] = ..., decisions: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class AgentSlot(_message.Message):
-    __slots__ = ("model", "desired", "rollout", "reported", "difference", "different_for", "needs")
+    __slots__ = ("model", "desired", "rollout", "reported", "difference", "different_for", "needs", "stale")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     DESIRED_FIELD_NUMBER: _ClassVar[int]
     ROLLOUT_FIELD_NUMBER: _ClassVar[int]
@@ -70,6 +70,7 @@ class AgentSlot(_message.Message):
     DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
     DIFFERENT_FOR_FIELD_NUMBER: _ClassVar[int]
     NEEDS_FIELD_NUMBER: _ClassVar[int]
+    STALE_FIELD_NUMBER: _ClassVar[int]
     model: str
     desired: _sync_pb2.Pair
     rollout: str
@@ -77,7 +78,8 @@ class AgentSlot(_message.Message):
     difference: str
     different_for: _duration_pb2.Duration
     needs: str
-    def __init__(self, model: _Optional[str] = ..., desired: _Optional[_Union[_sync_pb2.Pair, _Mapping]] = ..., rollout: _Optional[str] = ..., reported: _Optional[_Union[_sync_pb2.SlotReport, _Mapping]] = ..., difference: _Optional[str] = ..., different_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., needs: _Optional[str] = ...) -> None: ...
+    stale: str
+    def __init__(self, model: _Optional[str] = ..., desired: _Optional[_Union[_sync_pb2.Pair, _Mapping]] = ..., rollout: _Optional[str] = ..., reported: _Optional[_Union[_sync_pb2.SlotReport, _Mapping]] = ..., difference: _Optional[str] = ..., different_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., needs: _Optional[str] = ..., stale: _Optional[str] = ...) -> None: ...
 
 class GetAgentRequest(_message.Message):
     __slots__ = ("name",)

@@ -76,6 +76,7 @@ class Runner:
         self._clock = clock
         self._rhythm = rhythm
         self._woken = asyncio.Event()
+        self._away = False
 
     def wake(self) -> None:
         """Looks for work at once: there is a new calibration, or one was cancelled."""
@@ -105,8 +106,11 @@ class Runner:
             try:
                 job = await self._jobs.claim(self._owner, now, now + self._rhythm.lease_s)
             except (Unreachable, DiskTrouble) as error:
-                _LOG.warning("can't look for calibrations: %s", error)
+                if not self._away:
+                    _LOG.warning("can't look for calibrations: %s", error)
+                self._away = True
                 return
+            self._away = False
             if job is None:
                 return
             working.add(asyncio.create_task(self._work(job), name=job.name))

@@ -200,6 +200,7 @@ def _slot_document(slot: pb.AgentSlot) -> dict[str, Any]:
         "rows": reported.counters.rows,
         "escalated_rows": reported.counters.escalated_rows,
         "failures": reported.counters.failures,
+        "stale": slot.stale,
         "monitor": monitor_document(reported.monitor),
     }
 
@@ -249,7 +250,8 @@ def _details(agent: pb.Agent) -> RenderableType:
         cells = (slot.model, desired, _active(slot), _state(slot.reported), str(slot.reported.counters.rows))
         more = (slot.difference or "as desired", _span(slot.different_for) if slot.difference else "", slot.needs)
         table.add_row(*map(escape, (*cells, *more, told(slot.reported.monitor))))
-    return Group(Text(_id(agent), style="bold"), about, Text(), table)
+    stale = [Text(f"{slot.model}: its certificate is stale: {slot.stale}") for slot in agent.slots if slot.stale]
+    return Group(Text(_id(agent), style="bold"), about, Text(), table, *stale)
 
 
 def _fetched(agent: pb.Agent) -> str:

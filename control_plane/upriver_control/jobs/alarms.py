@@ -18,8 +18,19 @@ def alarmed(agents: Iterable[AgentFacts]) -> Mapping[str, frozenset[str]]:
 
 
 def is_due(newest: Job | None, now: float, every_s: float) -> bool:
-    """Whether a model may be certified anew, by the newest time that this was done without being asked."""
-    return newest is None or now - newest.created >= every_s
+    """Whether a model may be certified anew, by the newest time that this was done without being asked.
+
+    Where audits were too few then, more have come a while later.
+    """
+    if newest is None:
+        return True
+    wanting = newest.result is not None and newest.result.missing > 0
+    return now - newest.created >= (waiting_s(every_s) if wanting else every_s)
+
+
+def waiting_s(every_s: float) -> float:
+    """How long audits are gathered after an alarm before the first try, and between tries that had too few."""
+    return every_s / 24.0
 
 
 def to_roll_out(job: Job) -> tuple[TierResult, ...]:

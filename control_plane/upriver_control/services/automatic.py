@@ -1,4 +1,7 @@
-"""Certifies models anew when an agent raises an alarm, and rolls out what comes of it, where that is allowed."""
+"""Certifies models anew when an agent raises an alarm, and rolls out what comes of it, where that is allowed.
+
+Only audits count that came after the alarm: those from before speak of questions, or of a top, that are no more.
+"""
 
 import asyncio
 import logging
@@ -11,7 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 from upriver.errors import DiskTrouble, Unreachable, UpriverError
 from upriver.v1 import rollout_pb2
 from upriver_control.jobs import Job
-from upriver_control.jobs.alarms import alarmed, is_due, to_roll_out
+from upriver_control.jobs.alarms import alarmed, is_due, to_roll_out, waiting_s
 from upriver_control.observed import AgentFacts
 from upriver_control.rollout import Rollout
 
@@ -48,7 +51,7 @@ class Start(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """At most once in `every_s` for a model, from audits of the last `age_s`; rings are watched for `soak_s`."""
+    """At most once in `every_s` for a model, from audits at most `age_s` old; rings are watched for `soak_s`."""
 
     every_s: float
     age_s: float
@@ -74,6 +77,7 @@ class Automatic:
         self._recertify = recertify
         self._start = start
         self._clock = clock
+        self._ringing_since: dict[str, float] = {}
         self._not_before: dict[str, float] = {}
         self._rolled_out: dict[str, str] = {}
 
@@ -85,8 +89,9 @@ class Automatic:
 
     async def look(self) -> None:
         """Looks once: starts what is due, and rolls out what has ended well."""
-        for model, tiers in alarmed(self._agents().values()).items():
-            now = self._clock()
+        ringing, now = alarmed(self._agents().values()), self._clock()
+        self._ringing_since = {model: self._ringing_since.get(model, now) for model in ringing}
+        for model, tiers in ringing.items():
             if now < self._not_before.get(model, 0.0):
                 continue
             try:
@@ -101,12 +106,12 @@ class Automatic:
         newest = await self._jobs.newest(model, True)
         if newest is not None and newest.has_ended:
             await self._roll_out(newest)
-        if not is_due(newest, now, self._allowed.every_s):
+        heard_s, wait_s = now - self._ringing_since[model], waiting_s(self._allowed.every_s)
+        if heard_s < wait_s or not is_due(newest, now, self._allowed.every_s):
             return
         tier = next(iter(tiers)) if len(tiers) == 1 else ""
-        window = int(now // self._allowed.every_s)
-        request = f"alarm-{model}-{window}"
-        job = await self._recertify(model, self._allowed.age_s, request, tier, automatic=True)
+        request = f"alarm-{model}-{int(now // wait_s)}"
+        job = await self._recertify(model, min(heard_s, self._allowed.age_s), request, tier, automatic=True)
         _LOG.warning("%s raised an alarm in %s: %s certifies it anew", model, ", ".join(sorted(tiers)), job.name)
 
     async def _roll_out(self, job: Job) -> None:

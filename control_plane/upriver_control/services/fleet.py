@@ -46,19 +46,28 @@ class FleetServicer:
     """Serves operators."""
 
     def __init__(
-        self, fleet: Fleet, agents: Agents, mirror: RolloutMirror, clock: Callable[[], float] = time.time
+        self,
+        fleet: Fleet,
+        agents: Agents,
+        mirror: RolloutMirror,
+        stale: Callable[[str, str], str] = lambda model, document: "",
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        """`clock` gives Unix times."""
+        """`stale` says why a model's policy no longer is certified, see `jobs.staleness`; `clock` gives Unix times."""
         self._fleet = fleet
         self._agents = agents
         self._mirror = mirror
+        self._stale = stale
         self._clock = clock
         self._watchers = 0
 
     @refusing
     async def get_agent(self, request: pb.GetAgentRequest, context: Context) -> pb.GetAgentResponse:
         """Gives an agent."""
-        return pb.GetAgentResponse(agent=self._written(self._known(request.name)))
+        agent = self._written(self._known(request.name))
+        for slot in agent.slots:
+            slot.stale = self._stale(slot.model, slot.reported.active.policy_document)
+        return pb.GetAgentResponse(agent=agent)
 
     @refusing
     async def list_agents(self, request: pb.ListAgentsRequest, context: Context) -> pb.ListAgentsResponse:

@@ -2,15 +2,15 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from upriver.errors import NotFound, NotNow
 from upriver.listing import digest as digest_of
-from upriver.policies import read_policy
 from upriver.v1 import policy_pb2 as pb
 from upriver_control.jobs.ladder import Rung
+from upriver_control.jobs.staleness import stale, top_of
 from upriver_control.observed import AgentFacts
 from upriver_control.policy_wire import write_stored
 from upriver_control.store.policies import StoredPolicy
@@ -34,13 +34,16 @@ class PolicyViews:
             if slot.active is not None and (digest := _digest(slot.active.policy_document))
         )
         tops = {model: self._top(model) for model in {policy.model for policy in found}}
-        names = await asyncio.to_thread(self._names, [policy.document for policy in found])
+        names = await asyncio.to_thread(self._names, {top_of(policy.document) for policy in found} - {""})
+        certified = [names.get(top_of(policy.document), "") for policy in found]
         return [
-            write_stored(
-                policy, running[policy.digest], _stale(policy, tops[policy.model], names), names.get(_top(policy), "")
-            )
-            for policy in found
+            write_stored(policy, running[policy.digest], stale(policy.document, tops[policy.model], name), name)
+            for policy, name in zip(found, certified, strict=True)
         ]
+
+    def stale(self, model: str, document: str) -> str:
+        """Why a policy's certificate says nothing of what runs now; empty when it does, or nothing is known."""
+        return stale(document, self._top(model)) if top_of(document) else ""
 
     def _top(self, model: str) -> Rung | None:
         try:
@@ -49,39 +52,15 @@ class PolicyViews:
             return None
         return rungs[-1] if rungs else None
 
-    def _names(self, documents: Sequence[str]) -> dict[str, str]:
-        """The names of the versions that certificates were made against, by digest, where they are still published."""
+    def _names(self, digests: Iterable[str]) -> dict[str, str]:
+        """The names of versions by digest, those that are still published."""
         names = {}
-        for document in documents:
-            certificate = read_policy(document).certificate
-            if certificate is None or certificate.top in names:
-                continue
+        for digest in digests:
             try:
-                names[certificate.top] = self.registry.by_digest(certificate.top).name
+                names[digest] = self.registry.by_digest(digest).name
             except NotFound:
-                names[certificate.top] = ""
+                continue
         return names
-
-
-def stale(policy: StoredPolicy, top: Rung | None, certified: str = "") -> str:
-    """Why a policy's certificate says nothing of what runs now; empty when it does, or nothing is known.
-
-    `certified` is the name of the version that it was made against.
-    """
-    digest = _top(policy)
-    if not digest or top is None or top.pair.version_digest == digest:
-        return ""
-    runs = top.pair.version.rpartition("/")[2] or top.pair.version_digest[:19]
-    return f"{top.tier} runs {runs}; it was certified against {certified.rpartition('/')[2] or digest[:19]}"
-
-
-def _stale(policy: StoredPolicy, top: Rung | None, names: Mapping[str, str]) -> str:
-    return stale(policy, top, names.get(_top(policy), ""))
-
-
-def _top(policy: StoredPolicy) -> str:
-    certificate = read_policy(policy.document).certificate
-    return "" if certificate is None else certificate.top
 
 
 @lru_cache(maxsize=4096)

@@ -91,6 +91,9 @@ def test_what_the_fleet_runs_is_calibrated_and_rolled_out_as_pairs_and_nothing_e
     stale = policy_json(plane, "show", name)["stale"]
     assert stale == "cloud runs v4; it was certified against v2"
     assert "cloud runs v4" in policy(plane, "list", "pattern")
+    assert "its certificate is stale: cloud runs v4; it was certified against" in plane.upriver(
+        "fleet", "show", "dev-1"
+    )
 
     # And agents believe neither the service nor its database.
     certified = read_policy(document)

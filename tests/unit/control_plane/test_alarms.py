@@ -27,7 +27,9 @@ def job(created=0.0, state=JobState.SUCCEEDED, threshold=0.5, missing=0):
         TierResult("device", "models/digits/versions/1", POLICY, threshold, missing=missing),
         TierResult("cloud", "models/digits/versions/2", "", -math.inf),
     )
-    return Job("j1", "digits", Spec(0.0, 0.0, (), Source.AUDITS), created, state, result=Result(tiers, 5, 5))
+    return Job(
+        "j1", "digits", Spec(0.0, 0.0, (), Source.AUDITS), created, state, result=Result(tiers, 5, 5, missing=missing)
+    )
 
 
 def test_an_alarm_counts_while_its_agent_is_connected():
@@ -35,10 +37,12 @@ def test_an_alarm_counts_while_its_agent_is_connected():
     assert alarmed(agents) == {"digits": {"device", "far-edge"}}
 
 
-def test_a_model_is_due_when_its_time_has_passed():
-    assert is_due(None, 100.0, 60.0)
-    assert not is_due(job(created=50.0), 100.0, 60.0)
-    assert is_due(job(created=40.0), 100.0, 60.0)
+def test_a_model_is_due_when_its_time_has_passed_and_sooner_when_audits_were_too_few():
+    assert is_due(None, 100.0, 48.0)
+    assert not is_due(job(created=60.0), 100.0, 48.0)
+    assert is_due(job(created=52.0), 100.0, 48.0)
+    assert is_due(job(created=98.0, threshold=math.inf, missing=40), 100.0, 48.0)
+    assert not is_due(job(created=99.0, threshold=math.inf, missing=40), 100.0, 48.0)
 
 
 def test_what_always_escalates_for_lack_of_audits_is_not_rolled_out_and_what_disagrees_is():
@@ -51,7 +55,7 @@ def test_what_always_escalates_for_lack_of_audits_is_not_rolled_out_and_what_dis
 class Played:
     """Everything that is looked at and started, and a clock."""
 
-    def __init__(self, every_s=100.0):
+    def __init__(self, every_s=240.0):
         allowed = Allowed(every_s, age_s=50.0)
         self.now, self.agents, self.newest_job = 1000.0, {}, None
         self.asked, self.started, self.error = [], [], None
@@ -79,11 +83,14 @@ class Played:
 def test_an_alarm_is_looked_after_once_in_its_time_and_what_comes_of_it_is_rolled_out_once():
     played = Played()
     played.look()
-    assert played.asked == []
     played.agents = {"a": ringing()}
     for _ in range(3):
         played.look()
-    assert played.asked == [("digits", 50.0, "alarm-digits-10", "device", True)]
+    assert played.asked == []  # audits from before the alarm do not count, and others have yet to come
+    played.now += 10.0
+    for _ in range(3):
+        played.look()
+    assert played.asked == [("digits", 10.0, "alarm-digits-101", "device", True)]
     assert played.started == []
     played.newest_job = replace(played.newest_job, state=JobState.SUCCEEDED)
     for _ in range(3):
@@ -91,16 +98,30 @@ def test_an_alarm_is_looked_after_once_in_its_time_and_what_comes_of_it_is_rolle
     name = "models/digits/calibrations/j1"
     policy = f"models/digits/policies/{'c' * 64}"
     assert played.started == [("models/digits/versions/1", policy, "tier=device", f"{name}/device")]
-    played.now += 100.0
+    played.now += 240.0
     played.agents["b"] = ringing(2, tier="far-edge")
     played.look()
-    assert played.asked[1:] == [("digits", 50.0, "alarm-digits-11", "", True)]
+    assert played.asked[1:] == [("digits", 50.0, "alarm-digits-125", "", True)]
+
+
+def test_an_alarm_that_ended_and_rings_again_waits_again():
+    played = Played()
+    played.agents = {"a": ringing()}
+    played.look()
+    played.agents = {}
+    played.now += 10.0
+    played.look()
+    played.agents = {"a": ringing()}
+    played.look()
+    assert played.asked == []
 
 
 @pytest.mark.parametrize(("error", "again_after"), [(Unreachable("away"), 0.0), (NotNow("no tiers"), 600.0)])
 def test_what_can_t_be_certified_anew_is_tried_again_later(error, again_after):
-    played = Played(every_s=10.0)
+    played = Played()
     played.agents, played.error = {"a": ringing()}, error
+    played.look()
+    played.now += 10.0
     played.look()
     played.error = None
     played.now += again_after - 1 if again_after else 0
