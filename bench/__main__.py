@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import blobs, certificate, fleet, monitor, outage, serving, swap, tracing
+from bench import blobs, cascade, certificate, fleet, monitor, outage, serving, swap, tracing
 
 SUITES: dict[str, Callable[[Sequence[str]], int]] = {
     "serving": serving.main,
@@ -12,6 +12,7 @@ SUITES: dict[str, Callable[[Sequence[str]], int]] = {
     "blobs": blobs.main,
     "swap": swap.main,
     "certificate": certificate.main,
+    "cascade": cascade.main,
     "monitor": monitor.main,
     "outage": outage.main,
 }
