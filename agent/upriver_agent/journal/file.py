@@ -21,8 +21,11 @@ class Damaged(Exception):
     """A file that can't be used as it is."""
 
 
-def open_file(path: Path, schema: Sequence[Sequence[str]], durable: bool) -> sqlite3.Connection:
-    """Opens a file for writing, making it when there is none. Raises Damaged, sqlite3.Error or OSError."""
+def open_file(path: Path, schema: Sequence[Sequence[str]], durable: bool, check: bool) -> sqlite3.Connection:
+    """Opens a file for writing, making it when there is none; `check` has all of it looked at.
+
+    Raises Damaged, sqlite3.Error or OSError.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # what is in it is nobody else's business
     connection = _connect(path)
@@ -30,10 +33,12 @@ def open_file(path: Path, schema: Sequence[Sequence[str]], durable: bool) -> sql
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
         connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-        found = connection.execute("PRAGMA quick_check(1)").fetchone()
+        found = connection.execute("PRAGMA quick_check(1)").fetchone() if check else ("ok",)
         if found != ("ok",):
             raise Damaged(f"it does not pass SQLite's check: {found}")
         _bring_up(connection, schema)
+        if check and _shape(connection) != _shape_of(schema):
+            raise Damaged("its tables are not those of its version")
     except BaseException:
         connection.close()
         raise
@@ -109,8 +114,6 @@ def _bring_up(connection: sqlite3.Connection, schema: Sequence[Sequence[str]]) -
                     raise Damaged(f"it can't be brought to version {len(schema)}: {error}") from error
         connection.execute(f"PRAGMA user_version = {len(schema)}")
         connection.execute("COMMIT")
-    if _shape(connection) != _shape_of(schema):
-        raise Damaged("its tables are not those of its version")
 
 
 def _shape_of(schema: Sequence[Sequence[str]]) -> list[tuple[str, str]]:

@@ -35,6 +35,8 @@ Job = tuple[Callable[[sqlite3.Connection], Any], "Future[Any]"]
 _LOG = logging.getLogger(__name__)
 _GROUP: Final = 64
 """Writes that share a transaction at most."""
+_IDLE_S: Final = 5.0
+"""After so long without a write the file is closed, and so flushed to the disk; the next write opens it again."""
 _OPEN_S: Final = 10.0
 
 
@@ -74,6 +76,7 @@ class Journal:
         self._closed = False
         self._writer: sqlite3.Connection | None = None
         self._suspect = False
+        self._checked = False
         self._retry_at = 0.0
         self._reading = threading.Lock()
         self._reader: sqlite3.Connection | None = None
@@ -109,7 +112,10 @@ class Journal:
             try:
                 if self._reader is None:
                     self._reader = open_reader(self.path)
-                return look(self._reader)
+                found = look(self._reader)
+                if self._writer is None:  # at rest: nothing stays open
+                    self._drop_reader()
+                return found
             except sqlite3.Error as error:
                 self._drop_reader()
                 if code(error) in DAMAGE and not self._closed:
@@ -134,7 +140,7 @@ class Journal:
         ended = False
         while not ended:
             jobs: list[Job] = []
-            job = self._queue.get()
+            job = self._next()
             while job is not None:
                 if job[1].set_running_or_notify_cancel():
                     jobs.append(job)
@@ -150,6 +156,16 @@ class Journal:
         with self._reading:
             self._drop_reader()
             self._drop_writer()
+
+    def _next(self) -> Job | None:
+        """Waits for the next write; closes the file when none comes for a while."""
+        while True:
+            try:
+                return self._queue.get(timeout=_IDLE_S if self._writer is not None else None)
+            except Empty:
+                with self._reading:
+                    self._drop_reader()
+                    self._drop_writer()
 
     def _commit(self, jobs: Sequence[Job]) -> None:
         if not self._ready():
@@ -173,7 +189,7 @@ class Journal:
     def _ready(self) -> bool:
         """Whether the file is open, opening it if need be; a failure is tried again after a pause."""
         if self._suspect:
-            self._suspect = False
+            self._suspect = self._checked = False
             self._drop_writer()
         if self._writer is not None:
             return True
@@ -181,15 +197,16 @@ class Journal:
             return False
         try:
             try:
-                self._writer = open_file(self.path, self._schema, self._durable)
+                self._writer = open_file(self.path, self._schema, self._durable, not self._checked)
             except (Damaged, sqlite3.Error) as error:
                 if not isinstance(error, Damaged) and code(error) not in DAMAGE:
                     raise
                 self._put_aside(error)
-                self._writer = open_file(self.path, self._schema, self._durable)
+                self._writer = open_file(self.path, self._schema, self._durable, not self._checked)
         except (sqlite3.Error, OSError, Damaged) as error:
             self._lose(error)
             return False
+        self._checked = True
         if self.trouble:
             _LOG.info("%s is written again", self.path)
             self.trouble = ""
@@ -206,6 +223,7 @@ class Journal:
         """Closes the file after a failure, so that the next writes open it anew: a disk may be another by then."""
         self._drop_writer()
         told = str(trouble(self.path, error))
+        self._checked = False
         damaged = isinstance(error, sqlite3.Error) and code(error) in DAMAGE
         self._retry_at = 0.0 if damaged else self._clock() + self._retry_s
         if told != self.trouble:

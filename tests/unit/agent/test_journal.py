@@ -5,14 +5,16 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from upriver.errors import DiskTrouble, Draining, QueueFull, UpriverError
-from upriver_agent.journal import Journal
+from upriver_agent.journal import Journal, writing
 
 WAIT_S = 20
 SCHEMA = [["CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT NOT NULL)"]]
@@ -78,6 +80,29 @@ def test_a_write_that_fails_changes_nothing_and_fails_no_other(tmp_path_factory,
         assert type(future.exception(WAIT_S)) is (error or type(None))
     assert open_one.read(texts) == kept
     assert open_one.close(WAIT_S)
+
+
+def test_a_file_that_is_not_written_is_closed_and_opened_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "_IDLE_S", 0.01)
+    with journal(tmp_path / "j.db") as one:
+        for number in range(3):
+            one.write(add(str(number))).result(WAIT_S)
+            deadline = time.monotonic() + WAIT_S
+            while opened(tmp_path):
+                assert time.monotonic() < deadline
+                time.sleep(0.005)
+            assert sorted(path.name for path in tmp_path.iterdir()) == ["j.db"]
+            assert one.read(texts) == [str(before) for before in range(number + 1)]
+            assert opened(tmp_path) == []
+
+
+def opened(folder):
+    """Files below a folder that this process has open."""
+    found = []
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            found += [target for target in [link.readlink()] if folder in target.parents]
+    return found
 
 
 def test_writes_that_wait_together_share_a_transaction(tmp_path):
