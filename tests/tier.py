@@ -37,11 +37,12 @@ from upriver_agent.versions import Version, open_version
 
 LADDER = ("device", "far-edge", "near-edge", "cloud")
 SHAPE = (28, 28, 1)
+ENCODED = InputSpec("image", "BYTES", (), encoded=True)
 METHOD = "/inference.GRPCInferenceService/ModelInfer"
 
 
 class Table:
-    """A model whose input's first pixel is the number of the row of `answers` that it says."""
+    """A model whose input's first pixel, or byte, is the number of the row of `answers` that it says."""
 
     def __init__(self, answers: Array) -> None:
         self.answers = answers
@@ -51,7 +52,8 @@ class Table:
         """Says it."""
         image = canonical["image"]
         self.seen.append(image)
-        rows = self.answers[image[:, 0, 0, 0]].astype(np.float32)
+        numbers = [item[0] for item in image] if image.dtype == object else image[:, 0, 0, 0]
+        rows = self.answers[numbers].astype(np.float32)
         return Prediction(rows, None, {"probabilities": rows})
 
 
@@ -98,8 +100,9 @@ def tier(
     trust_network: bool = True,
     byte_budget: int | None = None,
     compress: bool = True,
+    encoded: bool = False,
 ) -> Iterator[Tier]:
-    """Runs a tier whose model says `answers`, [rows, classes], under a policy."""
+    """Runs a tier whose model says `answers`, [rows, classes], under a policy; `encoded` has it take image files."""
     place = Place(f"{LADDER[rank]}-1", LADDER[rank], "here", LADDER)
     table = Table(answers)
 
@@ -107,7 +110,7 @@ def tier(
         return LoadedVersion(
             version=version,
             policy=make_policy(policy),
-            contract=Contract([InputSpec("image", "UINT8", SHAPE)]),
+            contract=Contract([ENCODED if encoded else InputSpec("image", "UINT8", SHAPE)]),
             outputs=(OutputSpec("probabilities", "FP32", (answers.shape[1],)),),
             form=AnswerForm(labels=version.labels, scores_output="probabilities"),
             score=make_scorer(version.manifest, policy),

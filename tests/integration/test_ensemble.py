@@ -187,6 +187,24 @@ def test_an_input_that_does_not_shrink_goes_up_as_it_is(mesh: Mesh) -> None:
     assert len(mesh.far.messages[0].raw_input_contents[0]) == 784
 
 
+def test_encoded_images_go_up_as_the_files_that_they_are(tmp_path: Path) -> None:
+    versions = [version_of(tmp_path, name, LABELS) for name in ("dev", "top")]
+    files = [bytes([row]) + np.random.default_rng(row).bytes(900) for row in (0, 2, 1)]
+    sent = np.array(files, dtype=object).reshape(3, 1)
+    with (
+        tier(3, versions[1], policy(versions[1], 0.0), CLOUD, encoded=True) as cloud,
+        tier(0, versions[0], policy(versions[0], 0.97), DEVICE, [cloud], encoded=True) as device,
+    ):
+        message = pb.ModelInferRequest(model_name="pattern", raw_input_contents=[encode_raw(sent, "BYTES")])
+        message.inputs.add(name="image", datatype="BYTES", shape=sent.shape)
+        for _ in range(2):
+            device.ask(message)
+        for asked in cloud.messages:  # the second row was answered below
+            assert asked.raw_input_contents[0] == encode_raw(np.array([files[0], files[2]], dtype=object), "BYTES")
+            assert not asked.inputs[0].parameters
+    assert len(cloud.messages) == 2
+
+
 def test_an_upstream_that_does_not_compress_is_sent_nothing_compressed(tmp_path: Path) -> None:
     versions = [version_of(tmp_path, name, LABELS) for name in ("dev", "top")]
     with (

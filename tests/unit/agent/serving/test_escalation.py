@@ -109,6 +109,7 @@ class FakeCall:
 class FakeLink:
     def __init__(self, record, world):
         self.record, self.world, self.reserve_s, self.outstanding = record, world, 0.01, 0
+        self.told = frozenset()
 
     def send(self, message, metadata, timeout_s):
         if self.record.agent in self.world.closed:
@@ -126,10 +127,10 @@ class FakeLink:
         assert round_trip_s >= 0
 
     def reads(self, model):
-        return frozenset()
+        return self.told
 
     def heard(self, model, terms):
-        pass
+        self.told = terms
 
 
 class World:
@@ -369,6 +370,19 @@ def test_whatever_an_upstream_sends_its_place_is_given_back_and_the_next_is_aske
     assert world.guard.counters.failed == 1
     world.running()[0].end(reply("b"))
     assert world.outcomes[0][0].answer is not None
+
+
+@pytest.mark.parametrize("told", [{"zstd"}, set()])
+def test_an_upstream_that_refuses_what_it_told_to_read_is_sent_what_everybody_reads(told):
+    world = World(["a", "b"])
+    for link in (world.to(record) for record in world.upstreams.look(None, 0).agents):
+        link.told = frozenset(told)
+    world.ask()
+    world.calls[0].end(Refused(grpc.StatusCode.INVALID_ARGUMENT))
+    assert world.links["a"].told == set()
+    assert world.links["b"].told == told  # it has refused nothing
+    world.calls[1].end(Refused(grpc.StatusCode.UNAVAILABLE))
+    assert world.links["b"].told == told
 
 
 def test_a_question_is_not_sent_twice_when_its_byte_budget_is_for_once():
