@@ -53,7 +53,7 @@ def _recertified(
 ) -> tuple[TierResult, PolicyDocument, tuple[int, int]]:
     spec, policy = order.spec, read_policy(tier.policy_document)
     delta = 1.0 - spec.confidence if spec.confidence else 0.0
-    epsilon, delta = promised(policy, spec.max_loss, delta, len(spec.tiers) - 1)
+    epsilon, delta = promised(policy, spec.max_loss, delta, len(spec.tiers) - 1, tier.promise)
     if not (0.0 < epsilon < 1.0 and 0.0 < delta < 1.0):
         raise InvalidInput(
             f"tier {tier.tier}: its policy has no certificate that says how much may be lost; give --max-loss and"

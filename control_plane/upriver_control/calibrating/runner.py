@@ -134,9 +134,11 @@ class Runner:
         except (Unreachable, DiskTrouble) as error:
             _LOG.warning("%s can't be kept: %s; it is begun anew", job.name, error)
         finally:
-            await _ended(doing)
-            await _ended(beating)
-            await asyncio.to_thread(self._bench.clear, job)
+            try:
+                await _ended(doing)
+                await _ended(beating)
+            finally:  # also where we are cancelled while we wait for those
+                await asyncio.to_thread(self._bench.clear, job)
 
     async def _done(self, held: "_Held") -> tuple[Result, tuple[StoredPolicy, ...]]:
         if held.job.attempt > ATTEMPTS:

@@ -58,6 +58,10 @@ class ThreadedJobs:
         """A policy by its name; raises InvalidInput and NotFound."""
         return await self._run(self._policies.get, name)
 
+    async def documents_of(self, model: str, version_digest: str) -> Sequence[str]:
+        """The documents of all policies of a version, oldest first."""
+        return await self._run(self._policies.documents_of, model, version_digest)
+
     async def policies(self, model: str, before: int, size: int) -> tuple[tuple[StoredPolicy, ...], int]:
         """Policies, newest first, and where the next page begins."""
         return await self._run(self._policies.page, model, before, size)

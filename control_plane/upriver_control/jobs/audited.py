@@ -5,13 +5,14 @@ and the last one before the first that fails is taken. So nothing is chosen on t
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from upriver.policies import Basis, Certificate, Form, PolicyDocument, rules_digest
+from upriver.policies import Basis, Certificate, Form, PolicyDocument, read_policy, rules_digest
 from upriver.scores import Floats
 from upriver_control.calibration import binomial
 
@@ -87,16 +88,29 @@ def certified(policy: PolicyDocument, chosen: Chosen, promise: Promise) -> Polic
     return replace(bare, certificate=certificate)
 
 
-def promised(policy: PolicyDocument, epsilon: float, delta: float, tiers: int) -> tuple[float, float]:
+def promised(
+    policy: PolicyDocument, epsilon: float, delta: float, tiers: int, earlier: Sequence[float] = (0.0, 0.0)
+) -> tuple[float, float]:
     """What a pair's new certificate is to say: the share that its own one has, or an even part of the whole.
 
-    `epsilon` and `delta` are of the whole cascade with `tiers` below the top; 0 is what the pair's certificate says.
+    `epsilon` and `delta` are of the whole cascade with `tiers` below the top; 0 is what the pair's certificate says, or
+    without one what an `earlier` one of the version said.
     """
     own = policy.certificate
-    if own is not None and own.form is Form.PER_TIER:
-        return epsilon / tiers if epsilon else own.epsilon, delta / tiers if delta else own.delta
-    whole = (0.0, 0.0) if own is None else (own.epsilon, own.delta)
-    return (epsilon or whole[0]) / tiers, (delta or whole[1]) / tiers
+    if own is not None and own.form is Form.JOINT:
+        said = (own.epsilon / tiers, own.delta / tiers)
+    else:
+        said = (earlier[0], earlier[1]) if own is None else (own.epsilon, own.delta)
+    return epsilon / tiers if epsilon else said[0], delta / tiers if delta else said[1]
+
+
+def newest_promise(documents: Sequence[str]) -> tuple[float, float]:
+    """What the last certified one of some policies, oldest first, promised for its pair alone; zeros without any."""
+    for document in reversed(documents):
+        certificate = read_policy(document).certificate
+        if certificate is not None and certificate.form is Form.PER_TIER:
+            return certificate.epsilon, certificate.delta
+    return 0.0, 0.0
 
 
 def _sequence(tune: Floats) -> Floats:

@@ -42,7 +42,8 @@ class TierSpec:
     """One tier: its version by name and digest, and the policy that it runs, empty for the manifest's.
 
     `cost` is what asking it costs, in the calibration's unit, None where that is worked out; `hop_ms` is the time of
-    the hop up to it, `invoke_ms` the time of its model for one row.
+    the hop up to it, `invoke_ms` the time of its model for one row. `promise` is what the newest certificate of the
+    version said, epsilon and delta, for a policy that has none; zeros where there was none.
     """
 
     tier: str
@@ -52,6 +53,7 @@ class TierSpec:
     cost: float | None = None
     hop_ms: float = 0.0
     invoke_ms: float = 0.0
+    promise: tuple[float, ...] = (0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from typing import Final, Protocol
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -11,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from upriver.errors import InvalidInput, QueueFull
 from upriver.v1 import policy_pb2 as pb
 from upriver_control.jobs import Job, Source, Spec, cancelled
+from upriver_control.jobs.audited import newest_promise
 from upriver_control.policy_wire import (
     read_age,
     read_calibration_name,
@@ -58,6 +60,9 @@ class Jobs(Protocol):
 
     async def policy(self, name: str) -> StoredPolicy:
         """A policy by its name; raises InvalidInput and NotFound."""
+
+    async def documents_of(self, model: str, version_digest: str) -> Sequence[str]:
+        """The documents of all policies of a version, oldest first."""
 
     async def policies(self, model: str, before: int, size: int) -> tuple[tuple[StoredPolicy, ...], int]:
         """Policies, newest first, and where the next page begins."""
@@ -223,7 +228,9 @@ class PolicyServicer:
         below = [one.tier for one in filled.tiers[:-1]]
         if tier and tier not in below:
             raise InvalidInput(f"tier is {tier!r}; expected one below the top: {', '.join(below)}")
-        return await self._start(model, filled, request_id, automatic)
+        promises = [newest_promise(await self._jobs.documents_of(model, one.version_digest)) for one in filled.tiers]
+        tiers = tuple(replace(one, promise=said) for one, said in zip(filled.tiers, promises, strict=True))
+        return await self._start(model, replace(filled, tiers=tiers), request_id, automatic)
 
     async def _start(self, model: str, spec: Spec, request_id: str, automatic: bool = False) -> Job:
         open_now = await self._jobs.open_jobs()

@@ -74,7 +74,7 @@ class PolicyTable:
         return _read(found[0])
 
     def documents_of(self, model: str, version_digest: str) -> Sequence[str]:
-        """The documents of all policies of a version."""
+        """The documents of all policies of a version, oldest first."""
         here = (policies.c.model == model) & (policies.c.version_digest == version_digest)
         wanted = select(policies.c.document).where(here).order_by(policies.c.number)
         return self._database.read(lambda connection: list(connection.scalars(wanted)))

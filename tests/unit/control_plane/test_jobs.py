@@ -14,7 +14,7 @@ from upriver.policies import Form, PolicyDocument, read_policy, write_policy
 from upriver.scores import ScoreKind
 from upriver_control.intent import Intent
 from upriver_control.jobs import CostUnit, Job, JobState, Spec, TierSpec, cancelled, failed
-from upriver_control.jobs.audited import Promise, certified, choose, promised
+from upriver_control.jobs.audited import Promise, certified, choose, newest_promise, promised
 from upriver_control.jobs.costs import costs
 from upriver_control.jobs.ladder import ladder, median_ms
 from upriver_control.jobs.split import by_name, by_number
@@ -164,6 +164,9 @@ def test_a_pair_is_promised_what_its_certificate_says_or_an_even_part_of_the_who
     assert promised(own, 0.0, 0.0, 3) == (0.004, 0.02)
     assert promised(own, 0.03, 0.06, 3) == (0.01, 0.02)
     assert promised(POLICY, 0.0, 0.0, 3) == (0.0, 0.0)
+    assert promised(POLICY, 0.0, 0.0, 3, (0.004, 0.02)) == (0.004, 0.02)
+    assert newest_promise([write_policy(POLICY), write_policy(own), write_policy(POLICY)]) == (0.004, 0.02)
+    assert newest_promise([write_policy(POLICY)]) == (0.0, 0.0)
     assert own.certificate is not None
     joint = replace(own, certificate=replace(own.certificate, form=Form.JOINT))
     assert promised(joint, 0.0, 0.0, 2) == (0.002, 0.01)

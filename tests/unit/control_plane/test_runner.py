@@ -100,21 +100,22 @@ def run(kept, bench, until, rhythm=FAST, clock=lambda: 100.0):
 
 def test_what_can_t_be_made_ready_fails_with_the_reason_and_leaves_nothing(tmp_path):
     kept, bench = Kept(job()), Bench(tmp_path, InvalidInput("there is no tier 'x' below the top"))
-    run(kept, bench, lambda: kept.job.has_ended)
+    run(kept, bench, lambda: kept.job.has_ended and bench.cleared)
     assert (kept.job.state, kept.job.reason) == (JobState.FAILED, "there is no tier 'x' below the top")
     assert (kept.job.owner, kept.job.until, bench.cleared, kept.policies) == ("", 0.0, 1, [])
 
 
 def test_what_the_work_says_is_the_reason(tmp_path):
     kept = Kept(job())
-    run(kept, Bench(tmp_path, spec=replace(SPEC, source=Source.DATA)), lambda: kept.job.has_ended)
+    bench = Bench(tmp_path, spec=replace(SPEC, source=Source.DATA))
+    run(kept, bench, lambda: kept.job.has_ended and bench.cleared)
     assert kept.job.state is JobState.FAILED
     assert "questions" in kept.job.reason
 
 
 def test_what_comes_out_is_kept_with_its_policies_at_once(tmp_path):
     kept, bench = Kept(job()), Bench(tmp_path)
-    run(kept, bench, lambda: kept.job.has_ended)
+    run(kept, bench, lambda: kept.job.has_ended and bench.cleared)
     assert kept.job.state is JobState.SUCCEEDED, kept.job.reason
     assert [policy.calibration for policy in kept.policies] == ["j"]
     assert bench.cleared == 1
@@ -122,7 +123,7 @@ def test_what_comes_out_is_kept_with_its_policies_at_once(tmp_path):
 
 def test_a_calibration_that_ends_the_control_plane_is_not_begun_for_ever(tmp_path):
     kept, bench = Kept(job(state=JobState.RUNNING, until=50.0, attempt=ATTEMPTS)), Bench(tmp_path)
-    run(kept, bench, lambda: kept.job.has_ended)
+    run(kept, bench, lambda: kept.job.has_ended and bench.cleared)
     assert kept.job.state is JobState.FAILED
     assert "ended 3 times while it worked on it" in kept.job.reason
     assert bench.prepared == 0
