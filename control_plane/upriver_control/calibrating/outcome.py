@@ -1,4 +1,4 @@
-"""What the mathematics gave, as a calibration's result and documents. Pure."""
+"""What the mathematics gave, as a calibration's result and documents."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The path of a calibration drawn: what is answered below the top, against the loss that is certified. Pure."""
+"""The path of a calibration drawn: what is answered below the top, against the loss that is certified."""
 
 import math
 from collections.abc import Sequence
