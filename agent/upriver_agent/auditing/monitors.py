@@ -96,9 +96,8 @@ class Guarded:
             return replace(self._kept(), drift=_json(self._monitor.drift()))
 
     def facts(self, now: float, waiting: int, dropped: int, trouble: str) -> WatchFacts:
-        """What to report."""
-        with self._lock:
-            return WatchFacts(self._monitor.report(now), waiting, dropped, trouble)
+        """What to report; never waits, though the disk may have the lock's holder wait."""
+        return WatchFacts(self._monitor.report(now), waiting, dropped, trouble)
 
     def _kept(self) -> Kept:
         return Kept(self.model, self.policy.digest, _json(self._monitor.kept()))

@@ -47,7 +47,7 @@ class Report:
 
 
 class Monitor:
-    """Watches one pair. Not safe to share between threads."""
+    """Watches one pair. Changed by one thread at a time; `report` may be asked for meanwhile."""
 
     def __init__(self, nulls: Nulls, limits: Limits, rates: Rates) -> None:
         """One that knows nothing yet; `restore` and `restore_drift` have it go on where an earlier one was."""
@@ -84,7 +84,8 @@ class Monitor:
             warnings.append(SCORES)
         if self._escalations.look(not passes):
             warnings.append(ESCALATIONS)
-        self._warned.update(dict.fromkeys(warnings, now))
+        if warnings:
+            self._warned = {**self._warned, **dict.fromkeys(warnings, now)}
         return tuple(warnings)
 
     def rate(self, now: float) -> float:

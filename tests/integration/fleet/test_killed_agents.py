@@ -85,6 +85,8 @@ def test_after_kill_9_at_50_points_an_agent_answers_with_a_whole_pair_and_gets_t
         with following(tmp_path, plane, "dev-1", more=SETTINGS) as agent:
             roll_out(operator, "v0")
             until(lambda: version_of(agent) == "v0", 30, "the first version")
+            # It answers a moment before that is on disk: a kill in between would leave nothing to go on with.
+            until(lambda: active_of(state) == opened["v0"].digest, 30, "its record")
         assigned, answered, points = ["v0"], {"v0"}, Counter()
         for number in range(KILLS):
             if active_of(state) == opened[assigned[-1]].digest:

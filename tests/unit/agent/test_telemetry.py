@@ -15,7 +15,7 @@ from opentelemetry.trace import NoOpTracer, SpanKind, StatusCode, Tracer
 from upriver import tracing
 from upriver.errors import InvalidInput
 from upriver.parameters import Reason
-from upriver.tracing import MAX_ROW_EVENTS, Attribute, SpanName
+from upriver.tracing import MAX_ROW_EVENTS, Attribute, EventName, SpanName
 from upriver_agent.merge import RowFacts
 from upriver_agent.telemetry import Marks, ParentContext, Telemetry
 
@@ -219,3 +219,15 @@ def test_spans_go_to_the_tracer_that_came_later() -> None:
     late.use(spans.tracer)
     late.local(None, marks(), "digits", [row()], 0.9)
     assert len(spans.all()) == 3
+
+
+@pytest.mark.parametrize("rang", [False, True])
+def test_an_audit_that_differs_is_a_trace_of_its_own_and_tells_of_the_alarm(rang: bool) -> None:
+    spans = Spans()
+    telemetry(spans.tracer).disagreement("digits", "q-1", "sha256:aa", "cloud-1", rang)
+    span = spans.one(SpanName.AUDIT)
+    assert span.parent is None
+    assert span.attributes is not None
+    assert span.attributes[Attribute.QUESTION] == "q-1"
+    assert span.attributes[Attribute.UPSTREAM_AGENT] == "cloud-1"
+    assert [event.name for event in span.events] == [EventName.ALARM] * rang

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from tests.agent_process import until
 from tests.versions import make_version
 from upriver.errors import DiskTrouble
 from upriver.parameters import Mode, Reason
+from upriver.policies import Basis, Certificate, Form, rules_digest
 from upriver.tensors import Tensor
 from upriver_agent.auditing.asking import Refused
 from upriver_agent.auditing.auditor import FOR_NOBODY, OFF, TOP, Auditor
@@ -26,6 +28,7 @@ from upriver_agent.serving.loaded import LoadedVersion
 from upriver_agent.serving.loader import Loader, LoaderOptions
 from upriver_agent.serving.request import InferRequest
 from upriver_agent.telemetry import Telemetry
+from upriver_agent.versions import open_version
 
 DEVICE = Place("me", "device", "eu", ("device", "edge", "cloud"))
 ALL = AuditsSection(rate=1.0, max_rate=1.0, per_s=10_000.0, target=0.005)
@@ -190,6 +193,26 @@ def test_the_alarm_rings_stays_and_is_told_and_another_pair_has_none(
     again = loader(tmp_path / "version-v")
     auditor.watch(again)
     assert again.watch is loaded.watch, "the same pair, loaded anew, has the alarm that it had"
+
+
+def test_a_certified_policy_is_watched_though_there_is_no_target_and_no_control_plane(
+    auditors: Auditors, loader: Loader, tmp_path: Path
+) -> None:
+    version = open_version(make_version(tmp_path, "v", 0.0), tmp_path)
+    plain = version.manifest.policy_document(version.digest)
+    digest = "sha256:" + "2" * 64
+    certificate = Certificate(
+        Form.PER_TIER, Basis.TOP, 0.004, 0.05, 5000, 3, 0.8, 0.4, digest, rules_digest(plain), digest
+    )
+    certified = loader.warm(version, loader.verify(version), replace(plain, certificate=certificate))
+    auditors(Top(label=9), AuditsSection(rate=1.0, max_rate=1.0, per_s=1e4)).watch(certified)
+    for number in range(20):
+        answer(certified, number)
+    until(lambda: certified.watch is not None and certified.watch.alarmed)
+    assert certified.watch is not None
+    report = certified.watch.facts().report
+    assert report.watched
+    assert report.note == ""
 
 
 def test_a_refused_question_is_given_up_and_counted(auditors: Auditors, loaded: LoadedVersion) -> None:
