@@ -1,31 +1,64 @@
-"""Whether a certificate still speaks of what runs: it names the version that was asked as the top. Pure."""
+"""Whether a certificate still speaks of what runs: it names the top, and the other pairs if it is joint. Pure."""
 
+import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 from upriver.errors import ManifestError
-from upriver.policies import read_policy
+from upriver.policies import Certificate, Peer, PolicyDocument, read_policy, rules_digest
 from upriver_control.jobs.ladder import Rung
 
 
-def stale(document: str, top: Rung | None, certified: str = "") -> str:
+def stale(document: str, rungs: Sequence[Rung], certified: str = "") -> str:
     """Why a policy's certificate says nothing of what runs now; empty when it does, or nothing is known.
 
-    `top` is the highest tier as it runs, `certified` the name of the version that the certificate was made against.
+    `rungs` are the model's tiers as they run, lowest first; `certified` is the name of the version that the certificate
+    was made against.
     """
-    digest = top_of(document)
-    if not digest or top is None or top.pair.version_digest == digest:
+    certificate = certificate_of(document)
+    if certificate is None or not rungs:
         return ""
-    runs = top.pair.version.rpartition("/")[2] or top.pair.version_digest[:19]
-    return f"{top.tier} runs {runs}; it was certified against {certified.rpartition('/')[2] or digest[:19]}"
+    top = rungs[-1]
+    if top.pair.version_digest != certificate.top:
+        runs = top.pair.version.rpartition("/")[2] or top.pair.version_digest[:19]
+        return (
+            f"{top.tier} runs {runs}; it was certified against {certified.rpartition('/')[2] or certificate.top[:19]}"
+        )
+    for peer in certificate.peers:
+        for rung in rungs:
+            if rung.tier == peer.tier and not _is_covered(rung.pair.policy_document, peer):
+                return f"{rung.tier} runs another pair than the one that this was certified together with"
+    return ""
+
+
+def top_of(document: str) -> str:
+    """The digest of the version that a policy was certified against; empty without a certificate."""
+    certificate = certificate_of(document)
+    return "" if certificate is None else certificate.top
+
+
+def certificate_of(document: str) -> Certificate | None:
+    """A policy's certificate, if it has one."""
+    policy = _read(document)
+    return None if policy is None else policy.certificate
+
+
+def _is_covered(document: str, peer: Peer) -> bool:
+    """Whether a tier that runs this policy is what a joint certificate counted; one that never answers adds nothing."""
+    policy = _read(document)
+    return policy is not None and (policy.threshold == math.inf or _rules(document) == peer.rules)
 
 
 @lru_cache(maxsize=4096)
-def top_of(document: str) -> str:
-    """The digest of the version that a policy was certified against; empty without a certificate."""
+def _read(document: str) -> PolicyDocument | None:
     if not document:
-        return ""
+        return None
     try:
-        certificate = read_policy(document).certificate
+        return read_policy(document)
     except ManifestError:  # an agent runs what no longer counts as a policy
-        return ""
-    return "" if certificate is None else certificate.top
+        return None
+
+
+@lru_cache(maxsize=4096)
+def _rules(document: str) -> str:
+    return rules_digest(read_policy(document))

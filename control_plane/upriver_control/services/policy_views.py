@@ -33,24 +33,23 @@ class PolicyViews:
             for slot in facts.slots.values()
             if slot.active is not None and (digest := _digest(slot.active.policy_document))
         )
-        tops = {model: self._top(model) for model in {policy.model for policy in found}}
+        ladders = {model: self._ladder(model) for model in {policy.model for policy in found}}
         names = await asyncio.to_thread(self._names, {top_of(policy.document) for policy in found} - {""})
         certified = [names.get(top_of(policy.document), "") for policy in found]
         return [
-            write_stored(policy, running[policy.digest], stale(policy.document, tops[policy.model], name), name)
+            write_stored(policy, running[policy.digest], stale(policy.document, ladders[policy.model], name), name)
             for policy, name in zip(found, certified, strict=True)
         ]
 
     def stale(self, model: str, document: str) -> str:
         """Why a policy's certificate says nothing of what runs now; empty when it does, or nothing is known."""
-        return stale(document, self._top(model)) if top_of(document) else ""
+        return stale(document, self._ladder(model)) if top_of(document) else ""
 
-    def _top(self, model: str) -> Rung | None:
+    def _ladder(self, model: str) -> tuple[Rung, ...]:
         try:
-            rungs = self.rungs(model)
+            return self.rungs(model)
         except NotNow:  # agents tell different ladders: then nothing can be said
-            return None
-        return rungs[-1] if rungs else None
+            return ()
 
     def _names(self, digests: Iterable[str]) -> dict[str, str]:
         """The names of versions by digest, those that are still published."""
