@@ -99,7 +99,9 @@ def test_after_kill_9_at_50_points_an_agent_answers_with_a_whole_pair_and_gets_t
             with ended_soon(agent, after_s, lambda aim=aim: aim is not None and under_way(state) is aim) as again:
                 if again is not None:
                     told = ask(again)
-                    assert told.model_version in assigned[-3:], (told.model_version, assigned)
+                    # On a busy machine no start lives long enough to get on, and then an older pair is gone back to.
+                    recent = assigned if "is not used: the agent ended" in agent.log.read_text() else assigned[-3:]
+                    assert told.model_version in recent, (told.model_version, assigned)
                     assert told.parameters["upriver.policy"].string_param == policies[told.model_version]
                     answered.add(told.model_version)
                     # One note for every version that was tried and has passed: none answers without.
