@@ -1,6 +1,5 @@
 """A small OTLP/gRPC collector inside the demo, and the check whether a trace is complete."""
 
-import itertools
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent import futures
@@ -65,17 +64,19 @@ class Collector(service_grpc.TraceServiceServicer):
 
 
 def is_complete(spans: Iterable[SeenSpan], path: Sequence[str]) -> bool:
-    """Whether every agent of the path has its serve span, each under the escalation of the one before.
+    """Whether every agent of the path has a serve span, each under the escalation of the one before.
 
-    The first one has no parent: the demo's questions start their traces at the touch point.
+    The first one has no parent: the demo's questions start their traces at the touch point. An agent may have several,
+    where a second upstream was asked to be in time and both went on to the same one.
     """
     found = list(spans)
-    serves = {span.agent: span for span in found if span.name == SpanName.SERVE}
     escalations = {span.span: span for span in found if span.name == SpanName.ESCALATE}
-    if not path or any(agent not in serves for agent in path) or serves[path[0]].parent:
-        return False
-    for below, above in itertools.pairwise(path):
-        hop = escalations.get(serves[above].parent)
-        if hop is None or hop.agent != above or hop.parent != serves[below].span:
-            return False
-    return True
+    here = {span.span for span in found if path and _serves(span, path[0]) and not span.parent}
+    for above in path[1:]:
+        hops = {key for key, hop in escalations.items() if hop.agent == above and hop.parent in here}
+        here = {span.span for span in found if _serves(span, above) and span.parent in hops}
+    return bool(here)
+
+
+def _serves(span: SeenSpan, agent: str) -> bool:
+    return span.name == SpanName.SERVE and span.agent == agent

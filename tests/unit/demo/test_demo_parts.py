@@ -41,6 +41,17 @@ def test_a_hop_under_the_wrong_parent_is_not_complete():
     assert not is_complete((), ())
 
 
+def test_a_hedged_trace_is_complete_though_an_agent_served_twice():
+    hedge = (
+        SeenSpan("upriver.serve", "c2", "x", "near-edge-1"),
+        SeenSpan("upriver.escalate", "d2", "c2", "cloud-1"),
+        SeenSpan("upriver.serve", "e2", "d2", "cloud-1"),
+    )
+    assert is_complete((*SPANS, *hedge), PATH)
+    assert is_complete((*hedge, *SPANS), PATH)
+    assert not is_complete((*hedge, *SPANS[:-1]), PATH)
+
+
 def test_the_summary_counts_what_was_told():
     tally = Tally(request_bytes=800)
     tally.add(told("7"), "7")
