@@ -9,10 +9,10 @@ from demo.digits import Digits
 from demo.tally import Answered, Labels, local_share, loss
 from demo.warping import turned
 
-TURN_DEGREES, NOISE = 35.0, 15.0
+TURN_DEGREES, NOISE = 15.0, 22.0
 """How the second half is: turned to the left, with noise of this standard deviation on 0..255.
 
-The cloud is still right about six of seven, which is what its answers are worth: more noise is beyond it as well.
+The cloud is still right about four of five, which is what its answers are worth: more noise is beyond it as well.
 """
 SETTLED = 1_000
 """Questions after the last alarm whose loss must be under the target."""

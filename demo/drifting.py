@@ -9,7 +9,7 @@ from demo.drift import SETTLED, Alarm, order, phases
 from demo.tally import Labels, Tally, loss
 from upriver.errors import UpriverError
 
-AUDITS_RATE, AUDITS_PER_S = 0.25, 2_000.0
+AUDITS_RATE, AUDITS_PER_S = 0.1, 2_000.0
 """Instead of the usual 2 % of questions and 20 a second, so that it takes seconds."""
 MOST = 4
 """The stream is at most so many times as long as the digits."""
