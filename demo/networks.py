@@ -1,4 +1,14 @@
-"""The demo's networks, one for each tier, and how each is trained and converted. Needs TensorFlow."""
+"""The demo's networks, one for each tier, and how each is trained and converted. Needs TensorFlow.
+
+What counts below the top is how often a tier says what the cloud says. Of the test digits they say something else to:
+
+- device: 1.6 % after 12 passes, 1.5 % after 16; 1.4 % refined (24 more of its last two layers);
+- far edge: 0.4 % after 12 passes;
+- near edge: 0.7 % after 6 passes, 0.4 % after 12.
+
+With labels instead of the cloud's answers, no warped copies and wide dense layers, 93.6 % could be certified to end on
+device or far edge at 0.5 %, of 5,000 digits; so it is 99.3 %.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

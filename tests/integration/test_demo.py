@@ -39,10 +39,8 @@ def demo(*arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=REPOSITORY, check=False)
 
 
-def test_it_answers_digits_with_every_trace_complete(tmp_path):
-    done = demo("--questions", "1000", "--json", str(tmp_path / "demo.json"))
-    assert done.returncode == 0, done.stdout + done.stderr
-    summary = json.loads((tmp_path / "demo.json").read_text())
+def check(summary):
+    """That 1,000 digits were answered as certified, with every trace complete."""
     assert set(summary) == KEYS
     assert (summary["questions"], summary["failed"], summary["degraded"]) == (1000, 0, 0)
     certificate, realised = summary["certificate"], summary["realised"]
@@ -55,7 +53,6 @@ def test_it_answers_digits_with_every_trace_complete(tmp_path):
     assert set(certificate["policies"]) >= {"device", "far-edge"}
     assert summary["traces"]["complete"] == summary["traces"]["sampled"] > 100
     assert 0 < summary["bytes_up_per_question"] < summary["bytes_send_all"] / 5
-    assert "as a mesh" in done.stdout
     assert summary["rollout"] is None
     assert summary["drift"] is None
 
@@ -123,13 +120,15 @@ def test_through_a_real_consul(tmp_path):
     assert "found through Consul" in done.stdout
 
 
-def test_it_stays_up_for_playing_and_ctrl_c_ends_every_process(tmp_path):
-    out = tmp_path / "out"
+def test_it_answers_as_certified_and_stays_up_for_playing_until_ctrl_c_ends_every_process(tmp_path):
+    out, record = tmp_path / "out", tmp_path / "demo.json"
     with out.open("wb") as stdout:
-        command = [sys.executable, "-u", "-m", "demo.run", "--questions", "50"]
+        command = [sys.executable, "-u", "-m", "demo.run", "--questions", "1000", "--json", str(record)]
         process = subprocess.Popen(command, stdout=stdout, stderr=subprocess.STDOUT, cwd=REPOSITORY)
     try:
-        until(lambda: "Ctrl-C ends them" in out.read_text(), 60, "the demo to stay up")
+        until(lambda: "Ctrl-C ends them" in out.read_text(), 200, "the demo to stay up")
+        check(json.loads(record.read_text()))
+        assert "certified in" in out.read_text()
         folder = next(line.split(" log ")[1] for line in out.read_text().splitlines() if " log " in line)
         folder = folder.rpartition("/")[0]
 
