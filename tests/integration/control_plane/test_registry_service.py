@@ -27,6 +27,7 @@ from upriver.policies import read_policy, write_policy
 from upriver.v1 import registry_pb2 as pb
 from upriver_control.cli.connection import Connection
 from upriver_control.services.published import RegistryVersions
+from upriver_control.store.policies import PolicyTable
 from upriver_control.store.records import Lineage
 
 
@@ -283,12 +284,14 @@ def test_a_disk_that_fails_is_told(registry, tmp_path):
 def test_rollouts_find_versions_by_name_and_alias_and_have_policies_signed(registry, tmp_path):
     published, _ = registry.publisher.publish(make_version(tmp_path, "v1", 0.5), "pattern", Lineage())
     registry.publisher.set_alias("pattern", "champion", "v1")
-    versions = RegistryVersions(registry.store, registry.repository)
+    versions = RegistryVersions(registry.store, PolicyTable(registry.database), registry.repository)
     by_name = asyncio.run(versions.resolve("models/pattern/versions/v1"))
     assert by_name == asyncio.run(versions.resolve("models/pattern/versions/@champion"))
     assert (by_name.name, by_name.digest) == (published.name, published.digest)
     document = write_policy(replace(read_policy(by_name.policy_document), threshold=0.9))
     for _ in range(2):
         asyncio.run(versions.sign_policy("pattern", document))
+    with pytest.raises(NotFound):
+        asyncio.run(versions.policy("models/pattern/policies/" + "0" * 64))
     with pytest.raises(NotFound):
         asyncio.run(versions.resolve("models/pattern/versions/v2"))
