@@ -22,6 +22,7 @@ from upriver import (
     Client,
     DeadlineExpired,
     InvalidInput,
+    Mode,
     NotAllowed,
     NotFound,
     Reason,
@@ -388,11 +389,13 @@ def test_a_disk_that_takes_nothing_costs_tickets_and_no_answer(tmp_path):
         assert counters(agent).refused >= 1
 
 
-def test_only_the_touch_point_gives_a_ticket(tmp_path):
+def test_only_the_touch_point_gives_a_ticket_and_none_to_who_wants_its_own_answer_and_no_other(tmp_path):
     versions = {tier: make_version(tmp_path, tier, NEVER) for tier in LADDER}
     with mesh(tmp_path, [(f"{tier}-1", tier, versions[tier]) for tier in LADDER], OPEN_TO_ALL) as agents:
         with Client(agents["device-1"].address) as client:
             answer = client.infer("pattern", images())
+            local = client.infer("pattern", images(), mode=Mode.LOCAL)
+        assert (local.reason, local.resolved, local.ticket) == (Reason.MODE, False, "")
         assert (answer.agent, answer.reason, answer.degraded) == ("cloud-1", Reason.TOP, False)
         assert answer.ticket
         assert [counters(agents[name]).issued for name in ("device-1", "cloud-1")] == [1, 0]

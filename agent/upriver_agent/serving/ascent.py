@@ -270,10 +270,12 @@ class Ascent:
             answer.reads = self.reads(inquiry.loaded)
         facts = answer.answers.facts
         # What a ticket asks again is not audited: audits must not see a question twice, least of all a hard one. Nor
-        # does it get another ticket; and a question that an agent below sent has its touch point's.
+        # does it get another ticket; a question that an agent below sent has its touch point's; and who wants this
+        # agent's own answer and no other (mode=local) does not wait for a disk.
         if inquiry.loaded.watch is not None and not inquiry.request.again:
             self.toss(inquiry, number_of(envelope.question), envelope, answer.answers)
-        mine = inquiry.envelope is None and not inquiry.request.again
+        request = inquiry.request
+        mine = inquiry.envelope is None and not request.again and request.options.mode is not Mode.LOCAL
         if self._tickets is None or not mine or all(row.resolved for row in facts):
             trace.finish(facts)
             return answer
@@ -285,7 +287,7 @@ class Ascent:
             trace.finish(facts)
             later.set_result(answer)
 
-        issue = self._tickets.issue(envelope.question, inquiry.request, answer, inquiry.call.time_left_s())
+        issue = self._tickets.issue(envelope.question, request, answer, inquiry.call.time_left_s())
         issue.add_done_callback(issued)
         return later
 
