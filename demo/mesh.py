@@ -20,6 +20,8 @@ state_dir = {state}
 [cascade]
 trust = "network"
 hop_delay_ms = {delay_ms}
+[tickets]
+access = "network"
 [telemetry]
 otlp_endpoint = {otlp}
 sample_rate = {rate}

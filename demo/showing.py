@@ -134,7 +134,8 @@ def what_to_try(console: Console, mesh: Mesh, control: ControlPlane, digits: Dig
     lines = ["", "The agents and the control plane stay up; Ctrl-C ends them. Try, in another terminal:"]
     lines.append(f"  .venv/bin/upriver infer digits {pictures}/*.png --agent {device}")
     lines.append(f"  .venv/bin/upriver infer digits {pictures}/digit-8.png --agent {device} --mode top")
-    lines += [f"  .venv/bin/upriver {what} list {control.access}" for what in ("model", "fleet", "rollout")]
+    lines.append(f"  .venv/bin/upriver tickets list --agent {device}")
+    lines += [f"  .venv/bin/upriver {what} list {control.access}" for what in ("model", "fleet", "policy", "rollout")]
     if consul:
         lines.append(f"  .venv/bin/upriver agents --consul {consul}")
     places = [(agent.name, agent.address, agent.program) for agent in mesh.agents.values()]

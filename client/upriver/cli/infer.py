@@ -122,22 +122,28 @@ def _documents(file: Path, outcome: Outcome) -> list[dict[str, object]]:
 
 def _print(outcomes: Sequence[tuple[Path, Outcome]]) -> None:
     table = Table(box=None, pad_edge=False)
-    for heading in ("file", "answer", "confidence", "resolved", "tier", "path", "reason", "ms"):
+    ticketed = any(answer.ticket for _, outcome in outcomes for answer in _answers(outcome))
+    headings = ("file", "answer", "confidence", "resolved", "tier", "path", "reason", "ms", "ticket")
+    for heading in headings if ticketed else headings[:-1]:
         table.add_column(heading, justify="right" if heading in ("confidence", "ms") else "left", overflow="fold")
     errors: list[tuple[Path, UpriverError]] = []
     for file, outcome in outcomes:
         if isinstance(outcome, UpriverError):
             errors.append((file, outcome))
-        elif isinstance(outcome, Answer):
-            table.add_row(*map(escape, _cells(str(file), outcome)))
-        else:
-            for row, answer in enumerate(outcome):
-                table.add_row(*map(escape, _cells(f"{file}[{row}]", answer)))
+        for row, answer in enumerate(_answers(outcome)):
+            cells = _cells(str(file) if isinstance(outcome, Answer) else f"{file}[{row}]", answer)
+            table.add_row(*map(escape, cells if ticketed else cells[:-1]))
     if table.row_count:
         print_table(table)
     for file, error in errors:
         told = " ".join(str(error).split())
         typer.echo(f"upriver: {told if told.startswith(str(file)) else f'{file}: {told}'}", err=True)
+
+
+def _answers(outcome: Outcome) -> Sequence[Answer]:
+    if isinstance(outcome, UpriverError):
+        return ()
+    return (outcome,) if isinstance(outcome, Answer) else outcome
 
 
 def _cells(name: str, answer: Answer) -> tuple[str, ...]:
@@ -151,4 +157,5 @@ def _cells(name: str, answer: Answer) -> tuple[str, ...]:
         " > ".join(answer.path),
         f"{answer.reason or ''}{' (degraded)' if answer.degraded else ''}",
         f"{answer.latency_s * 1000:.1f}",
+        answer.ticket,
     )
