@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -69,3 +70,5 @@ def terminal(command: Sequence[str], environment: Mapping[str, str]) -> Iterator
 
 def _own_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl-C reaches it
+    # Tests that a shell has started in the background ignore interrupts, and what they start would too.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
