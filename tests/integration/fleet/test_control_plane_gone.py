@@ -39,6 +39,8 @@ def test_all_tiers_answer_together_after_reboots_though_the_control_plane_never_
             }
             held = dict.fromkeys(tiers, "unsure") | {"cloud-1": "sure"}
             assert {name: version_of(agent) for name, agent in again.items()} == held
+            # Open tickets were asked again while the cloud was not there yet: it may be left alone for a moment.
+            until(lambda: tier_of(again["dev-1"]) == "cloud", 20, "an answer of the cloud's")
             told = ask(again["dev-1"])
             assert told.parameters["upriver.tier"].string_param == "cloud"
             assert "dev-1" in told.parameters["upriver.path"].string_param
