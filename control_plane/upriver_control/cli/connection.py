@@ -16,6 +16,7 @@ from upriver.services import Stub
 
 DEFAULT: Final = "127.0.0.1:8480"
 DEFAULT_TIMEOUT_S: Final = 10.0
+_PAGE: Final = 500
 _WHO: Final = "control plane"
 _HUNG_UP: Final = "Socket closed"  # what a server does that expected TLS
 
@@ -67,6 +68,18 @@ class Connection:
             raise self._told(failed) from failed
         finally:
             call.cancel()
+
+    def pages(self, service: ServiceDescriptor, method: str, request: Any, field: str, limit: int) -> Iterator[Any]:
+        """The pages of a list, with at most `limit` entries of `field` in all; `request` is used for each of them."""
+        left = limit
+        while left > 0:
+            request.page_size = min(_PAGE, left)
+            page = self.call(service, method, request)
+            yield page
+            left -= len(getattr(page, field))
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                return
 
     def close(self) -> None:
         """Closes the channel."""

@@ -20,7 +20,6 @@ from upriver_control.cli.audits import audits_command, monitor_document, told
 from upriver_control.cli.connection import DEFAULT, AsJson, Ca, Connection, ControlPlane, TokenFile
 
 SERVICE = pb.DESCRIPTOR.services_by_name["FleetService"]
-_PAGE = 500
 _LIVE_ROWS = 30
 
 app = typer.Typer(
@@ -53,24 +52,10 @@ def list_command(
     upriver fleet list --json | jq '.agents[] | select(.connected | not) | .name'
     ```
     """
-    agents: list[pb.Agent] = []
-    total, token = 0, ""
+    request = pb.ListAgentsRequest(selector=selector, out_of_sync=out_of_sync)
     with Connection(control_plane, token_file, ca) as connection:
-        while len(agents) < limit:
-            page = connection.call(
-                SERVICE,
-                "ListAgents",
-                pb.ListAgentsRequest(
-                    page_size=min(_PAGE, limit - len(agents)),
-                    page_token=token,
-                    selector=selector,
-                    out_of_sync=out_of_sync,
-                ),
-            )
-            agents += page.agents
-            total, token = page.total_size, page.next_page_token
-            if not token:
-                break
+        pages = list(connection.pages(SERVICE, "ListAgents", request, "agents", limit))
+    agents, total = [agent for page in pages for agent in page.agents], pages[-1].total_size
     if as_json:
         typer.echo(json.dumps({"total": total, "agents": [document(agent) for agent in agents]}, indent=2))
     elif not agents:

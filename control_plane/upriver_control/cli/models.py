@@ -17,7 +17,6 @@ from upriver_control.cli.model_views import differences, model_document, print_v
 from upriver_control.cli.publishing import Publication, publish
 
 SERVICE = pb.DESCRIPTOR.services_by_name["RegistryService"]
-_PAGE = 500
 
 app = typer.Typer(
     name="model",
@@ -132,11 +131,14 @@ def list_command(
     """
     with Connection(control_plane, token_file, ca) as connection:
         if model:
-            versions = _pages(connection, "ListVersions", limit, parent=f"models/{model}")
+            of_model = pb.ListVersionsRequest(parent=f"models/{model}")
+            pages = connection.pages(SERVICE, "ListVersions", of_model, "versions", limit)
+            versions = [version for page in pages for version in page.versions]
             documents = {"versions": [version_document(version) for version in versions]}
             table = _version_table(versions)
         else:
-            models = _pages(connection, "ListModels", limit)
+            pages = connection.pages(SERVICE, "ListModels", pb.ListModelsRequest(), "models", limit)
+            models = [one for page in pages for one in page.models]
             documents = {"models": [model_document(one) for one in models]}
             table = _model_table(models)
     if as_json:
@@ -271,21 +273,6 @@ def _resource(name: str) -> str:
 
 def _version(connection: Connection, name: str) -> pb.Version:
     found: pb.Version = connection.call(SERVICE, "GetVersion", pb.GetVersionRequest(name=_resource(name))).version
-    return found
-
-
-def _pages(connection: Connection, method: str, limit: int, **fields: str) -> list[Any]:
-    found: list[Any] = []
-    token = ""
-    while len(found) < limit:
-        size = min(_PAGE, limit - len(found))
-        page = connection.call(
-            SERVICE, method, getattr(pb, f"{method}Request")(page_size=size, page_token=token, **fields)
-        )
-        found += page.versions if method == "ListVersions" else page.models
-        token = page.next_page_token
-        if not token:
-            break
     return found
 
 

@@ -24,7 +24,7 @@ from upriver_control.cli.calibrating import (
 )
 from upriver_control.cli.connection import DEFAULT, AsJson, Ca, Connection, ControlPlane, TokenFile
 from upriver_control.cli.policy_documents import calibration_document, policy_document
-from upriver_control.cli.policy_results import PAGE, Plot, draw, show, terminal
+from upriver_control.cli.policy_results import Plot, draw, show, terminal
 from upriver_control.cli.policy_views import policy_table, policy_view
 
 app = typer.Typer(
@@ -214,16 +214,10 @@ def list_command(
     upriver policy list --json | jq '.[] | select(.stale != "") | .name'
     ```
     """
-    found: list[pb.Policy] = []
-    token, parent = "", f"models/{model.removeprefix('models/') or '-'}"
+    request = pb.ListPoliciesRequest(parent=f"models/{model.removeprefix('models/') or '-'}")
     with Connection(control_plane, token_file, ca) as connection:
-        while len(found) < limit:
-            request = pb.ListPoliciesRequest(parent=parent, page_size=min(PAGE, limit - len(found)), page_token=token)
-            page = connection.call(SERVICE, "ListPolicies", request)
-            found += page.policies
-            token = page.next_page_token
-            if not token:
-                break
+        pages = connection.pages(SERVICE, "ListPolicies", request, "policies", limit)
+        found = [policy for page in pages for policy in page.policies]
     if as_json:
         typer.echo(json.dumps([policy_document(policy) for policy in found], indent=2))
     elif found:

@@ -17,7 +17,6 @@ from upriver_control.cli.policy_documents import calibration_document, state_nam
 from upriver_control.cli.policy_plot import as_svg
 from upriver_control.cli.policy_views import calibration_table, drawing_of, print_result
 
-PAGE = 500
 Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE.svg", help="Draw the path into a file as well.")]
 
 
@@ -35,18 +34,10 @@ def calibrations_command(
     upriver policy calibrations digits
     ```
     """
-    found: list[pb.Calibration] = []
-    token, parent = "", f"models/{model.removeprefix('models/') or '-'}"
+    request = pb.ListCalibrationsRequest(parent=f"models/{model.removeprefix('models/') or '-'}")
     with Connection(control_plane, token_file, ca) as connection:
-        while len(found) < limit:
-            request = pb.ListCalibrationsRequest(
-                parent=parent, page_size=min(PAGE, limit - len(found)), page_token=token
-            )
-            page = connection.call(SERVICE, "ListCalibrations", request)
-            found += page.calibrations
-            token = page.next_page_token
-            if not token:
-                break
+        pages = connection.pages(SERVICE, "ListCalibrations", request, "calibrations", limit)
+        found = [one for page in pages for one in page.calibrations]
     if as_json:
         typer.echo(json.dumps([calibration_document(one) for one in found], indent=2))
     elif found:

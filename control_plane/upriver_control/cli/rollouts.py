@@ -23,7 +23,6 @@ SERVICE = pb.DESCRIPTOR.services_by_name["RolloutService"]
 AWAY_S = 60.0
 """A watch goes on through an absence of the control plane of at most so long."""
 _LONGEST_RETRY_S = 5.0
-_PAGE = 500
 
 app = typer.Typer(
     name="rollout",
@@ -162,16 +161,10 @@ def list_command(
     upriver rollout list --model digits
     ```
     """
-    found: list[pb.Rollout] = []
-    token, of_model = "", f"models/{model.removeprefix('models/')}" if model else ""
+    request = pb.ListRolloutsRequest(model=f"models/{model.removeprefix('models/')}" if model else "")
     with Connection(control_plane, token_file, ca) as connection:
-        while len(found) < limit:
-            request = pb.ListRolloutsRequest(page_size=min(_PAGE, limit - len(found)), page_token=token, model=of_model)
-            page = connection.call(SERVICE, "ListRollouts", request)
-            found += page.rollouts
-            token = page.next_page_token
-            if not token:
-                break
+        pages = connection.pages(SERVICE, "ListRollouts", request, "rollouts", limit)
+        found = [rollout for page in pages for rollout in page.rollouts]
     if as_json:
         typer.echo(json.dumps([document(rollout) for rollout in found], indent=2))
     elif found:
