@@ -8,7 +8,6 @@ Standard input is a pipe that whoever started it keeps open: it ends when that o
 import json
 import os
 import sys
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,17 +16,16 @@ from typing import IO, Any, Final, cast
 
 import numpy as np
 
+from upriver import child
 from upriver.errors import InvalidInput, ManifestError, ProblemList, RuntimeMissing, UpriverError
 from upriver.questions import RowsWriter, inputs_of, read_rows
 from upriver.scores import BOX_KINDS, ScoreKind, box_confidences, scalar_confidences
 from upriver.tensors import DTYPES, Array
 from upriver_agent.predictor import Prediction, Predictor, open_predictor
 from upriver_agent.runtime import RuntimeKind
-from upriver_agent.self_test import limit
 from upriver_agent.versions import Version
 from upriver_agent.versions.manifest import AGREEMENT_OF, ScoresAre, TaskKind
 from upriver_agent.versions.store import load_folder
-from upriver_agent.versions.verify import Trial
 
 CONFIDENCES: Final = "confidences/"
 _TELL_S: Final = 0.2
@@ -52,10 +50,9 @@ class Order:
 def main() -> int:
     """Does what the command line orders; the exit status is 0 whenever there is an answer."""
     order = Order(**json.loads(sys.argv[1]))
-    telling = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever else is printed is no answer
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    limit(Trial(order.folder, True, order.runtime, order.threads, order.timeout_s, order.memory_mib))
+    telling = child.answering()
+    child.end_with_parent(lambda: os._exit(1))
+    child.limit(order.memory_mib, order.timeout_s * max(1, order.threads))
     try:
         told = answer(order, telling)
     except RuntimeMissing as error:
@@ -102,12 +99,6 @@ def answer(order: Order, telling: IO[str]) -> dict[str, Any]:
         "box_threshold": version.manifest.policy.box_threshold,
         "agreement": AGREEMENT_OF[version.manifest.task.kind],
     }
-
-
-def _end_with_parent() -> None:
-    while os.read(0, 4096):
-        pass
-    os._exit(1)
 
 
 def _tell(telling: IO[str], told: Mapping[str, Any]) -> None:

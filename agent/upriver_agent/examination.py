@@ -5,17 +5,16 @@ the version as far as it could be read. Whoever starts it bounds its time; what 
 """
 
 import json
-import os
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from upriver import child
 from upriver.archive import sums
 from upriver.errors import GoldenMismatch, ManifestError, ModelInvalid, ProblemList, RuntimeMissing, UpriverError
 from upriver.listing import version_digest
 from upriver.policies import write_policy
-from upriver_agent.self_test import limit
 from upriver_agent.versions import VerifyReport, Version, verify_version
 from upriver_agent.versions.store import load_folder
 from upriver_agent.versions.verify import Trial, run_trial
@@ -37,14 +36,13 @@ class Order:
 def main() -> int:
     """Does what the command line orders; the exit status is 0 whenever there is an answer."""
     order = Order(**json.loads(sys.argv[1]))
-    answer_to = os.dup(1)
-    os.dup2(2, 1)  # whatever else is printed is no answer
-    limit(Trial(order.folder, True, order.runtime, 1, order.timeout_s, order.memory_mib))
+    answers = child.answering()
+    child.limit(order.memory_mib, order.timeout_s)
     try:
         answer = examine(order)
     except MemoryError:
         answer = _refused("invalid", [f"looking it over needed more than {order.memory_mib} MiB"])
-    with os.fdopen(answer_to, "w") as out:
+    with answers as out:
         json.dump(answer, out, allow_nan=False)
     return 0
 

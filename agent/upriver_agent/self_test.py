@@ -5,7 +5,6 @@ what they like to standard error. Limits on memory and processor time are set be
 """
 
 import json
-import math
 import os
 import resource
 import statistics
@@ -20,6 +19,7 @@ from typing import Final, cast
 
 import numpy as np
 
+from upriver import child
 from upriver.errors import GoldenMismatch, ModelInvalid, RuntimeMissing, UpriverError
 from upriver.listing import GOLDEN
 from upriver.tensors import DTYPES, Array
@@ -38,9 +38,8 @@ BATCH: Final = 3
 def main() -> int:
     """Runs the trial that the command line gives; the exit status is 0 whenever there is a report."""
     trial = Trial(**json.loads(sys.argv[1]))
-    report_to = os.dup(1)
-    os.dup2(2, 1)
-    limit(trial)
+    report = child.answering()
+    child.limit(trial.memory_mib, trial.timeout_s * max(1, trial.threads))
     try:
         told: dict[str, object] = {"kind": "passed", "report": asdict(run(trial))}
     except RuntimeMissing as error:
@@ -51,19 +50,9 @@ def main() -> int:
         told = {"kind": "invalid", "reason": str(error)}
     except MemoryError:
         told = {"kind": "invalid", "reason": f"the self-test needed more than {trial.memory_mib} MiB"}
-    with os.fdopen(report_to, "w") as out:
+    with report as out:
         json.dump(told, out)
     return 0
-
-
-def limit(trial: Trial) -> None:
-    """Bounds this process's address space and processor time, and leaves no core file."""
-    memory = trial.memory_mib << 20
-    seconds = math.ceil(trial.timeout_s) * max(1, trial.threads) + 1
-    for kind, wanted in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_CORE, 0)):
-        _, hard = resource.getrlimit(kind)
-        value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(kind, (value, hard))
 
 
 def run(trial: Trial) -> VerifyReport:

@@ -7,15 +7,14 @@ its children, which are in its process group.
 
 import json
 import os
-import resource
 import signal
 import sys
-import threading
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 import numpy as np
 
+from upriver import child
 from upriver.errors import InvalidInput, ProblemList, UpriverError
 from upriver.questions import INPUTS, LABELS, Index, read_index, read_rows
 from upriver_control.calibrating.answers import Answers, answers
@@ -54,11 +53,10 @@ class Telling:
 
 def main() -> int:
     """Does what the order says; the exit status is 0 whenever there is an answer."""
-    telling = Telling(os.fdopen(os.dup(1), "w"))
-    os.dup2(2, 1)  # whatever else is printed is no answer
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    telling = Telling(child.answering())
+    child.end_with_parent(lambda: os.killpg(0, signal.SIGKILL))
     order = read_order(Path(sys.argv[1]))
-    _limit(order.memory_mib)
+    child.limit(order.memory_mib)
     try:
         made = recertified(order, telling) if order.spec.source is Source.AUDITS else worked_out(order, telling)
         write_made(made, Path(order.folder))
@@ -165,19 +163,6 @@ def _question_bytes(questions: Path, index: Index) -> float:
             if name.startswith(INPUTS):
                 total += sum(map(len, array)) if array.dtype == object else array.nbytes
     return total / max(1, index.rows)
-
-
-def _limit(memory_mib: int) -> None:
-    memory = memory_mib << 20
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (memory if hard == resource.RLIM_INFINITY else min(memory, hard), hard))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _end_with_parent() -> None:
-    while os.read(0, 4096):
-        pass
-    os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":
