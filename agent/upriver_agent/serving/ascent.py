@@ -200,7 +200,7 @@ class Ascent:
                 later.set_exception(error)
                 return
             if isinstance(settled, Future):
-                settled.add_done_callback(lambda ticketed: later.set_result(ticketed.result()))
+                settled.add_done_callback(lambda ticketed: pass_on(ticketed, later))
             else:
                 later.set_result(settled)
 
@@ -290,6 +290,15 @@ class Ascent:
         issue = self._tickets.issue(envelope.question, request, answer, inquiry.call.time_left_s())
         issue.add_done_callback(issued)
         return later
+
+
+def pass_on(done: "Future[InferAnswer]", later: "Future[InferAnswer]") -> None:
+    """Gives one future's outcome to another, whichever it is: whoever waits for it must not wait for ever."""
+    error = done.exception()
+    if error is not None:
+        later.set_exception(error)
+    else:
+        later.set_result(done.result())
 
 
 def _overruled(inquiry: Inquiry, threshold: float) -> NDArray[np.bool_]:

@@ -19,7 +19,7 @@ from upriver_agent.place import Place
 from upriver_agent.policy import effective_threshold
 from upriver_agent.predictor import Prediction
 from upriver_agent.serving.admission import Admission
-from upriver_agent.serving.ascent import Ascent, CascadeRules, Inquiry
+from upriver_agent.serving.ascent import Ascent, CascadeRules, Inquiry, pass_on
 from upriver_agent.serving.loaded import LoadedVersion
 from upriver_agent.serving.own_answer import OwnAnswers
 from upriver_agent.serving.request import Call, InferAnswer, InferRequest, MetadataPairs, TicketOffice
@@ -121,7 +121,7 @@ class ServingCore:
                 later.set_exception(error)
                 return
             if isinstance(outcome, Future):
-                outcome.add_done_callback(lambda answered: _pass_on(answered, later))
+                outcome.add_done_callback(lambda answered: pass_on(answered, later))
             else:
                 later.set_result(outcome)
 
@@ -214,11 +214,3 @@ class ServingCore:
             request, call, loaded, arrays, rows, envelope, parent, marks, prediction, confidence, usual, joint
         )
         return self._ascent.take(inquiry, threshold)
-
-
-def _pass_on(done: "Future[InferAnswer]", later: "Future[InferAnswer]") -> None:
-    error = done.exception()
-    if error is not None:
-        later.set_exception(error)
-    else:
-        later.set_result(done.result())
