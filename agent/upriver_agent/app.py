@@ -19,11 +19,11 @@ from upriver.parameters import PROTOCOL
 from upriver_agent.auditing.asking import TopAsker
 from upriver_agent.auditing.auditor import Auditor
 from upriver_agent.auditing.delivery import Delivery
-from upriver_agent.config import AgentConfig
 from upriver_agent.journal import Journal
 from upriver_agent.member import Member, Relay, Surroundings, above
 from upriver_agent.otlp import ExportOptions, SpanExport
 from upriver_agent.place import Place
+from upriver_agent.sections import AgentConfig
 from upriver_agent.serving.admission import Admission
 from upriver_agent.serving.ascent import CascadeRules
 from upriver_agent.serving.core import ServingCore

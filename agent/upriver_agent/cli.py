@@ -13,7 +13,9 @@ import typer
 
 from upriver.errors import ConfigError, UpriverError
 from upriver_agent.cli_side_load import side_load_command
-from upriver_agent.config import AgentConfig, as_document, load_config
+from upriver_agent.config import load_config
+from upriver_agent.document import as_document
+from upriver_agent.sections import AgentConfig
 
 app = typer.Typer(
     name="agent",

@@ -8,7 +8,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from upriver.errors import ConfigError, UpriverError
-from upriver_agent.config import AgentConfig, load_config
+from upriver_agent.config import load_config
+from upriver_agent.sections import AgentConfig
 
 
 def side_load_command(

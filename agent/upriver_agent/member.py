@@ -21,11 +21,11 @@ from upriver_agent.blobs.mesh import Above, MeshSources
 from upriver_agent.blobs.servicer import BlobServicer
 from upriver_agent.blobs.sources import SERVICE
 from upriver_agent.blobs.store import BlobStore
-from upriver_agent.config import AgentConfig
 from upriver_agent.installing import device
 from upriver_agent.installing.installer import Installer
 from upriver_agent.installing.mesh_supply import MeshSupply
 from upriver_agent.place import Place
+from upriver_agent.sections import AgentConfig
 from upriver_agent.serving.loader import Loader
 from upriver_agent.serving.slots import Slots
 from upriver_agent.sync.discovery import ControlPlaneDiscovery

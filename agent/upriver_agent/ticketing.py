@@ -8,8 +8,8 @@ from typing import Any, Final
 from upriver.discovery.port import Discovery
 from upriver.errors import DiskTrouble
 from upriver.services import handlers
-from upriver_agent.config import AgentConfig
 from upriver_agent.place import Place
+from upriver_agent.sections import AgentConfig
 from upriver_agent.serving.admission import Admission
 from upriver_agent.serving.core import ServingCore
 from upriver_agent.serving.slots import Slots

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from upriver.errors import ConfigError
-from upriver_agent.config import AgentConfig, as_document, load_config, parse_config
-from upriver_agent.document import override_keys
+from upriver_agent.config import load_config, parse_config
+from upriver_agent.document import as_document, override_keys
+from upriver_agent.sections import AgentConfig
 
 BASE = Path("/etc/upriver")
 MINIMAL: dict[str, Any] = {"agent": {"tier": "device"}}

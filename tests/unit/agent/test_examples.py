@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from upriver_agent.config import AgentConfig, parse_config
+from upriver_agent.config import parse_config
 from upriver_agent.document import override_keys
+from upriver_agent.sections import AgentConfig
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "docs/examples"
 LADDER = ("device", "far-edge", "near-edge", "cloud")

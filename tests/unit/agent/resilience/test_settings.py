@@ -6,7 +6,8 @@ from typing import get_args
 import pytest
 
 from upriver.errors import ConfigError
-from upriver_agent.config import as_document, parse_config
+from upriver_agent.config import parse_config
+from upriver_agent.document import as_document
 from upriver_agent.resilience.settings import PRESET, PRESETS, Preset, ResilienceSection
 
 BASE = Path("/etc/upriver")
