@@ -11,6 +11,7 @@ from upriver.errors import InvalidInput
 from upriver.policies import PolicyDocument, read_policy, write_policy
 from upriver_control.calibrating.order import Made, Order, audits_of
 from upriver_control.calibrating.outcome import fitness, tier_result
+from upriver_control.calibration.outcome import Preflight
 from upriver_control.calibration.preflight import preflight
 from upriver_control.jobs import Result, TierResult, TierSpec
 from upriver_control.jobs.audited import Promise, certified, choose, promised
@@ -62,18 +63,20 @@ def _recertified(
     with np.load(path, allow_pickle=False) as arrays:
         confidence, agrees, names = arrays["confidence"], arrays["agree"], [str(one) for one in arrays["question"]]
     tune, certify = by_name(names, spec.seed, spec.tune_share)
-    chosen = choose(confidence[tune], confidence[certify], agrees[certify], epsilon, delta)
+    judged = preflight(confidence[tune], ~agrees[tune])
+    chosen = choose(confidence[tune], confidence[certify], agrees[certify], epsilon, delta, fit=judged.fit)
     data = "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
     new = certified(policy, chosen, Promise(epsilon, delta, spec.tiers[-1].version_digest, data))
     # Both halves of the audits are needed for every certifying one.
     missing = math.ceil(chosen.missing / max(1e-9, 1.0 - spec.tune_share))
     if chosen.threshold == math.inf:
-        notes.append(_why(tier.tier, len(names), missing, epsilon))
-    found = fitness(preflight(confidence[certify], ~agrees[certify]))
-    return tier_result(tier, new, chosen.coverage, missing, found), new, (len(tune), len(certify))
+        notes.append(_why(tier.tier, len(names), missing, epsilon, judged))
+    return tier_result(tier, new, chosen.coverage, missing, fitness(judged)), new, (len(tune), len(certify))
 
 
-def _why(tier: str, audits: int, missing: int, epsilon: float) -> str:
+def _why(tier: str, audits: int, missing: int, epsilon: float, judged: Preflight) -> str:
     if missing:
         return f"{tier} always escalates: {audits} audits are too few, about {missing} more are needed at least"
+    if not judged.fit:
+        return f"{tier} always escalates: its confidence does not tell right from wrong (AUROC {judged.auroc:.2f})"
     return f"{tier} always escalates: its surest answers disagree with the top in more than {epsilon:.3g} of questions"

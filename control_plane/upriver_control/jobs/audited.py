@@ -7,7 +7,6 @@ and the last one before the first that fails is taken. So nothing is chosen on t
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +14,7 @@ from numpy.typing import NDArray
 from upriver.policies import Basis, Certificate, Form, PolicyDocument, read_policy, rules_digest
 from upriver.scores import Floats
 from upriver_control.calibration import binomial
-
-STEPS: Final = 200
-"""So many thresholds are tried at most."""
+from upriver_control.calibration.certificate import Budget, falling_candidates, lowest_threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +42,22 @@ class Promise:
     data: str
 
 
-def choose(tune: Floats, confidence: Floats, agrees: NDArray[np.bool_], epsilon: float, delta: float) -> Chosen:
-    """The lowest certified threshold, by learn-then-test over a fixed sequence (Angelopoulos et al. 2021).
+def choose(
+    tune: Floats, confidence: Floats, agrees: NDArray[np.bool_], epsilon: float, delta: float, *, fit: bool
+) -> Chosen:
+    """The lowest certified threshold, by learn-then-test over a fixed sequence; see `calibration.certificate`.
 
     `tune` [t] are confidences of the tuning audits, `confidence` and `agrees` [n] are the certifying ones; -inf is
-    never confident.
+    never confident. `fit` says whether the score tells agreement from disagreement at all, by the tuning audits: a few
+    answers by a score that does not would still be within the bound, and be wrong.
     """
     count = len(confidence)
-    most = binomial.allowed(count, epsilon, delta)
     missing = max(0, binomial.questions_needed(epsilon, delta) - count)
-    nothing = Chosen(math.inf, count, 0, 0.0, missing)
-    if most < 0:
-        return nothing
-    chosen = nothing
-    for threshold in _sequence(tune):
-        passes = confidence >= threshold
-        losses = int((passes & ~agrees).sum())
-        if losses > most:
-            break
-        chosen = Chosen(float(threshold), count, losses, float(passes.mean()), 0)
-    return chosen
+    budget = Budget(binomial.allowed(count, epsilon, delta), epsilon, delta)
+    threshold, losses = lowest_threshold(confidence, ~agrees, falling_candidates(tune), budget)
+    if threshold == math.inf or not fit:
+        return Chosen(math.inf, count, 0, 0.0, missing)
+    return Chosen(threshold, count, losses, float((confidence >= threshold).mean()), 0)
 
 
 def certified(policy: PolicyDocument, chosen: Chosen, promise: Promise) -> PolicyDocument:
@@ -111,13 +104,3 @@ def newest_promise(documents: Sequence[str]) -> tuple[float, float]:
         if certificate is not None and certificate.form is Form.PER_TIER:
             return certificate.epsilon, certificate.delta
     return 0.0, 0.0
-
-
-def _sequence(tune: Floats) -> Floats:
-    """Thresholds from the highest confidence down: all distinct ones, or evenly many of them."""
-    distinct = np.unique(tune[np.isfinite(tune)])[::-1]
-    if len(distinct) <= STEPS:
-        return distinct
-    places = np.unique(np.linspace(0, len(distinct) - 1, STEPS).round().astype(np.intp))
-    picked: Floats = distinct[places]
-    return picked

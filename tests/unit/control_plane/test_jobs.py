@@ -109,7 +109,7 @@ def audits(seed, count, wrong_share):
 
 def test_a_threshold_from_audits_is_the_lowest_that_is_proven():
     confidence, agrees = audits(1, 6000, 0.02)
-    chosen = choose(confidence[:3000], confidence[3000:], agrees[3000:], 0.01, 0.05)
+    chosen = choose(confidence[:3000], confidence[3000:], agrees[3000:], 0.01, 0.05, fit=True)
     assert chosen.questions == 3000
     assert 0.25 < chosen.threshold < 0.5
     assert chosen.losses <= 21
@@ -124,19 +124,27 @@ def test_a_pair_that_is_wrong_evenly_above_the_bound_is_hardly_ever_let_through(
     for _ in range(40):
         agrees = chance.random(1200) >= 0.0101
         confidence = np.ones(1200)
-        kept += choose(confidence[:600], confidence[600:], agrees[600:], 0.01, 0.05).threshold < math.inf
+        kept += choose(confidence[:600], confidence[600:], agrees[600:], 0.01, 0.05, fit=True).threshold < math.inf
     assert kept <= 10  # 2 on average; more than 10 of 40 has a chance below 1 in 100,000
 
 
 def test_too_few_audits_say_how_many_are_missing_and_too_many_errors_say_none():
-    few = choose(np.ones(10), np.ones(10), np.ones(10, bool), 0.01, 0.05)
+    few = choose(np.ones(10), np.ones(10), np.ones(10, bool), 0.01, 0.05, fit=True)
     assert (few.threshold, few.missing) == (math.inf, 289)
-    nothing = choose(np.empty(0), np.empty(0), np.empty(0, bool), 0.01, 0.05)
+    nothing = choose(np.empty(0), np.empty(0), np.empty(0, bool), 0.01, 0.05, fit=True)
     assert (nothing.threshold, nothing.missing) == (math.inf, 299)
-    bad = choose(np.ones(400), np.ones(400), np.zeros(400, bool), 0.01, 0.05)
+    bad = choose(np.ones(400), np.ones(400), np.zeros(400, bool), 0.01, 0.05, fit=True)
     assert (bad.threshold, bad.missing) == (math.inf, 0)
-    never = choose(np.full(400, -math.inf), np.full(400, -math.inf), np.ones(400, bool), 0.01, 0.05)
+    never = choose(np.full(400, -math.inf), np.full(400, -math.inf), np.ones(400, bool), 0.01, 0.05, fit=True)
     assert never.threshold == math.inf
+
+
+def test_a_score_that_tells_nothing_apart_answers_nothing_though_a_few_answers_would_be_within_the_bound():
+    confidence = np.linspace(0.0, 1.0, 2000)
+    agrees = np.zeros(2000, bool)
+    assert choose(confidence, confidence, agrees, 0.01, 0.05, fit=True).losses > 0
+    unfit = choose(confidence, confidence, agrees, 0.01, 0.05, fit=False)
+    assert (unfit.threshold, unfit.losses, unfit.missing) == (math.inf, 0, 0)
 
 
 POLICY = PolicyDocument(A, ScoreKind.MAX_PROBABILITY, 0.9)
@@ -144,7 +152,7 @@ POLICY = PolicyDocument(A, ScoreKind.MAX_PROBABILITY, 0.9)
 
 def test_a_new_certificate_speaks_of_the_new_threshold_and_of_no_other():
     confidence, agrees = audits(1, 4000, 0.0)
-    chosen = choose(confidence, confidence, agrees, 0.01, 0.05)
+    chosen = choose(confidence, confidence, agrees, 0.01, 0.05, fit=True)
     policy = certified(POLICY, chosen, Promise(0.01, 0.05, B, A))
     document = write_policy(policy)
     assert read_policy(document) == policy
@@ -153,14 +161,14 @@ def test_a_new_certificate_speaks_of_the_new_threshold_and_of_no_other():
     with pytest.raises(ManifestError, match="other rules"):
         write_policy(replace(policy, threshold=policy.threshold - 1e-9))
     nothing = certified(
-        policy, choose(np.empty(0), np.empty(0), np.empty(0, bool), 0.01, 0.05), Promise(0.1, 0.1, B, A)
+        policy, choose(np.empty(0), np.empty(0), np.empty(0, bool), 0.01, 0.05, fit=True), Promise(0.1, 0.1, B, A)
     )
     assert (nothing.threshold, nothing.certificate) == (math.inf, None)
 
 
 def test_a_pair_is_promised_what_its_certificate_says_or_an_even_part_of_the_whole():
     confidence, agrees = audits(1, 4000, 0.0)
-    own = certified(POLICY, choose(confidence, confidence, agrees, 0.004, 0.02), Promise(0.004, 0.02, B, A))
+    own = certified(POLICY, choose(confidence, confidence, agrees, 0.004, 0.02, fit=True), Promise(0.004, 0.02, B, A))
     assert promised(own, 0.0, 0.0, 3) == (0.004, 0.02)
     assert promised(own, 0.03, 0.06, 3) == (0.01, 0.02)
     assert promised(POLICY, 0.0, 0.0, 3) == (0.0, 0.0)
