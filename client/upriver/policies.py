@@ -97,7 +97,9 @@ class PolicyDocument:
     """The policy of the version called `version_digest`; the first fields are as in a manifest's [policy].
 
     `agreement` is when an answer counts as the top's, `risk` belongs to score = "risk" and only to it, `escalate_to` is
-    the lowest tier that may be asked next (empty: the next one), `fusion` how answers from below are taken in.
+    the lowest tier that may be asked next (empty: the next one), `fusion` how answers from below are taken in. `head`
+    is the digest of the head that answers in the place of the version's own last layer (empty: its own); see
+    `upriver.heads`.
     """
 
     version_digest: str
@@ -109,6 +111,7 @@ class PolicyDocument:
     risk: RiskModel | None = None
     escalate_to: str = ""
     fusion: Fusion | None = None
+    head: str = ""
     certificate: Certificate | None = None
 
 
@@ -140,6 +143,8 @@ def write_policy(policy: PolicyDocument) -> str:
     if policy.fusion is not None:
         weights = {digest: float(weight) for digest, weight in policy.fusion.weights.items()}
         fields["fusion"] = {"own_weight": float(policy.fusion.own_weight), "weights": weights}
+    if policy.head:
+        fields["head"] = policy.head
     if policy.certificate is not None:
         fields["certificate"] = _write_certificate(policy.certificate)
     return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -188,6 +193,7 @@ def _read(fields: Any) -> PolicyDocument:
         risk=None if risk is None else _read_risk(risk),
         escalate_to=_text(fields.get("escalate_to", "")),
         fusion=None if fusion is None else _read_fusion(fusion),
+        head=_text(fields.get("head", "")),
         certificate=None if certificate is None else _read_certificate(certificate),
     )
 
@@ -281,6 +287,10 @@ def _problems(policy: PolicyDocument) -> list[str]:
     if policy.risk is not None:
         problems += risks.problems_of(policy.risk)
     problems += agreements.problems_of(policy.agreement.name, policy.agreement.settings)
+    if policy.head and not is_digest(policy.head):
+        problems.append(f"head = {policy.head!r}: expected sha256: and 64 digits, or nothing")
+    if policy.head and not _classifies(policy):
+        problems.append(f"head with score = {policy.score.value!r}: only classifiers have one")
     if policy.fusion is not None:
         problems += _fusion_problems(policy, policy.fusion)
     if policy.certificate is not None and not problems:
@@ -288,9 +298,14 @@ def _problems(policy: PolicyDocument) -> list[str]:
     return problems
 
 
+def _classifies(policy: PolicyDocument) -> bool:
+    """Whether it scores the classes of a classifier."""
+    return policy.score in CLASS_KINDS or (policy.risk is not None and set(policy.risk.features) <= CLASS_KINDS)
+
+
 def _fusion_problems(policy: PolicyDocument, fusion: Fusion) -> list[str]:
     problems = []
-    if policy.score not in CLASS_KINDS and not (policy.risk and set(policy.risk.features) <= CLASS_KINDS):
+    if not _classifies(policy):
         problems.append(f"fusion with score = {policy.score.value!r}: only classifiers are fused")
     if not 1 <= len(fusion.weights) <= _MAX_EXPERTS:
         problems.append(f"fusion.weights has {len(fusion.weights)}: expected 1 to {_MAX_EXPERTS}")

@@ -61,6 +61,7 @@ def policies(draw: st.DrawFn) -> PolicyDocument:
         risk,
         draw(st.sampled_from(["", "cloud", "near-edge"])),
         draw(st.none() | st.builds(lambda own, below: Fusion(own, {TOP: below}), POSITIVE, POSITIVE)),
+        draw(st.sampled_from(["", DATA])),
     )
     if not draw(st.booleans()):
         return policy
@@ -112,7 +113,9 @@ JSON = st.recursive(
 )
 
 
-@given(st.sampled_from(["agreement", "risk", "escalate_to", "fusion", "certificate", "threshold", "score"]), JSON)
+@given(
+    st.sampled_from(["agreement", "risk", "escalate_to", "fusion", "head", "certificate", "threshold", "score"]), JSON
+)
 def test_whatever_stands_in_a_field_is_read_or_refused(name: str, value: object) -> None:
     fields = json.loads(write_policy(CERTIFIED))
     fields[name] = value
@@ -151,6 +154,7 @@ RISKY = replace(
         {"agreement": Agreement("top_k")},
         {"escalate_to": "cloud"},
         {"fusion": Fusion(1.0, {TOP: 0.5})},
+        {"head": DATA},
         {"score": RISKY.score, "risk": RISKY.risk},
     ],
     ids=str,

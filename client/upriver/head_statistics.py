@@ -1,0 +1,139 @@
+"""What a head is learnt from, as sums over lessons: they are merged by adding, and forgotten by subtracting.
+
+Of each lesson with the embedding h, to which a 1 is appended, and the target y (a share of each label, sum 1):
+
+    outer  = Σ h hᵀ        [embedding + 1, embedding + 1]
+    toward = Σ h yᵀ        [embedding + 1, labels]
+
+The last row of both has the sums of h and y themselves, so `outer[-1, -1]` is how many lessons there are. Whoever adds
+up the sums of several places has what one place would have that had seen all lessons, up to rounding.
+
+Source: recursive least squares in its additive form; analytic federated learning (AFL, arXiv 2405.16240).
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from upriver.errors import ModelInvalid
+from upriver.heads import MAX_EMBEDDING, MAX_LABELS
+from upriver.scores import Floats
+
+HARD_SHARE: Final = 0.7
+"""Of a lesson's target so much is its label; the rest are the teacher's probabilities."""
+
+
+@dataclass(slots=True)
+class HeadStatistics:
+    """Sums over lessons; see the module. `labels` name the columns of `toward`. Changed in place by `add`."""
+
+    labels: tuple[str, ...]
+    outer: Floats
+    toward: Floats
+
+    @property
+    def width(self) -> int:
+        """How many numbers an embedding has."""
+        return len(self.outer) - 1
+
+    @property
+    def lessons(self) -> float:
+        """How many lessons they are of; less when older ones count less."""
+        return float(self.outer[-1, -1])
+
+    def add(self, embedding: NDArray[Any], target: Floats, weight: float = 1.0) -> None:
+        """Takes in a lesson: an embedding [embedding] and its target [labels]. A weight of -1 takes it out again."""
+        h = np.append(embedding.astype(np.float64), 1.0)
+        self.outer += (weight * h)[:, np.newaxis] * h
+        self.toward += (weight * h)[:, np.newaxis] * target
+
+    def fade(self, share: float) -> None:
+        """Has all that was taken in count less, by a factor in (0, 1]."""
+        self.outer *= share
+        self.toward *= share
+
+    def copy(self) -> "HeadStatistics":
+        """The same, apart."""
+        return HeadStatistics(self.labels, self.outer.copy(), self.toward.copy())
+
+    def widened(self, labels: Sequence[str]) -> "HeadStatistics":
+        """The same with columns for further labels, apart."""
+        added = [label for label in labels if label not in self.labels]
+        columns = np.zeros((len(self.outer), len(added)))
+        return HeadStatistics((*self.labels, *added), self.outer.copy(), np.hstack([self.toward, columns]))
+
+
+def nothing(width: int, labels: Sequence[str] = ()) -> HeadStatistics:
+    """The sums over no lessons."""
+    size = width + 1
+    return HeadStatistics(tuple(labels), np.zeros((size, size)), np.zeros((size, len(labels))))
+
+
+def merged(parts: Iterable[HeadStatistics]) -> HeadStatistics:
+    """The sums over the lessons of all parts, which have the same width; labels in the order in which they first come.
+
+    Raises ValueError when there is no part or widths differ.
+    """
+    total: HeadStatistics | None = None
+    for part in parts:
+        if total is None:
+            total = part.copy()
+            continue
+        if part.width != total.width:
+            raise ValueError(f"an embedding of {part.width}: expected {total.width}")
+        if not set(part.labels) <= set(total.labels):
+            total = total.widened(part.labels)
+        total.outer += part.outer
+        total.toward[:, [total.labels.index(label) for label in part.labels]] += part.toward
+    if total is None:
+        raise ValueError("nothing to merge")
+    return total
+
+
+def target_of(labels: Sequence[str], label: str, teacher: dict[str, float], hard: float = HARD_SHARE) -> Floats:
+    """A lesson's target [labels]: `hard` of it on its label, the rest as the teacher's probabilities have it.
+
+    What the teacher gives to labels that are not among `labels` goes to the lesson's own. `label` must be one of them.
+    """
+    target = np.zeros(len(labels))
+    known = {name: max(0.0, share) for name, share in teacher.items() if name in labels}
+    total = max(1.0, sum(known.values()))
+    for name, share in known.items():
+        target[labels.index(name)] = (1.0 - hard) * share / total
+    target[labels.index(label)] += 1.0 - float(target.sum())
+    return target
+
+
+def write_statistics(statistics: HeadStatistics) -> dict[str, NDArray[Any]]:
+    """As arrays to be kept or sent: `labels` (texts), `outer` (its lower triangle, row by row) and `toward`."""
+    lower = np.tril_indices(len(statistics.outer))
+    return {
+        "labels": np.array(statistics.labels, np.str_) if statistics.labels else np.zeros(0, "<U1"),
+        "outer": statistics.outer[lower],
+        "toward": statistics.toward,
+    }
+
+
+def read_statistics(arrays: dict[str, NDArray[Any]]) -> HeadStatistics:
+    """Reads what was written; raises ModelInvalid naming what is wrong."""
+    try:
+        labels = tuple(str(label) for label in arrays["labels"].tolist())
+        lower, toward = np.asarray(arrays["outer"], np.float64), np.asarray(arrays["toward"], np.float64)
+    except (KeyError, ValueError, TypeError) as error:
+        raise ModelInvalid(f"statistics: no arrays labels, outer and toward of numbers: {error}") from error
+    size = (math.isqrt(8 * lower.size + 1) - 1) // 2
+    if lower.ndim != 1 or size * (size + 1) // 2 != lower.size or not 2 <= size <= MAX_EMBEDDING + 1:
+        raise ModelInvalid(f"statistics: outer {list(lower.shape)}: expected the triangle of 2 to {MAX_EMBEDDING + 1}")
+    if toward.shape != (size, len(labels)):
+        raise ModelInvalid(f"statistics: toward {list(toward.shape)}: expected {[size, len(labels)]}")
+    if len(labels) > MAX_LABELS or len(set(labels)) != len(labels):
+        raise ModelInvalid(f"statistics: {len(labels)} labels: expected at most {MAX_LABELS}, each once")
+    if not np.isfinite(lower).all() or not np.isfinite(toward).all():
+        raise ModelInvalid("statistics: expected finite numbers")
+    outer = np.zeros((size, size))
+    outer[np.tril_indices(size)] = lower
+    return HeadStatistics(labels, outer + np.tril(outer, -1).T, toward)
