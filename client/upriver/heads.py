@@ -68,7 +68,8 @@ def head_of(version_digest: str, labels: tuple[str, ...], weights: NDArray[Any])
 
 def logits(weights: NDArray[np.float32], embedding: NDArray[np.float32]) -> NDArray[np.float32]:
     """What a head's weights make of embeddings [rows, embedding]: [rows, labels]."""
-    return embedding @ weights[:-1] + weights[-1]
+    found: NDArray[np.float32] = embedding @ weights[:-1] + weights[-1]
+    return found
 
 
 def write_head(head: Head) -> bytes:
