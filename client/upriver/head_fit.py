@@ -68,7 +68,7 @@ def fit(statistics: HeadStatistics, method: Method = Method.GAUSSIAN) -> Floats:
     """
     counts = statistics.toward[-1]
     known = np.flatnonzero(np.isfinite(counts) & (counts >= LEAST_LESSONS))
-    weights = np.zeros(statistics.toward.shape)
+    weights: Floats = np.zeros_like(statistics.toward)
     if not len(known) or not (np.isfinite(statistics.outer).all() and np.isfinite(statistics.toward).all()):
         return weights
     scale = _scale(statistics)
@@ -82,7 +82,7 @@ def fit(statistics: HeadStatistics, method: Method = Method.GAUSSIAN) -> Floats:
     if not np.isfinite(found).all():  # numbers too large to be squared
         return weights
     weights[:, known] = found
-    others = np.setdiff1d(np.arange(weights.shape[1]), known)
+    others = np.setdiff1d(np.arange(len(statistics.labels)), known)
     weights[-1, others] = -_FLOOR
     return weights
 
