@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from tests.control_plane_process import ControlPlaneProcess
 from upriver.errors import UpriverError
-from upriver_control.calibrating.runner import WORK
+from upriver_control.certifying import WORK
 from upriver_control.cli.policies import app
 
 PROGRAM = "from upriver_control.cli.policies import app; app()"
@@ -78,6 +78,6 @@ def _workers(plane: ControlPlaneProcess) -> list[int]:
     for task in Path(f"/proc/{plane.process.pid}/task").glob("*/children"):
         for pid in task.read_text().split():
             with suppress(FileNotFoundError, ProcessLookupError):
-                if WORK.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                if WORK.module.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
                     found.append(int(pid))
     return found

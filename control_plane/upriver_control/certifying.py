@@ -9,7 +9,6 @@ from typing import Final
 
 from upriver.errors import UpriverError
 from upriver_control.calibrating.audit_log import TableAudits
-from upriver_control.calibrating.runner import Rhythm, Runner
 from upriver_control.calibrating.threaded import ThreadedJobs
 from upriver_control.calibrating.workshop import PREFIX, Limits, Workshop
 from upriver_control.jobs.ladder import Rung, ladder
@@ -27,9 +26,17 @@ from upriver_control.store.calibrations import JobTable
 from upriver_control.store.policies import PolicyTable
 from upriver_control.store.questions import QuestionTable
 from upriver_control.store.registry import RegistryStore
+from upriver_control.working.child import Program
+from upriver_control.working.runner import Rhythm, Runner
 
 _LOG: Final = logging.getLogger(__name__)
 _FORGET_S: Final = 3600.0
+WORK: Final = Program(
+    "upriver_control.calibrating.work",
+    preparing="getting its versions and questions ready",
+    finishing="signing its policies",
+    environ={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+)
 
 
 class Certifying:
@@ -58,7 +65,7 @@ class Certifying:
             clock=time.time,
         )
         jobs = ThreadedJobs(JobTable(kept.database), self.policies)
-        self._runner = Runner(jobs, self._workshop, owner, time.time, Rhythm(at_once=config.at_once))
+        self._runner = Runner(jobs, self._workshop, WORK, owner, time.time, Rhythm(at_once=config.at_once))
         keep_s = 86_400.0 * config.keep_data_days
         self._uploads = QuestionUploads(
             self._questions, kept.artifacts, folder / "uploads", config.max_data_bytes, keep_s, time.time

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, ParamSpec, TypeVar
 
-from upriver_control.jobs import Job
+from upriver_control.jobs import Job, Result, succeeded
 from upriver_control.store.calibrations import JobPage, JobTable
 from upriver_control.store.policies import PolicyTable, StoredPolicy
 
@@ -45,6 +45,11 @@ class ThreadedJobs:
     async def save(self, job: Job, policies: Sequence[StoredPolicy] = ()) -> Job | None:
         """Keeps a changed one, with its policies; None when it has changed since it was read."""
         return await self._run(self._jobs.save, job, policies)
+
+    async def succeed(self, job: Job, made: tuple[Result, Sequence[StoredPolicy]], now: float) -> Job | None:
+        """Keeps one that has ended well, with its policies; None when it has changed since it was read."""
+        result, policies = made
+        return await self._run(self._jobs.save, succeeded(job, result, now), policies)
 
     async def newest(self, model: str, automatic: bool) -> Job | None:
         """The newest calibration of a model that was, or was not, started by itself."""

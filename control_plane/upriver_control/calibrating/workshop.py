@@ -1,5 +1,6 @@
 """What a calibration is worked on with, and what becomes of it: files in a folder, policies signed. Methods block."""
 
+import asyncio
 import hashlib
 import math
 import os
@@ -91,7 +92,11 @@ class Workshop:
         except OSError as error:
             raise DiskTrouble(f"can't prepare {job.name} in {folder}: {error.strerror or error}") from error
 
-    def finish(self, job: Job) -> tuple[Result, tuple[StoredPolicy, ...]]:
+    async def finish(self, job: Job, tell: object) -> tuple[Result, tuple[StoredPolicy, ...]]:
+        """Signs the policies that came out, on a thread of its own."""
+        return await asyncio.to_thread(self.signed, job)
+
+    def signed(self, job: Job) -> tuple[Result, tuple[StoredPolicy, ...]]:
         """Signs the policies that came out, and gives them with the result that names them.
 
         A policy that is signed and then not kept does no harm: no rollout can name it.

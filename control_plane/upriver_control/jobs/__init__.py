@@ -1,11 +1,9 @@
 """Calibrations as resources: what was asked for, how far it is, what came out. Pure."""
 
 from upriver_control.jobs.model import (
-    ENDED,
     CostUnit,
     Fitness,
     Job,
-    JobState,
     Operating,
     PathPoint,
     Result,
@@ -14,10 +12,9 @@ from upriver_control.jobs.model import (
     TierResult,
     TierSpec,
     WhatIf,
-    cancelled,
-    failed,
     succeeded,
 )
+from upriver_control.jobs.work import ENDED, JobState, Work, cancelled, failed
 
 __all__ = [
     "ENDED",
@@ -33,6 +30,7 @@ __all__ = [
     "TierResult",
     "TierSpec",
     "WhatIf",
+    "Work",
     "cancelled",
     "failed",
     "succeeded",

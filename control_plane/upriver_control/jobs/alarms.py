@@ -3,7 +3,8 @@
 import math
 from collections.abc import Iterable, Mapping
 
-from upriver_control.jobs.model import Job, JobState, TierResult
+from upriver_control.jobs.model import Job, TierResult
+from upriver_control.jobs.work import JobState
 from upriver_control.observed import AgentFacts
 
 

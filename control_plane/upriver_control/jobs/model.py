@@ -1,24 +1,10 @@
 """A calibration as it is kept. Times are Unix times in seconds, shares 0 to 1. Pure."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Final
 
-from upriver.errors import NotNow
 from upriver.policies import Form
-
-
-class JobState(StrEnum):
-    """What a calibration is doing."""
-
-    PENDING = "pending"
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-ENDED: Final = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
+from upriver_control.jobs.work import JobState, Work
 
 
 class CostUnit(StrEnum):
@@ -168,52 +154,17 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """One calibration. `owner` is the process that works on it until `until`, `attempt` how often it was begun.
+class Job(Work):
+    """One calibration. `automatic` is true of one that no person asked for."""
 
-    `automatic` is true of one that no person asked for.
-    """
-
-    id: str
-    model: str
     spec: Spec
-    created: float
-    state: JobState = JobState.PENDING
-    reason: str = ""
-    doing: str = ""
-    progress: float = 0.0
-    updated: float = 0.0
-    ended: float | None = None
-    result: Result | None = None
-    revision: int = 0
-    owner: str = ""
-    until: float = 0.0
-    attempt: int = 0
-    automatic: bool = False
+    result: Result | None = field(default=None, kw_only=True)
+    automatic: bool = field(default=False, kw_only=True)
 
     @property
-    def name(self) -> str:
-        """Its resource name."""
-        return f"models/{self.model}/calibrations/{self.id}"
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether nothing will change any more."""
-        return self.state in ENDED
-
-
-def cancelled(job: Job, now: float) -> Job:
-    """The same, cancelled; raises NotNow when it has ended otherwise."""
-    if job.state is JobState.CANCELLED:
-        return job
-    if job.has_ended:
-        raise NotNow(f"{job.name} has {job.state.value} already")
-    return replace(job, state=JobState.CANCELLED, reason="somebody cancelled it", doing="", updated=now, ended=now)
-
-
-def failed(job: Job, reason: str, now: float) -> Job:
-    """The same, failed."""
-    return replace(job, state=JobState.FAILED, reason=reason, doing="", updated=now, ended=now)
+    def collection(self) -> str:
+        """What its kind is called in names of resources."""
+        return "calibrations"
 
 
 def succeeded(job: Job, result: Result, now: float) -> Job:

@@ -236,7 +236,7 @@ class PolicyServicer:
         open_now = await self._jobs.open_jobs()
         if len(open_now) >= MAX_OPEN:
             raise QueueFull(f"{len(open_now)} calibrations have not ended; wait for them, or cancel some")
-        job = Job(uuid.uuid4().hex[:10], model, spec, self._clock(), automatic=automatic)
+        job = Job(uuid.uuid4().hex[:10], model, self._clock(), spec, automatic=automatic)
         made, _ = await self._jobs.create(job, request_id)
         self._runner.wake()
         return made

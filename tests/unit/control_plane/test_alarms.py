@@ -28,7 +28,12 @@ def job(created=0.0, state=JobState.SUCCEEDED, threshold=0.5, missing=0):
         TierResult("cloud", "models/digits/versions/2", "", -math.inf),
     )
     return Job(
-        "j1", "digits", Spec(0.0, 0.0, (), Source.AUDITS), created, state, result=Result(tiers, 5, 5, missing=missing)
+        "j1",
+        "digits",
+        created,
+        Spec(0.0, 0.0, (), Source.AUDITS),
+        state=state,
+        result=Result(tiers, 5, 5, missing=missing),
     )
 
 

@@ -92,7 +92,7 @@ def test_costs_are_hops_and_the_model_asked_or_bytes_or_what_was_said():
 
 
 def test_a_calibration_that_has_ended_is_not_cancelled():
-    job = Job("j", "m", Spec(0.01, 0.95, ()), 0.0)
+    job = Job("j", "m", 0.0, Spec(0.01, 0.95, ()))
     ended = cancelled(job, 5.0)
     assert (ended.state, ended.ended, ended.has_ended) == (JobState.CANCELLED, 5.0, True)
     assert cancelled(ended, 9.0) is ended

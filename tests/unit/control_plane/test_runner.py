@@ -11,9 +11,10 @@ from upriver.errors import InvalidInput, Unreachable
 from upriver.policies import PolicyDocument, write_policy
 from upriver.scores import ScoreKind
 from upriver_control.calibrating.order import Order, write_order
-from upriver_control.calibrating.runner import ATTEMPTS, Rhythm, Runner
-from upriver_control.jobs import Job, JobState, Result, Source, Spec, TierSpec, cancelled
+from upriver_control.certifying import WORK
+from upriver_control.jobs import Job, JobState, Result, Source, Spec, TierSpec, cancelled, succeeded
 from upriver_control.store.policies import StoredPolicy
+from upriver_control.working.runner import ATTEMPTS, Rhythm, Runner
 
 A = "sha256:" + "a" * 64
 POLICY = write_policy(PolicyDocument(A, ScoreKind.MAX_PROBABILITY, 0.5))
@@ -51,8 +52,9 @@ class Kept:
         self.saved.append(self.job.state)
         return self.job
 
-    async def get(self, model, job):
-        return self.job
+    async def succeed(self, job, made, now):
+        result, policies = made
+        return await self.save(succeeded(job, result, now), policies)
 
 
 class Bench:
@@ -68,7 +70,7 @@ class Bench:
             raise self.error
         return write_order(Order(self.spec, str(self.folder), 60.0, 4096))
 
-    def finish(self, job):
+    async def finish(self, job, tell):
         assert "result" in json.loads((self.folder / "result.json").read_text())
         policy = StoredPolicy("m", A, "v", A, "device", job.id, "{}", 1.0)
         return Result((), 0, 0), (policy,)
@@ -78,14 +80,14 @@ class Bench:
 
 
 def job(**more):
-    return replace(Job("j", "m", SPEC, 0.0), **more)
+    return replace(Job("j", "m", 0.0, SPEC), **more)
 
 
 def run(kept, bench, until, rhythm=FAST, clock=lambda: 100.0):
     """Runs until a condition holds, and cancels then."""
 
     async def go():
-        task = asyncio.create_task(Runner(kept, bench, "me", clock, rhythm).run())
+        task = asyncio.create_task(Runner(kept, bench, WORK, "me", clock, rhythm).run())
         for _ in range(3000):
             await asyncio.sleep(0.02)
             if until() or task.done():
