@@ -31,8 +31,6 @@ LEAST_LESSONS: Final = 0.5
 """A label with less than so much of a lesson is not learnt: what soft targets give it in passing says nothing."""
 _SHRINKAGE: Final = 0.1
 """The share of the mean variance that is added to every direction is this times embedding / lessons."""
-_UNSURE_MEANS: Final = 0.25
-"""A mean of n lessons lies embedding / n too far away, in the mean, from what it is of; so much of it is given back."""
 _RIDGE: Final = 1e-4
 """λ as a share of the mean of A's diagonal."""
 _RIDGE_SCALE: Final = 12.0
@@ -121,8 +119,7 @@ def _gaussian(outer: Floats, toward: Floats) -> Floats:
     shrinkage = _SHRINKAGE * width / total
     within[np.diag_indices(width)] += shrinkage * _mean_variance(within, outer[:-1, :-1] / total) + 1e-12
     solved = _solve(within, means)
-    bias = -0.5 * (means * solved).sum(axis=0) + _UNSURE_MEANS * width / counts
-    return np.vstack([solved, bias])
+    return np.vstack([solved, -0.5 * (means * solved).sum(axis=0)])
 
 
 def _mean_variance(within: Floats, raw: Floats) -> float:
