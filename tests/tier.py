@@ -24,6 +24,7 @@ from upriver_agent.serving.ascent import CascadeRules
 from upriver_agent.serving.contract import Contract, InputSpec
 from upriver_agent.serving.core import ServingCore
 from upriver_agent.serving.fusing import make_fuser
+from upriver_agent.serving.interpreters import Interpreters
 from upriver_agent.serving.loaded import AnswerForm, LoadedVersion, OutputSpec
 from upriver_agent.serving.scoring import make_scorer
 from upriver_agent.serving.slots import Slots
@@ -114,9 +115,7 @@ def tier(
             outputs=(OutputSpec("probabilities", "FP32", (answers.shape[1],)),),
             form=AnswerForm(labels=version.labels, scores_output="probabilities"),
             score=make_scorer(version.manifest, policy),
-            make_predictor=lambda: table,
-            interpreters=1,
-            large=False,
+            interpreters=Interpreters(lambda: table, 1, False, "test"),
             fuse=make_fuser(version.manifest, policy, version.labels),
         )
 

@@ -29,6 +29,7 @@ from upriver_agent.serving.ascent import CascadeRules
 from upriver_agent.serving.core import ServingCore
 from upriver_agent.serving.loader import Loader, LoaderOptions
 from upriver_agent.serving.packing import Packer
+from upriver_agent.serving.refiner import Refiner
 from upriver_agent.serving.slots import Slots
 from upriver_agent.sync.discovery import ControlPlaneDiscovery
 from upriver_agent.telemetry import Telemetry
@@ -41,6 +42,7 @@ from upriver_agent.upstream.guard import Guard
 from upriver_agent.upstream.links import Links
 from upriver_agent.upstream.upstreams import Upstreams
 from upriver_agent.versions import Version, open_version
+from upriver_agent.versions.head_store import HeadStore
 
 _LOG = logging.getLogger(__name__)
 _LAST_CALLS_S = 0.2
@@ -106,6 +108,8 @@ class Agent:
         self._admission = Admission(serving.max_inflight, resilience.admission, resilience.sources)
         self._auditor = self._audits()
         self._slots.activating = self._auditor.watch
+        self._heads = HeadStore(agent.state_dir)
+        self._refiner = Refiner(agent.state_dir, loader, self._slots, self._heads, self._tell)
         self._ticketing = Ticketing(config, self._upstreams)
         self._core = ServingCore(
             self._place,
@@ -142,6 +146,7 @@ class Agent:
             # What the control plane had this agent run comes before what its configuration says.
             if version is None or version.manifest.model not in installed:
                 self._load(path)
+        self._refiner.recover()
         self._ticketing.start(self._core, self._place, self._slots, self._discovery, self._admission)
         self._server.start()
         self._show_health()
@@ -237,8 +242,13 @@ class Agent:
             top,
             delivery if there_is_one else None,
             self._telemetry,
-            self._tell,
+            self._rang,
         )
+
+    def _rang(self) -> None:
+        """An alarm rings: what was learnt here is not believed first, then what was assigned."""
+        self._refiner.look()
+        self._tell()
 
     def _tell(self) -> None:
         if self._member is not None:

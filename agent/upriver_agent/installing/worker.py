@@ -280,7 +280,8 @@ class SlotWorker:
         if self._loaded is None or self._live is None:
             return self._activate(pair)
         rules = self.slot.activation
-        shadow = Shadow(self._live.loaded, self._loaded, rules.shadow_rows, rules.shadow_s)
+        answering = self._slots.refined(self.slot.model) or self._live.loaded
+        shadow = Shadow(answering, self._loaded, rules.shadow_rows, rules.shadow_s)
         self._shadow = shadow
         shadow.run()
         return Shadowed(pair, shadow.rows, shadow.agreed)

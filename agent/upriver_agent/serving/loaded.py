@@ -1,35 +1,23 @@
-"""One version, loaded: its interpreters, its policy, its contract.
+"""One pair, loaded: its version's interpreters, its head, its policy, its contract."""
 
-Small models run on the thread that asks. Large ones run on a bounded pool of threads, one interpreter each, so that
-they never hold a serving thread. Interpreters are leased from a deque, whose pop and append are atomic in CPython.
-"""
-
-import threading
-import time
-from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
-from math import log2
 from typing import TYPE_CHECKING
 
-from upriver.errors import InferenceFailed, UpriverError
 from upriver.scores import Floats
 from upriver.tensors import Array
+from upriver_agent.head import BoundHead
 from upriver_agent.policy import Policy
-from upriver_agent.predictor import Prediction, Predictor
+from upriver_agent.predictor import Prediction
 from upriver_agent.serving.contract import Contract
+from upriver_agent.serving.interpreters import Interpreters, Lane, Usage
 from upriver_agent.versions import Version
 
 if TYPE_CHECKING:
     from upriver_agent.serving.fusing import Fuser
     from upriver_agent.serving.shadow import Shadow
     from upriver_agent.serving.watch import Watch
-
-LATENCY_BUCKETS = 128
-"""Bucket b counts runs that took from 2^(b/4) to 2^((b+1)/4) µs; the last one also those that took longer."""
-_LOG2_NS_PER_US = log2(1000)
-_LEASE_POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,45 +44,6 @@ class AnswerForm:
     value_output: str = ""
 
 
-class Lane:
-    """One interpreter with the counters that only its holder touches."""
-
-    __slots__ = ("executions", "failures", "latency", "nanoseconds", "predictor", "rows")
-
-    def __init__(self, predictor: Predictor) -> None:
-        self.predictor = predictor
-        self.executions = 0
-        self.rows = 0
-        self.nanoseconds = 0
-        self.failures = 0
-        self.latency = [0] * LATENCY_BUCKETS
-
-    def predict(self, arrays: Mapping[str, Array], rows: int) -> Prediction:
-        """Runs the model; raises InvalidInput for undecodable images and InferenceFailed when the runtime fails."""
-        start = time.perf_counter_ns()
-        try:
-            prediction = self.predictor.predict(arrays)
-        except UpriverError:
-            self.failures += 1
-            raise
-        except (RuntimeError, ValueError) as error:  # what the interpreters raise
-            self.failures += 1
-            raise InferenceFailed(f"the model failed on this input: {error}") from error
-        elapsed = time.perf_counter_ns() - start
-        self.nanoseconds += elapsed
-        self.latency[latency_bucket(elapsed)] += 1
-        self.executions += 1
-        self.rows += rows
-        return prediction
-
-
-def latency_bucket(nanoseconds: int) -> int:
-    """The bucket of a run that took so long."""
-    if nanoseconds <= 1000:
-        return 0
-    return min(LATENCY_BUCKETS - 1, int(4 * (log2(nanoseconds) - _LOG2_NS_PER_US)))
-
-
 class LoadedVersion:
     """A version that answers."""
 
@@ -106,11 +55,15 @@ class LoadedVersion:
         outputs: tuple[OutputSpec, ...],
         form: AnswerForm,
         score: Callable[[Prediction], Floats],
-        make_predictor: Callable[[], Predictor],
-        interpreters: int,
-        large: bool,
+        interpreters: Interpreters,
         fuse: "Fuser | None" = None,
+        head: BoundHead | None = None,
+        usage: Usage | None = None,
     ) -> None:
+        """Takes over one use of the interpreters, until it is closed.
+
+        `usage` is that of the pair that this one was refined from, None when it was not.
+        """
         self.version = version
         self.policy = policy
         self.contract = contract
@@ -124,32 +77,35 @@ class LoadedVersion:
         self.score = score
         self.fuse = fuse
         """What its policy does with answers from below; None when it goes by its own."""
-        self.large = large
+        self.head = head
+        """What answers in the place of its version's last layer; None when that answers itself."""
+        self.large = interpreters.workers is not None
         self.shadow: Shadow | None = None
         """What compares this version's answers with those of the one that is to replace it, while there is one."""
         self.watch: Watch | None = None
         """What tosses the coin for this version's answers, and knows whether the alarm has rung; None: nobody does."""
         self.unwatched = ""
         """Why nobody does."""
-        self.escalated_rows = 0
-        self._counting = threading.Lock()
-        self._lanes = tuple(Lane(make_predictor()) for _ in range(interpreters))
-        self._free = deque(self._lanes)
-        self._returned = threading.Condition()
-        self._waiting = 0
-        self._workers = (
-            ThreadPoolExecutor(interpreters, thread_name_prefix=f"upriver-{version.manifest.model}") if large else None
-        )
+        self.interpreters = interpreters
+        self.usage = Usage(interpreters) if usage is None else usage
+        self._lanes = self.usage.lanes
+        self._free = interpreters.free
+        self._workers = interpreters.workers
+        self._closed = False
 
     @property
     def lanes(self) -> tuple[Lane, ...]:
         """All interpreters, for statistics."""
         return self._lanes
 
+    @property
+    def escalated_rows(self) -> int:
+        """How many rows went up."""
+        return self.usage.escalated_rows
+
     def count_escalated(self, rows: int) -> None:
         """Notes that so many rows went up."""
-        with self._counting:
-            self.escalated_rows += rows
+        self.usage.count_escalated(rows)
 
     def predict(self, arrays: Mapping[str, Array], rows: int) -> Prediction | Future[Prediction]:
         """Runs the model now, or for a large model soon on a worker."""
@@ -162,32 +118,20 @@ class LoadedVersion:
         return self._predict(arrays, rows)
 
     def close(self) -> None:
-        """Takes no more work; what was submitted is still done."""
-        if self._workers is not None:
-            self._workers.shutdown(wait=False)
+        """Leaves its interpreters; what was submitted is still done. Closing again does nothing."""
+        if not self._closed:
+            self._closed = True
+            self.interpreters.leave()
 
     def _predict(self, arrays: Mapping[str, Array], rows: int) -> Prediction:
         try:
-            lane = self._free.pop()
+            number = self._free.pop()
         except IndexError:
-            lane = self._wait_for_lane()
+            number = self.interpreters.wait()
         try:
-            return lane.predict(arrays, rows)
+            prediction = self._lanes[number].predict(arrays, rows)
         finally:
-            self._free.append(lane)
-            if self._waiting:
-                with self._returned:
-                    self._returned.notify()
-
-    def _wait_for_lane(self) -> Lane:
-        # Rare: more threads run than there are interpreters, just after one came back from waiting for an upstream.
-        with self._returned:
-            self._waiting += 1
-            try:
-                while True:
-                    try:
-                        return self._free.pop()
-                    except IndexError:
-                        self._returned.wait(_LEASE_POLL_S)
-            finally:
-                self._waiting -= 1
+            self._free.append(number)
+            if self.interpreters.waiting:
+                self.interpreters.notify()
+        return prediction if self.head is None else self.head(prediction)

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from upriver_agent.serving.loaded import LATENCY_BUCKETS, LoadedVersion
+from upriver_agent.serving.interpreters import LATENCY_BUCKETS
+from upriver_agent.serving.loaded import LoadedVersion
 
 
 @dataclass(frozen=True, slots=True)

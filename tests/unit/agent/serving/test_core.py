@@ -21,6 +21,7 @@ from upriver_agent.serving.admission import Admission
 from upriver_agent.serving.ascent import CascadeRules
 from upriver_agent.serving.contract import Contract, InputSpec
 from upriver_agent.serving.core import ServingCore
+from upriver_agent.serving.interpreters import Interpreters
 from upriver_agent.serving.loaded import AnswerForm, LoadedVersion, OutputSpec
 from upriver_agent.serving.loader import make_policy
 from upriver_agent.serving.request import InferAnswer, InferRequest
@@ -94,9 +95,7 @@ def make_core(tmp_path, predictor, large, limit=4, trust=False, sources=None):
             outputs=(OutputSpec("probabilities", "FP32", (10,)),),
             form=AnswerForm(scores_output="probabilities"),
             score=lambda prediction: prediction.scores.max(axis=1).astype(np.float64),
-            make_predictor=lambda: predictor,
-            interpreters=1,
-            large=large,
+            interpreters=Interpreters(lambda: predictor, 1, large, "test"),
         )
 
     slots = Slots(load)
