@@ -1,0 +1,12 @@
+"""The tables of what waits to be handed up, in the file of the lessons, so that one transaction changes both."""
+
+from typing import Final
+
+STATEMENTS: Final = (
+    "CREATE TABLE handing (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, forgotten INTEGER NOT"
+    " NULL, tried INTEGER NOT NULL, size INTEGER NOT NULL, body BLOB NOT NULL)",
+    "CREATE INDEX handing_forgotten ON handing (number) WHERE forgotten = 1",
+    "CREATE TABLE handing_seen (seq INTEGER PRIMARY KEY)",
+    "CREATE TABLE handing_tally (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
+)
+"""`handing` has lessons, and ids that were forgotten; `handing_seen` the agent's own lessons that were put there."""
