@@ -27,11 +27,13 @@ from upriver_agent.sections import AgentConfig
 from upriver_agent.serving.admission import Admission
 from upriver_agent.serving.ascent import CascadeRules
 from upriver_agent.serving.core import ServingCore
+from upriver_agent.serving.loaded import LoadedVersion
 from upriver_agent.serving.loader import Loader, LoaderOptions
 from upriver_agent.serving.packing import Packer
 from upriver_agent.serving.refiner import Refiner
 from upriver_agent.serving.slots import Slots
 from upriver_agent.sync.discovery import ControlPlaneDiscovery
+from upriver_agent.teaching import Teaching
 from upriver_agent.telemetry import Telemetry
 from upriver_agent.ticketing import Ticketing
 from upriver_agent.transport.catalogue import CatalogueServicer
@@ -107,7 +109,8 @@ class Agent:
         self._telemetry = Telemetry(agent.id, agent.tier, agent.region, config.telemetry.sample_rate)
         self._admission = Admission(serving.max_inflight, resilience.admission, resilience.sources)
         self._auditor = self._audits()
-        self._slots.activating = self._auditor.watch
+        self._teaching = Teaching(config, self._place, self._slots)
+        self._slots.activating = self._activating
         self._heads = HeadStore(agent.state_dir)
         self._refiner = Refiner(agent.state_dir, loader, self._slots, self._heads, self._tell)
         self._ticketing = Ticketing(config, self._upstreams)
@@ -140,6 +143,7 @@ class Agent:
         config = self._config
         port = self._server.bind(config.agent.listen, _server_tls(config))
         self._auditor.open()
+        self._teaching.open()
         self.address = f"{config.agent.listen.rpartition(':')[0]}:{port}"
         installed = self._member.recover() if self._member is not None else frozenset()
         for path, version in self._configured.items():
@@ -152,6 +156,7 @@ class Agent:
         self._show_health()
         self._server.set_health("", True)
         self._auditor.start()
+        self._teaching.start()
         _LOG.info("agent %s (tier %s) serves on %s", config.agent.id, config.agent.tier, self.address)
         self._discovery.start(self._record())
         if self._member is not None:
@@ -174,6 +179,7 @@ class Agent:
         time.sleep(_LAST_CALLS_S)
         self._server.stop(1.0)
         self._auditor.close()
+        self._teaching.close()
         self._ticketing.close()
         if self._member is not None:
             self._member.close()
@@ -197,6 +203,7 @@ class Agent:
             **self._admission.counters.snapshot(),
             **self._auditor.bytes_up(),
             **self._ticketing.counters(),
+            **self._teaching.counters(),
         }
         return {name: count for name, count in counts.items() if count}
 
@@ -249,6 +256,10 @@ class Agent:
         """An alarm rings: what was learnt here is not believed first, then what was assigned."""
         self._refiner.look()
         self._tell()
+
+    def _activating(self, loaded: LoadedVersion) -> None:
+        self._auditor.watch(loaded)
+        self._teaching.attend(loaded)
 
     def _tell(self) -> None:
         if self._member is not None:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from upriver_agent.sealing import key_problem
 from upriver_agent.sections import AgentConfig, TlsSection
 
 _OWN_LABELS = ("agent", "tier", "region")
@@ -41,6 +42,11 @@ def contradictions(config: AgentConfig) -> Iterator[tuple[tuple[str, ...], str]]
             ("agent.advertise", "agent.listen", "discovery.kind"),
             f"agent.advertise is empty while agent.listen = {config.agent.listen!r} is no address that others can "
             "call: set agent.advertise to host:port",
+        )
+    if config.learning.share == "inputs" and not config.learning.keep_inputs:
+        yield (
+            ("learning.share", "learning.keep_inputs"),
+            "learning.share = 'inputs' while learning.keep_inputs is off: there would be none to share",
         )
     paths = [entry.path for entry in config.models]
     for path in sorted({path for path in paths if paths.count(path) > 1}):
@@ -90,6 +96,9 @@ def missing_files(config: AgentConfig) -> Iterator[tuple[str, str]]:
     for key, path in named.items():
         if path is not None and not (path.is_file() and os.access(path, os.R_OK)):
             yield key, f"{key} = {str(path)!r}: expected a file that this user can read"
+    sealing = config.learning.encrypt_key_file
+    if sealing is not None and (problem := key_problem(sealing)):
+        yield "learning.encrypt_key_file", f"learning.encrypt_key_file = {str(sealing)!r}: {problem}"
     for index, entry in enumerate(config.models):
         if not entry.path.exists():
             yield f"models[{index}].path", f"models[{index}].path = {str(entry.path)!r}: no such folder or archive"

@@ -183,6 +183,43 @@ class TicketsSection:
 
 
 @dataclass(frozen=True, slots=True)
+class LearningSection:
+    """What was asked above is learnt, so that it need not be asked again.
+
+    `trust` says who may teach: upstreams that proved themselves by TLS, or anyone who is upstream. `holdout` is the
+    share of questions that never teach; a head is tested on those of them that were audited. A head may lose what
+    `max_loss` says with this `confidence`; 0 is what the active pair is certified for. Of teachers that contradict each
+    other `quorum` must agree. `teacher_error` is the share of a teacher's answers that the top may contradict before
+    nothing of it is believed. `teacher_per_min` and `caller_per_min` bound the lessons by one teacher and from one
+    caller, 0 for no bound. Lessons take at most `max_mib` and are kept for `max_age_h`. `memory_lessons` has older
+    lessons fade: each counts less by a factor e after so many others, 0 is never. `keep_inputs` keeps the inputs of
+    callers who set `upriver.learn`, sealed with the key in `encrypt_key_file` if there is one. `share` says what goes
+    up: nothing, sums over lessons, or inputs that are kept too. `promote` lets a head that is certified answer.
+    `access` says who may see and forget lessons: peers of mutual TLS, or anyone who reaches the port.
+    """
+
+    enabled: bool = doc.setting(doc.flag(), True)
+    trust: Literal["authenticated", "network"] = doc.setting(doc.choice("authenticated", "network"), "authenticated")
+    holdout: float = doc.setting(doc.number(0.01, 0.9), 0.2)
+    max_loss: float = doc.setting(doc.number(0, 0.5), 0.0)
+    confidence: float = doc.setting(doc.number(0, 0.999999), 0.0)
+    quorum: int = doc.setting(doc.whole(1, 64), 2)
+    teacher_error: float = doc.setting(doc.number(0.0001, 0.4), 0.03)
+    teacher_per_min: float = doc.setting(doc.number(0, 10_000_000), 6000.0)
+    caller_per_min: float = doc.setting(doc.number(0, 10_000_000), 1200.0)
+    max_mib: int = doc.setting(doc.whole(1, 1 << 20), 64)
+    max_age_h: float = doc.setting(doc.number(0.001, 24 * 3650), 2160.0)
+    memory_lessons: int = doc.setting(doc.whole(0, 1_000_000_000), 0)
+    keep_inputs: bool = doc.setting(doc.flag(), False)
+    encrypt_key_file: Path | None = doc.setting(doc.optional_path(), None)
+    share: Literal["none", "statistics", "inputs"] = doc.setting(
+        doc.choice("none", "statistics", "inputs"), "statistics"
+    )
+    promote: bool = doc.setting(doc.flag(), True)
+    access: Literal["authenticated", "network"] = doc.setting(doc.choice("authenticated", "network"), "authenticated")
+
+
+@dataclass(frozen=True, slots=True)
 class LogSection:
     """What is logged and how."""
 
@@ -213,6 +250,7 @@ class AgentConfig:
     blobs: BlobsSection = doc.table(BlobsSection)
     discovery: DiscoverySection = doc.table(DiscoverySection)
     tickets: TicketsSection = doc.table(TicketsSection)
+    learning: LearningSection = doc.table(LearningSection)
     telemetry: TelemetrySection = doc.table(TelemetrySection)
     log: LogSection = doc.table(LogSection)
     models: tuple[ModelEntry, ...] = doc.tables(ModelEntry)

@@ -81,6 +81,13 @@ class Inquiry:
         return self.prediction if self.joint is None else self.joint.own
 
     @property
+    def source(self) -> str:
+        """Who asked us: the agent below, or else the caller."""
+        if self.envelope is not None and self.envelope.visited:
+            return f"agent {self.envelope.visited[-1]}"
+        return self.call.caller()
+
+    @property
     def said_below(self) -> Sequence[Below]:
         """What was said below, by a messenger that is to be believed."""
         return self.request.below if self.envelope is not None else ()
@@ -257,6 +264,19 @@ class Ascent:
                 stay(decision, reason),
                 inquiry.fused,
             ).answers
+        elif inquiry.loaded.pupil is not None and not envelope.audit:
+            inquiry.loaded.pupil.hear(
+                inquiry.loaded,
+                envelope.question,
+                envelope.rows,
+                decision.escalate,
+                inquiry.said_here,
+                inquiry.confidence,
+                merged,
+                inquiry.request,
+                inquiry.source,
+                trace.trace_id,
+            )
         answer.answers = _blamed(merged, decision, inquiry)
         answer.bytes_up = outcome.bytes_up + (outcome.answer.bytes_up if outcome.answer is not None else 0)
         return self._finish(inquiry, envelope, answer, trace)

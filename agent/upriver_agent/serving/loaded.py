@@ -16,6 +16,7 @@ from upriver_agent.versions import Version
 
 if TYPE_CHECKING:
     from upriver_agent.serving.fusing import Fuser
+    from upriver_agent.serving.pupil import Pupil
     from upriver_agent.serving.shadow import Shadow
     from upriver_agent.serving.watch import Watch
 
@@ -85,6 +86,10 @@ class LoadedVersion:
         self.watch: Watch | None = None
         """What tosses the coin for this version's answers, and knows whether the alarm has rung; None: nobody does."""
         self.unwatched = ""
+        """Why nobody does."""
+        self.pupil: Pupil | None = None
+        """What hears the answers that come from above; None: nobody does."""
+        self.untaught = ""
         """Why nobody does."""
         self.interpreters = interpreters
         self.usage = Usage(interpreters) if usage is None else usage

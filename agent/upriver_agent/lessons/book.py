@@ -1,0 +1,266 @@
+"""The book of lessons: what is kept of them, who is told of changes, and which teachers are believed.
+
+Every change is one transaction, told to subscribers once it is on the disk, with one lock around both. So whoever adds
+and subtracts what it is told, or begins from `all_of` with `still`, has the sum over the lessons in the journal.
+"""
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, TypeVar
+
+from upriver.errors import DiskTrouble, InvalidInput
+from upriver_agent.journal import Journal
+from upriver_agent.lessons import standings, store
+from upriver_agent.lessons.lesson import Choice, Lesson, State, Subscriber
+from upriver_agent.lessons.standing import Standing
+from upriver_agent.lessons.store import Bounds, Change, Outcome
+
+T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
+_PAGE: Final = 500
+_BUSY_S: Final = 10.0
+_CLOCK_JUMP_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class BookOptions:
+    """`max_bytes` and `max_age_s` bound what is kept, `quorum` teachers settle a contradiction, and a teacher that is
+    contradicted more often than `teacher_error` is not believed any more."""
+
+    max_bytes: int
+    max_age_s: float
+    quorum: int
+    teacher_error: float
+
+
+class LessonBook:
+    """The lessons of one agent. Safe to share between threads; raises DiskTrouble when the journal can't be used.
+
+    `journal` has the tables of `lessons.table`, and is opened and closed by whoever made it.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        options: BookOptions,
+        clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`clock` is a Unix time, `steady` a clock that is never set."""
+        self.journal = journal
+        self.options = options
+        self.clock = clock
+        self._steady = steady
+        self._changing = threading.RLock()
+        self._subscribers: list[Subscriber] = []
+        self._live: dict[str, str] = {}
+        self._standings: dict[str, Standing] = {}
+        self._loaded = False
+        self._set_aside = 0
+        self._wall = clock() - steady()
+        self._since = clock()
+
+    # Who learns.
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Has somebody told of all changes from now on; what is there already it takes from `all_of`."""
+        with self._held():
+            self._subscribers.append(subscriber)
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Nothing changes, and nobody is told of anything, meanwhile."""
+        with self._held():
+            yield
+
+    def all_of(self, model: str, version_digest: str) -> Iterator[Lesson]:
+        """The lessons of a version that count, in the order in which they were kept; without inputs."""
+        choice = Choice(model=model, version_digest=version_digest, states=frozenset({State.TAKEN}))
+        return self.every(choice)
+
+    def every(self, choice: Choice, with_input: bool = False) -> Iterator[Lesson]:
+        """The lessons of a choice, in the order in which they were kept, read page by page."""
+        after = 0
+        while True:
+            found = self.page(choice, after, _PAGE if not with_input else _PAGE // 10, with_input)
+            yield from found
+            if not found:
+                return
+            after = found[-1].seq
+
+    def page(self, choice: Choice, after: int, limit: int, with_input: bool = False) -> list[Lesson]:
+        """At most `limit` lessons of a choice from behind a number on."""
+        return self.journal.read(
+            lambda connection: store.listing(connection, choice, after, limit, with_input=with_input)
+        )
+
+    # What is kept.
+
+    def attend(self, model: str, version_digest: str) -> None:
+        """A version answers here from now on: lessons of others of its model are kept for their time, and not used."""
+        self._live = {**self._live, model: version_digest}
+
+    def offer(self, lessons: Sequence[Lesson]) -> list[Outcome | None]:
+        """Keeps lessons as the rules have it, in one transaction; None is one whose teacher is not believed."""
+        with self._held():
+            self._load()
+            believed = [self._standing(lesson.teacher).believes(lesson.policy) for lesson in lessons]
+            bounds = Bounds(self.options.max_bytes, self.options.quorum, frozenset(self._live.items()))
+            taken = [lesson for lesson, yes in zip(lessons, believed, strict=True) if yes]
+
+            def take(connection: sqlite3.Connection) -> list[tuple[Outcome, Change]]:
+                return [store.take(connection, lesson, bounds) for lesson in taken]
+
+            found = iter(self._written(take) if taken else [])
+            outcomes: list[Outcome | None] = []
+            for yes in believed:
+                outcome, change = next(found) if yes else (None, Change())
+                outcomes.append(outcome)
+                self._tell(change)
+            return outcomes
+
+    def forget(self, choice: Choice) -> int:
+        """Forgets all lessons of a choice; gives how many. What is learnt is then as if they had never been."""
+        gone = 0
+        while True:
+            with self._held():
+                more, change = self._written(partial(store.forget, choice=choice, quorum=self.options.quorum))
+                self._tell(change)
+            gone += more
+            if not more:
+                return gone
+
+    def count(self, choice: Choice) -> tuple[int, int]:
+        """How many lessons a choice has, and how many bytes they take."""
+        return self.journal.read(lambda connection: store.count(connection, choice))
+
+    def tick(self) -> None:
+        """What has to be done now and then: what is too old goes, a clock that was set is corrected for."""
+        with self._held():
+            self._load()
+            self._follow_clock()
+            before = self.clock() - self.options.max_age_s
+            while True:
+                change = self._written(partial(store.expire, before=before))
+                self._tell(change)
+                if not change.removed:
+                    break
+            for teacher, standing in list(self._standings.items()):
+                if standing.quarantined:  # what a kill left half done
+                    self._set_teacher_aside(teacher)
+
+    # Who is believed.
+
+    def contradicted(self, teacher: str, policy: str, agreed: bool) -> None:
+        """An audit has held an answer that a teacher gave, by this pair of it, against the top's."""
+        with self._held():
+            self._load()
+            now = self.clock()
+            before = self._standing(teacher)
+            after = before.audited(policy, agreed, self.options.teacher_error, now)
+            self._keep(teacher, after, now)
+            if after.quarantined and not before.quarantined:
+                _LOG.error(
+                    "%s is contradicted by the top too often, %d times of %d: nothing of it is believed any more",
+                    teacher, after.evidence.disagreements, after.evidence.audits,
+                )  # fmt: skip
+                self._set_teacher_aside(teacher)
+                for subscriber in self._subscribers:
+                    subscriber.quarantined(teacher)
+            elif before.quarantined and not after.quarantined:
+                _LOG.warning("%s has proved itself with another pair: it is believed again", teacher)
+
+    def release(self, teacher: str) -> int:
+        """An operator believes a teacher again; gives how many of its lessons count again. Raises InvalidInput when it
+        is not in quarantine."""
+        with self._held():
+            self._load()
+            standing = self._standing(teacher)
+            if not standing.quarantined and not standing.bad:
+                raise InvalidInput(f"{teacher[:80]!r} is not in quarantine")
+            self._keep(teacher, standing.released(), self.clock())
+            counted = 0
+            while True:
+                change = self._written(partial(store.bring_back, teacher=teacher, quorum=self.options.quorum))
+                self._tell(change)
+                counted += len(change.added)
+                if not self.count(Choice(teacher=teacher, states=frozenset({State.ASIDE})))[0]:
+                    return counted
+
+    def standings(self) -> Mapping[str, Standing]:
+        """What is known of teachers."""
+        with self._held():
+            self._load()
+            return dict(self._standings)
+
+    def _standing(self, teacher: str) -> Standing:
+        return self._standings.get(teacher, Standing())
+
+    def _keep(self, teacher: str, standing: Standing, now: float) -> None:
+        self._written(partial(standings.save, teacher=teacher, standing=standing, now=now))
+        self._standings[teacher] = standing
+        if len(self._standings) > standings.MAX_STANDINGS:
+            spare = next((name for name, one in self._standings.items() if not one.quarantined), None)
+            if spare is not None:
+                del self._standings[spare]
+
+    def _set_teacher_aside(self, teacher: str) -> None:
+        while True:
+            change = self._written(partial(store.set_aside, teacher=teacher, quorum=self.options.quorum))
+            self._tell(change)
+            if not change.added and not change.removed:
+                return
+
+    # The shell.
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        if not self._changing.acquire(timeout=_BUSY_S):
+            raise DiskTrouble(f"{self.journal.path} is being written for more than {_BUSY_S:g} s: its disk is too slow")
+        try:
+            yield
+        finally:
+            self._changing.release()
+
+    def _written(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        return self.journal.write(change).result()  # however slow the disk is: only what is kept may be told
+
+    def _tell(self, change: Change) -> None:
+        for subscriber in self._subscribers:
+            if change.removed:
+                subscriber.removed(change.removed)
+            for lesson in change.added:
+                subscriber.added(lesson)
+
+    def _load(self) -> None:
+        """Takes in who is believed, at first and after a damaged file was set aside."""
+        if self._loaded and self._set_aside == self.journal.set_aside:
+            return
+        found = self.journal.read(standings.load)
+        renewed = self._loaded
+        # Who was in quarantine stays there, whatever became of the file.
+        lost = {name: one for name, one in self._standings.items() if one.quarantined and name not in found}
+        for name, standing in lost.items():
+            self._written(partial(standings.save, teacher=name, standing=standing, now=standing.since))
+        self._standings = {**lost, **found}
+        self._loaded, self._set_aside = True, self.journal.set_aside
+        if renewed:
+            for subscriber in self._subscribers:
+                subscriber.renewed()
+
+    def _follow_clock(self) -> None:
+        now = self._steady()
+        jump_s = self.clock() - now - self._wall
+        if abs(jump_s) <= _CLOCK_JUMP_S:
+            return
+        since, until = self._since - 1.0, self._wall + now + 1.0
+        self._written(partial(store.shift, since=since, until=until, by_s=jump_s))
+        self._wall += jump_s
+        self._since += jump_s
+        _LOG.info("the clock was set by %.0f s: lessons of this run keep their age", jump_s)

@@ -1,0 +1,364 @@
+"""Lessons in the journal. Every function is one transaction's part or one look, and takes the connection.
+
+What is kept is bounded in bytes. First go lessons that do not count, then those of versions that do not run here any
+more, then the easiest of the class that takes most (`rules.largest_class`). With a lesson that goes, those that
+contradicted it go too: nothing may come to count because what it was outvoted by is gone. Only `forget` is different,
+since what is forgotten must be as if it had never been.
+"""
+
+import sqlite3
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from upriver_agent.lessons.choosing import where
+from upriver_agent.lessons.lesson import Choice, Lesson, State
+from upriver_agent.lessons.rules import MAX_CLASSES, MAX_VOTES, largest_class, settled
+from upriver_agent.lessons.table import COLUMNS, FROM, facts_of, lesson_of
+
+OVERHEAD: Final = 512
+"""Bytes that a lesson counts besides its contents: its row, the indexes, its vote."""
+BATCH: Final = 200
+"""Lessons that one transaction takes out at most."""
+
+
+class Outcome(StrEnum):
+    """What became of a lesson that was offered."""
+
+    TAKEN = "taken"
+    HELD = "held"
+    """Teachers contradict each other about it."""
+    REPEATED = "repeated"
+    """It is here already, or one like it."""
+    OTHER_WIDTH = "other_width"
+    """Its embedding is not as long as those that are here of its version."""
+    TOO_MANY_CLASSES = "too_many_classes"
+    NO_ROOM = "no_room"
+    """All that is kept is worth more."""
+
+
+@dataclass(slots=True)
+class Change:
+    """What counts from now on, and what does not any more: only what had counted before."""
+
+    added: list[Lesson] = field(default_factory=list)
+    removed: list[Lesson] = field(default_factory=list)
+
+    def pure(self) -> "Change":
+        """Without what came and went at once."""
+        came, went = {lesson.seq for lesson in self.added}, {lesson.seq for lesson in self.removed}
+        return Change(
+            [lesson for lesson in self.added if lesson.seq not in went],
+            [lesson for lesson in self.removed if lesson.seq not in came],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """`live` are the versions that run here, as (model, digest)."""
+
+    max_bytes: int
+    quorum: int
+    live: frozenset[tuple[str, str]] = frozenset()
+
+
+def take(connection: sqlite3.Connection, lesson: Lesson, bounds: Bounds) -> tuple[Outcome, Change]:
+    """Keeps a lesson if it is new, and has what contradicts it stand as it should; see `rules.settled`."""
+    if connection.execute(
+        "SELECT 1 FROM lesson WHERE question = ? AND row = ?", (lesson.question, lesson.row)
+    ).fetchone():
+        return Outcome.REPEATED, Change()
+    version, width = _version(connection, lesson)
+    if width != len(lesson.embedding):
+        return Outcome.OTHER_WIDTH, Change()
+    known = connection.execute("SELECT count(*), max(label = ?) FROM class WHERE version = ?", (lesson.label, version))
+    classes, there = known.fetchone()
+    if classes >= MAX_CLASSES and not there:
+        return Outcome.TOO_MANY_CLASSES, Change()
+    _vote(connection, version, lesson)
+    change = Change()
+    alike = connection.execute(
+        "SELECT 1 FROM lesson WHERE version = ? AND content = ? AND label = ? AND state <> ?",
+        (version, lesson.content, lesson.label, State.ASIDE),
+    ).fetchone()
+    seq = 0 if alike else _insert(connection, lesson, version)
+    _restate(connection, version, lesson.content, bounds.quorum, change)
+    make_room(connection, bounds, change)
+    if alike:
+        return Outcome.REPEATED, change.pure()
+    state = connection.execute("SELECT state FROM lesson WHERE seq = ?", (seq,)).fetchone()
+    if state is None:
+        return Outcome.NO_ROOM, change.pure()
+    _count(connection, "taken", 1)
+    return (Outcome.TAKEN if state[0] == State.TAKEN else Outcome.HELD), change.pure()
+
+
+def make_room(connection: sqlite3.Connection, bounds: Bounds, change: Change) -> None:
+    """Puts lessons out until the others fit."""
+    while tally(connection)["bytes"] > bounds.max_bytes:
+        seq = _least(connection, bounds.live)
+        if seq is None:
+            return
+        _count(connection, "put_out", _put_out(connection, [seq], change))
+
+
+def expire(connection: sqlite3.Connection, before: float) -> Change:
+    """Puts out at most BATCH lessons that are older than a Unix time; none are left when none come back."""
+    change = Change()
+    old = connection.execute("SELECT seq FROM lesson WHERE at < ? ORDER BY at LIMIT ?", (before, BATCH)).fetchall()
+    _count(connection, "expired", _put_out(connection, [seq for (seq,) in old], change))
+    return change
+
+
+def forget(connection: sqlite3.Connection, choice: Choice, quorum: int) -> tuple[int, Change]:
+    """Forgets at most BATCH lessons of a choice; gives how many, 0 once none is left."""
+    condition, values = where(choice)
+    found = connection.execute(
+        f"SELECT lesson.seq, version, content, label FROM {FROM} WHERE {condition} LIMIT {BATCH}",  # noqa: S608 - marks only
+        values,
+    ).fetchall()
+    change = Change()
+    for seq, version, content, label in found:
+        _remove(connection, seq, change)
+        connection.execute(
+            "DELETE FROM vote WHERE version = ? AND content = ? AND label = ?", (version, content, label)
+        )
+        _restate(connection, version, content, quorum, change)
+    _count(connection, "forgotten", len(found))
+    return len(found), change.pure()
+
+
+def set_aside(connection: sqlite3.Connection, teacher: str, quorum: int) -> Change:
+    """Has at most BATCH lessons of a teacher count no more; none are left when none come back.
+
+    What it said counts neither for nor against what others say.
+    """
+    connection.execute("DELETE FROM vote WHERE teacher = ?", (teacher,))
+    return _of_teacher(connection, teacher, f"state <> {State.ASIDE:d}", State.ASIDE, quorum)
+
+
+def bring_back(connection: sqlite3.Connection, teacher: str, quorum: int) -> Change:
+    """Has at most BATCH lessons that were set aside stand as they should; none are left when none come back."""
+    for version, content, label in connection.execute(
+        f"SELECT version, content, label FROM {FROM} WHERE agent = ? AND state = {State.ASIDE:d} LIMIT {BATCH}",  # noqa: S608 - constants
+        (teacher,),
+    ).fetchall():
+        connection.execute("INSERT OR REPLACE INTO vote VALUES (?, ?, ?, ?)", (version, content, teacher, label))
+    return _of_teacher(connection, teacher, f"state = {State.ASIDE:d}", State.HELD, quorum)
+
+
+def shift(connection: sqlite3.Connection, since: float, until: float, by_s: float) -> None:
+    """Corrects what was noted by a clock that was wrong, after it was set."""
+    connection.execute("UPDATE lesson SET at = at + ? WHERE at BETWEEN ? AND ?", (by_s, since, until))
+
+
+def listing(
+    connection: sqlite3.Connection, choice: Choice, after: int, limit: int, with_input: bool = False
+) -> list[Lesson]:
+    """Lessons of a choice in the order in which they were kept, from behind `after`. Raises LessonDamaged."""
+    condition, values = where(choice)
+    rows = connection.execute(
+        f"SELECT {COLUMNS}, {'input' if with_input else _NO_INPUT} FROM {FROM}"  # noqa: S608 - marks only
+        f" WHERE lesson.seq > ? AND {condition} ORDER BY lesson.seq LIMIT ?",
+        (after, *values, limit),
+    )
+    return [lesson_of(row) for row in rows]
+
+
+def count(connection: sqlite3.Connection, choice: Choice) -> tuple[int, int]:
+    """How many lessons a choice has, and how many bytes they take."""
+    condition, values = where(choice)
+    found = connection.execute(
+        f"SELECT count(*), coalesce(sum(bytes), 0) FROM {FROM} WHERE {condition}",  # noqa: S608 - marks only
+        values,
+    ).fetchone()
+    return int(found[0]), int(found[1])
+
+
+def classes(connection: sqlite3.Connection) -> list[tuple[str, str, str, int, int, int]]:
+    """Lessons by model, version, label and state: (model, digest, label, state, lessons, bytes)."""
+    return connection.execute(
+        f"SELECT model, digest, label, state, count(*), sum(bytes) FROM {FROM}"  # noqa: S608 - a constant
+        " GROUP BY version, label, state ORDER BY model, version, label, state"
+    ).fetchall()
+
+
+def teachers(connection: sqlite3.Connection) -> list[tuple[str, int, int]]:
+    """Each teacher with how many lessons of it count and how many do not."""
+    return connection.execute(
+        f"SELECT agent, sum(state = 1), sum(state <> 1) FROM {FROM} GROUP BY agent ORDER BY agent"  # noqa: S608 - a constant
+    ).fetchall()
+
+
+def tally(connection: sqlite3.Connection) -> dict[str, int]:
+    """Bytes that are kept, and what has become of lessons since the journal began."""
+    found = dict.fromkeys(("bytes", "taken", "put_out", "expired", "forgotten"), 0)
+    found.update(connection.execute("SELECT name, value FROM tally").fetchall())
+    return found
+
+
+_NO_INPUT: Final = "x''"
+
+
+def _version(connection: sqlite3.Connection, lesson: Lesson) -> tuple[int, int]:
+    """The number of a lesson's version, and how long embeddings of it are."""
+    key = (lesson.model, lesson.version_digest)
+    query = "SELECT number, width FROM version WHERE model = ? AND digest = ?"
+    found = connection.execute(query, key).fetchone()
+    if found is None:
+        connection.execute("INSERT INTO version VALUES (NULL, ?, ?, ?)", (*key, len(lesson.embedding)))
+        found = connection.execute(query, key).fetchone()
+    return int(found[0]), int(found[1])
+
+
+def _vote(connection: sqlite3.Connection, version: int, lesson: Lesson) -> None:
+    """Notes what a teacher said of a content, once for each teacher: the last word counts."""
+    key = (version, lesson.content)
+    (others,) = connection.execute(
+        "SELECT count(*) FROM vote WHERE version = ? AND content = ? AND teacher <> ?", (*key, lesson.teacher)
+    ).fetchone()
+    if others < MAX_VOTES:
+        connection.execute("INSERT OR REPLACE INTO vote VALUES (?, ?, ?, ?)", (*key, lesson.teacher, lesson.label))
+
+
+def _insert(connection: sqlite3.Connection, lesson: Lesson, version: int) -> int:
+    key = (lesson.teacher, lesson.teacher_tier, lesson.policy)
+    connection.execute("INSERT OR IGNORE INTO teacher VALUES (NULL, ?, ?, ?)", key)
+    (teacher,) = connection.execute(
+        "SELECT number FROM teacher WHERE agent = ? AND tier = ? AND policy = ?", key
+    ).fetchone()
+    facts, embedding = facts_of(lesson), lesson.embedding.astype("<f2").tobytes()
+    size = len(facts) + len(embedding) + len(lesson.input) + OVERHEAD
+    seq = connection.execute(
+        "INSERT INTO lesson VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (lesson.question, lesson.row, version, teacher, State.HELD, lesson.label, lesson.known, lesson.content,
+         lesson.source, lesson.at, size, lesson.consent, facts, embedding, lesson.sealed, lesson.input),
+    ).lastrowid  # fmt: skip
+    _count(connection, "bytes", size)
+    return int(seq or 0)
+
+
+def _restate(connection: sqlite3.Connection, version: int, content: bytes, quorum: int, change: Change) -> None:
+    """Has the lessons of one content stand as the votes have it: one of the label that won counts, the first."""
+    key = (version, content)
+    votes = dict(connection.execute("SELECT teacher, label FROM vote WHERE version = ? AND content = ?", key))
+    winner = settled(votes, quorum)
+    found = connection.execute(
+        "SELECT seq, label, state, bytes FROM lesson WHERE version = ? AND content = ? AND state <> ? ORDER BY seq",
+        (*key, State.ASIDE),
+    ).fetchall()
+    for seq, label, was, size in found:
+        state = State.TAKEN if label == winner else State.HELD
+        if state is State.TAKEN:
+            winner = None
+        _stand(connection, seq, (version, label), State(was), state, size, change)
+
+
+def _stand(
+    connection: sqlite3.Connection,
+    seq: int,
+    key: tuple[int, str],
+    was: State,
+    state: State,
+    size: int,
+    change: Change,
+) -> None:
+    """Gives a lesson another state, and its class what follows from that."""
+    if was is state:
+        return
+    if was is State.TAKEN:
+        change.removed.append(_one(connection, seq))
+        _count_class(connection, key, -1, -size)
+    connection.execute("UPDATE lesson SET state = ? WHERE seq = ?", (state, seq))
+    if state is State.TAKEN:
+        change.added.append(_one(connection, seq))
+        _count_class(connection, key, 1, size)
+
+
+def _of_teacher(connection: sqlite3.Connection, teacher: str, which: str, state: State, quorum: int) -> Change:
+    change = Change()
+    found = connection.execute(
+        f"SELECT lesson.seq, version, label, state, bytes, content FROM {FROM} WHERE agent = ? AND {which}"  # noqa: S608 - constants
+        f" LIMIT {BATCH}",
+        (teacher,),
+    ).fetchall()
+    for seq, version, label, was, size, _ in found:
+        _stand(connection, seq, (version, label), State(was), state, size, change)
+    for _, version, _, _, _, content in found:
+        _restate(connection, version, content, quorum, change)
+    return change.pure()
+
+
+def _put_out(connection: sqlite3.Connection, seqs: Iterable[int], change: Change) -> int:
+    """Removes lessons, with all that is kept of the same contents; gives how many."""
+    gone = 0
+    for seq in seqs:
+        row = connection.execute("SELECT version, content, state FROM lesson WHERE seq = ?", (seq,)).fetchone()
+        if row is None:
+            continue
+        version, content, state = row
+        alike = [(seq,)]
+        if state != State.ASIDE:
+            alike = connection.execute(
+                "SELECT seq FROM lesson WHERE version = ? AND content = ? AND state <> ?",
+                (version, content, State.ASIDE),
+            ).fetchall()
+            connection.execute("DELETE FROM vote WHERE version = ? AND content = ?", (version, content))
+        for (one,) in alike:
+            _remove(connection, one, change)
+        gone += len(alike)
+    return gone
+
+
+def _remove(connection: sqlite3.Connection, seq: int, change: Change) -> None:
+    version, label, state, size = connection.execute(
+        "SELECT version, label, state, bytes FROM lesson WHERE seq = ?", (seq,)
+    ).fetchone()
+    _stand(connection, seq, (version, label), State(state), State.HELD, size, change)
+    connection.execute("DELETE FROM lesson WHERE seq = ?", (seq,))
+    _count(connection, "bytes", -size)
+
+
+def _least(connection: sqlite3.Connection, live: Collection[tuple[str, str]]) -> int | None:
+    """The lesson that goes first."""
+    idle = connection.execute("SELECT seq FROM lesson WHERE state <> 1 ORDER BY seq LIMIT 1").fetchone()
+    if idle is not None:
+        return int(idle[0])
+    names = {number: (model, digest) for number, model, digest, _ in connection.execute("SELECT * FROM version")}
+    sizes = {(version, label): size for version, label, size in connection.execute(_SIZES)}
+    retired = {key: size for key, size in sizes.items() if names[key[0]] not in live}
+    key = largest_class(retired or sizes)
+    if key is None:
+        return None
+    found = connection.execute(
+        "SELECT seq FROM lesson WHERE state = 1 AND version = ? AND label = ? ORDER BY known DESC, seq LIMIT 1", key
+    ).fetchone()
+    return None if found is None else int(found[0])
+
+
+_SIZES: Final = "SELECT version, label, bytes FROM class"
+
+
+def _one(connection: sqlite3.Connection, seq: int) -> Lesson:
+    row: tuple[Any, ...] = connection.execute(
+        f"SELECT {COLUMNS}, {_NO_INPUT} FROM {FROM} WHERE lesson.seq = ?",  # noqa: S608 - constants
+        (seq,),
+    ).fetchone()
+    return lesson_of(row)
+
+
+def _count(connection: sqlite3.Connection, name: str, by: int) -> None:
+    if by:
+        connection.execute(
+            "INSERT INTO tally VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = value + ?2", (name, by)
+        )
+
+
+def _count_class(connection: sqlite3.Connection, key: Sequence[Any], lessons: int, size: int) -> None:
+    connection.execute(
+        "INSERT INTO class VALUES (?1, ?2, ?3, ?4) ON CONFLICT (version, label) DO UPDATE SET lessons = lessons + ?3,"
+        " bytes = bytes + ?4",
+        (*key, lessons, size),
+    )
+    connection.execute("DELETE FROM class WHERE version = ? AND label = ? AND lessons = 0", tuple(key))

@@ -1,0 +1,274 @@
+"""The book of lessons: whoever adds up what it is told has the sum over what is kept, whatever happens."""
+
+import sqlite3
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.agent.lessons.making import DIGEST, OTHER, WAIT_S, Sums, lesson, opened
+from upriver.errors import DiskTrouble, InvalidInput
+from upriver_agent.lessons.lesson import Choice, State
+from upriver_agent.lessons.store import Outcome
+
+
+def told(book):
+    """What counts, by id."""
+    return {one.id: one.label for one in book.all_of("digits", DIGEST)}
+
+
+def test_a_lesson_comes_back_as_it_was_kept(tmp_path):
+    one = lesson(3, probabilities={"7": 0.9, "1": 0.1}, consent=True, input=b"pixels", sealed="")
+    with opened(tmp_path) as book:
+        assert book.offer([one]) == [Outcome.TAKEN]
+    with opened(tmp_path) as book:
+        (found,) = book.every(Choice(), with_input=True)
+        (plain,) = book.all_of("digits", DIGEST)
+    assert plain.input == b""
+    assert (found.input, found.seq, found.state) == (b"pixels", 1, State.TAKEN)
+    for name in type(one).__dataclass_fields__:
+        if name not in ("seq", "embedding"):
+            assert getattr(found, name) == getattr(one, name)
+    assert found.embedding.dtype == np.float16
+    assert found.embedding.tobytes() == one.embedding.tobytes()
+
+
+def test_a_question_teaches_once_however_often_its_answer_comes(tmp_path):
+    with opened(tmp_path) as book:
+        sums = Sums(book)
+        assert book.offer([lesson(1), lesson(1), lesson(2)]) == [Outcome.TAKEN, Outcome.REPEATED, Outcome.TAKEN]
+        assert book.offer([lesson(2), lesson(1, label="5")]) == [Outcome.REPEATED, Outcome.REPEATED]
+        assert sums.ids == told(book)
+        assert len(sums.ids) == 2
+
+
+def test_the_same_content_with_the_same_label_teaches_once(tmp_path):
+    with opened(tmp_path) as book:
+        same = [lesson(number, embedding=(1, 2, 3)) for number in range(3)]
+        assert book.offer(same) == [Outcome.TAKEN, Outcome.REPEATED, Outcome.REPEATED]
+
+
+def test_teachers_that_contradict_each_other_need_a_quorum(tmp_path):
+    with opened(tmp_path) as book:
+        sums = Sums(book)
+        same = {"embedding": (1, 2, 3)}
+        assert book.offer([lesson(1, "7", "a", **same)]) == [Outcome.TAKEN]
+        assert book.offer([lesson(2, "5", "b", **same)]) == [Outcome.HELD]
+        assert sums.ids == {} == told(book)
+        assert book.offer([lesson(3, "7", "c", **same)]) == [Outcome.REPEATED]
+        assert sums.ids == {lesson(1).id: "7"} == told(book)
+        assert book.offer([lesson(4, "5", "d", **same), lesson(5, "5", "e", **same)]) == [Outcome.REPEATED] * 2
+        assert sums.ids == {lesson(2).id: "5"} == told(book)
+
+
+def test_a_teacher_that_changes_its_mind_is_not_two_teachers(tmp_path):
+    with opened(tmp_path) as book:
+        same = {"embedding": (1, 2, 3)}
+        book.offer([lesson(1, "7", "a", **same), lesson(2, "5", "a", **same)])
+        assert told(book) == {lesson(2).id: "5"}
+
+
+def test_an_embedding_of_another_width_is_refused_and_another_version_may_have_one(tmp_path):
+    with opened(tmp_path) as book:
+        outcomes = book.offer([lesson(1), lesson(2, embedding=(1, 2)), lesson(3, embedding=(1, 2), version=OTHER)])
+        assert outcomes == [Outcome.TAKEN, Outcome.OTHER_WIDTH, Outcome.TAKEN]
+
+
+def test_lessons_of_a_version_that_is_gone_are_kept_and_not_used_and_go_with_age(tmp_path):
+    now = [2000.0]
+    with opened(tmp_path, lambda: now[0]) as book:
+        book.offer([lesson(1, version=OTHER), lesson(2)])
+        assert list(told(book)) == [lesson(2).id]
+        assert book.count(Choice(version_digest=OTHER))[0] == 1
+        now[0] = 1001.5 + 3600.0
+        book.tick()
+        assert book.count(Choice(version_digest=OTHER))[0] == 0
+        assert book.count(Choice())[0] == 1
+
+
+def test_a_clock_that_is_set_makes_no_lesson_older(tmp_path):
+    now, steady = [1000.0], [0.0]
+    with opened(tmp_path, lambda: now[0]) as book:
+        book._steady = lambda: steady[0]
+        book._wall = now[0]
+        book.offer([lesson(1, at=1000.0)])
+        now[0], steady[0] = 2e9, 60.0
+        book.tick()
+        assert book.count(Choice())[0] == 1
+        (kept,) = book.every(Choice())
+        assert kept.at == 2e9 - 60.0
+
+
+def test_what_is_forgotten_is_as_if_it_had_never_been(tmp_path):
+    with opened(tmp_path) as book:
+        sums = Sums(book)
+        same = {"embedding": (1, 2, 3)}
+        book.offer([lesson(1, "7", "a", **same), lesson(2, "5", "b", **same), lesson(3, "9")])
+        assert list(sums.ids) == [lesson(3).id]
+        assert book.forget(Choice(ids=(lesson(2).id,))) == 1
+        assert sums.ids == {lesson(1).id: "7", lesson(3).id: "9"} == told(book)
+        assert book.forget(Choice(label="9")) == 1
+        assert book.forget(Choice(label="9")) == 0
+        assert sums.ids == {lesson(1).id: "7"} == told(book)
+
+
+@pytest.mark.parametrize(
+    ("choice", "left"),
+    [
+        (Choice(ids=("q-" + "0" * 15 + "2-" + "0" * 15 + "2.0",)), {1, 3, 4}),
+        (Choice(ids=("q-" + "0" * 15 + "2-" + "0" * 15 + "2",)), {1, 3, 4}),
+        (Choice(ids=("nobody's", "nobody's.1")), {1, 2, 3, 4}),
+        (Choice(label="5"), {1, 2, 4}),
+        (Choice(source="ipv4:10.0.0.9"), {1, 2, 3}),
+        (Choice(teacher="cloud-2"), {1, 3, 4}),
+        (Choice(since=1002.0, until=1004.0), {1, 4}),
+        (Choice(model="other"), {1, 2, 3, 4}),
+        (Choice(version_digest=OTHER), {1, 2, 3, 4}),
+        (Choice(label="7", teacher="cloud-1"), {2, 3}),
+        (Choice(), set()),
+    ],
+)
+def test_lessons_are_forgotten_by_whatever_is_known_of_them(tmp_path, choice, left):
+    with opened(tmp_path) as book:
+        sums = Sums(book)
+        book.offer([lesson(1), lesson(2, teacher="cloud-2"), lesson(3, "5"), lesson(4, source="ipv4:10.0.0.9")])
+        counted, size = book.count(choice)
+        assert (counted == 0) == (size == 0)
+        assert book.forget(choice) == counted == 4 - len(left)
+        assert set(sums.ids) == {lesson(number).id for number in left} == set(told(book))
+        expected = sum((lesson(number).embedding.astype(float) for number in left), np.zeros(3))
+        assert np.abs(sums.sum - expected).max() < 1e-9
+
+
+def audits(book, teacher, policy, agreed):
+    for yes in agreed:
+        book.contradicted(teacher, policy, yes)
+
+
+def test_a_teacher_that_the_top_contradicts_is_put_aside_with_all_that_it_said(tmp_path):
+    with opened(tmp_path) as book:
+        sums = Sums(book)
+        same = {"embedding": (1, 2, 3)}
+        book.offer([lesson(1, "5", "liar", **same), lesson(2, "7", "cloud-1", **same), lesson(3, "4", "liar")])
+        assert sums.ids == {lesson(3).id: "4"}
+        audits(book, "liar", "sha256:up", [False] * 12)
+        assert sums.teachers == ["liar"]
+        assert sums.ids == {lesson(2).id: "7"} == told(book)
+        assert book.count(Choice(states=frozenset({State.ASIDE})))[0] == 2
+        assert book.offer([lesson(4, "4", "liar"), lesson(5)]) == [None, Outcome.TAKEN]
+    with opened(tmp_path) as book:
+        assert book.standings()["liar"].quarantined
+        assert book.offer([lesson(6, "4", "liar")]) == [None]
+        sums = Sums(book)
+        assert book.release("liar") == 1
+        assert sums.ids == {lesson(3).id: "4", lesson(5).id: "7"} == told(book)
+        assert book.offer([lesson(6, "4", "liar")]) == [Outcome.TAKEN]
+        with pytest.raises(InvalidInput, match="not in quarantine"):
+            book.release("liar")
+
+
+def test_a_quarantine_that_a_kill_cut_short_goes_on_at_the_next_start(tmp_path):
+    with opened(tmp_path) as book:
+        book.offer([lesson(number, teacher="liar") for number in range(5)])
+        audits(book, "liar", "sha256:up", [False] * 12)
+        book.journal.write(lambda db: db.execute("UPDATE lesson SET state = 2 WHERE seq < 3")).result(WAIT_S)
+    with opened(tmp_path) as book:
+        book.tick()
+        assert book.count(Choice(states=frozenset({State.ASIDE})))[0] == 5
+
+
+def test_a_damaged_file_is_set_aside_and_who_learns_begins_anew(tmp_path):
+    with opened(tmp_path) as book:
+        sums = Sums(book)
+        book.offer([lesson(1)])
+        audits(book, "liar", "p", [False] * 12)
+        other = sqlite3.connect(book.journal.path)
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        other.close()
+        with book.journal.path.open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\xff" * (book.journal.path.stat().st_size - 4096))
+        with pytest.raises(DiskTrouble):
+            told(book)
+        book.journal.write(lambda _: None).exception(WAIT_S)
+        book.tick()
+        assert sums.renewals == 1
+        assert sums.ids == {} == told(book)
+        assert book.offer([lesson(1, teacher="liar"), lesson(2)]) == [None, Outcome.TAKEN]
+        assert sums.ids == told(book)
+    with opened(tmp_path) as book:
+        assert book.standings()["liar"].quarantined
+
+
+STEP = st.one_of(
+    st.tuples(st.just("offer"), st.integers(0, 30), st.integers(0, 4), st.sampled_from("345"), st.sampled_from("abc")),
+    st.tuples(st.just("forget"), st.integers(0, 30)),
+    st.tuples(st.just("label"), st.sampled_from("345")),
+    st.tuples(st.just("age"), st.integers(0, 4000)),
+    st.tuples(st.just("liar"), st.sampled_from("abc")),
+    st.tuples(st.just("release"), st.sampled_from("abc")),
+    st.tuples(st.just("restart")),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(steps=st.lists(STEP, max_size=30), room=st.sampled_from([2000, 5000, 1 << 20]))
+def test_the_sums_are_those_over_the_journal_whatever_happens(tmp_path_factory, steps, room):
+    folder = tmp_path_factory.mktemp("book")
+    now = [2000.0]
+    parts = [iter(())]
+
+    def run():
+        with opened(folder, lambda: now[0], max_bytes=room) as book:
+            sums = Sums(book)
+            for step in parts[0]:
+                match step:
+                    case ("offer", number, content, label, teacher):
+                        book.offer([lesson(number, label, teacher, embedding=(content, 1, 2), at=now[0])])
+                    case ("forget", number):
+                        book.forget(Choice(ids=(lesson(number).id,)))
+                    case ("label", label):
+                        book.forget(Choice(label=label))
+                    case ("age", seconds):
+                        now[0] += seconds
+                        book.tick()
+                    case ("liar", teacher):
+                        audits(book, teacher, "sha256:up", [False] * 12)
+                    case ("release", teacher):
+                        if book.standings().get(teacher) is not None and book.standings()[teacher].quarantined:
+                            book.release(teacher)
+                    case ("restart",):
+                        return True
+                expected = told(book)
+                assert sums.ids == expected
+                contents = [one.content for one in book.all_of("digits", DIGEST)]
+                assert len(set(contents)) == len(contents)
+                total = sum((one.embedding.astype(float) for one in book.all_of("digits", DIGEST)), np.zeros(3))
+                assert np.abs(sums.sum - total).max() < 1e-9
+                assert book.journal.read(SIZES) == (0, 0)
+                for one in book.every(Choice()):
+                    quarantined = book.standings().get(one.teacher)
+                    if quarantined is not None and quarantined.quarantined:
+                        assert one.state is State.ASIDE
+        return False
+
+    parts[0] = iter(steps)
+    while run():
+        pass
+
+
+def SIZES(connection):  # noqa: N802 - a question to the tables
+    """By how much the noted sizes differ from what is there: all lessons, and those of each class."""
+    (kept,) = connection.execute("SELECT coalesce(sum(bytes), 0) FROM lesson").fetchone()
+    noted = dict(connection.execute("SELECT name, value FROM tally")).get("bytes", 0)
+    classes = {
+        (version, label): (count, size) for version, label, count, size in connection.execute("SELECT * FROM class")
+    }
+    real = {
+        (version, label): (count, size)
+        for version, label, count, size in connection.execute(
+            "SELECT version, label, count(*), sum(bytes) FROM lesson WHERE state = 1 GROUP BY version, label"
+        )
+    }
+    return kept - noted, int(classes != real)
