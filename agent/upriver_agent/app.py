@@ -224,6 +224,7 @@ class Agent:
             load=lambda: self._admission.inflight / self._admission.limit,
             draining=lambda: self._ending,
             decisions=self.decisions,
+            standing=self._refiner.standing,
             changed=self._announce,
             fallback=self._fall_back,
         )

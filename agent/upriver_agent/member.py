@@ -25,6 +25,7 @@ from upriver_agent.installing import device
 from upriver_agent.installing.installer import Installer
 from upriver_agent.installing.mesh_supply import MeshSupply
 from upriver_agent.place import Place
+from upriver_agent.refinement import Standing
 from upriver_agent.sections import AgentConfig
 from upriver_agent.serving.loader import Loader
 from upriver_agent.serving.slots import Slots
@@ -72,14 +73,15 @@ class Surroundings:
     """What a member needs of the agent that it is in.
 
     `describe` gives the agent's own record, `load` its share of inflight requests, `draining` whether it ends,
-    `decisions` how often each kind of decision was made; `changed` is called when another version answers, `fallback`
-    puts a configured version back in a model's slot.
+    `decisions` how often each kind of decision was made, `standing` what was refined of a model; `changed` is called
+    when another version answers, `fallback` puts a configured version back in a model's slot.
     """
 
     describe: Callable[[], AgentRecord]
     load: Callable[[], float]
     draining: Callable[[], bool]
     decisions: Callable[[], Mapping[str, int]]
+    standing: Callable[[str], Standing]
     changed: Callable[[], None]
     fallback: Callable[[str], None]
 
@@ -155,7 +157,7 @@ class Member:
     def _status(self) -> pb.Status:
         traffic = self._relay.downloader.traffic
         return pb.Status(
-            slots=write_slots(self._installer.facts()),
+            slots=write_slots(self._installer.facts(), self._around.standing),
             load=self._around.load(),
             disk_bytes=self._disk_bytes(),
             fetched_control_plane_bytes=traffic.from_control_plane,

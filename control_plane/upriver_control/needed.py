@@ -44,6 +44,7 @@ def needed_by(model: str, digest: str, rollouts: Iterable[Rollout], agents: Iter
         return f"agents run it, or keep it to go back to: {_some([f'agents/{one}' for one in having])}"
     documents = {one.pair.policy_document for one in alive.values()}
     documents |= {pair.policy_document for slot in slots.values() for pair in _pairs(slot)}
+    documents |= {slot.refined.policy_document for slot in slots.values() if slot.refined is not None}
     naming = sorted(digest_of(document.encode()) for document in documents if digest in _named(document))
     return f"policies in use are certified against it: {_some([one[:23] for one in naming])}" if naming else ""
 

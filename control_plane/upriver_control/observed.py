@@ -108,8 +108,24 @@ class MonitorFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class RefinedFacts:
+    """What an agent has made of its active pair by what it learnt: another head under another policy, which answers.
+
+    The policy document names the head and has its certificate. `since` is a Unix time of the agent's clock.
+    """
+
+    policy_document: str
+    lessons: int = 0
+    attempt: int = 0
+    since: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class SlotFacts:
     """One model's slot on an agent.
+
+    `active` is what was assigned and is active, also while a pair that was `refined` from it answers; `unrefined` says
+    why the last one answers no more. `monitor` is of what answers.
 
     `shadow_rows` and `shadow_agreed` compare the candidate (once it is active: the active pair) with what was active.
     """
@@ -126,6 +142,8 @@ class SlotFacts:
     shadow_agreed: int = 0
     active_for_s: float = 0.0
     monitor: MonitorFacts = MonitorFacts()
+    refined: RefinedFacts | None = None
+    unrefined: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from itertools import islice
 from google.protobuf.duration_pb2 import Duration
 
 from upriver.errors import InvalidInput
+from upriver.policies import MAX_BYTES as MAX_POLICY
 from upriver.v1 import sync_pb2 as pb
 from upriver_control.observed import (
     Activation,
@@ -18,6 +19,7 @@ from upriver_control.observed import (
     Hardware,
     MonitorFacts,
     Pair,
+    RefinedFacts,
     SlotFacts,
     SlotState,
     Traffic,
@@ -29,6 +31,7 @@ MAX_SLOTS = 64
 MAX_WARNINGS = 8
 MAX_DECISIONS = 64
 MAX_DECISION_NAME = 64
+MAX_REASON = 500
 _STATES = {getattr(pb, f"SLOT_STATE_{state.name}"): state for state in SlotState if state is not SlotState.EMPTY}
 _FAILURES = {getattr(pb, f"FAILURE_{failure.name}"): failure for failure in Failure if failure is not Failure.NONE}
 
@@ -171,7 +174,14 @@ def _read_slot(report: pb.SlotReport) -> SlotFacts:
         shadow_agreed=report.shadow.agreed,
         active_for_s=report.active_for.seconds + report.active_for.nanos / 1e9,
         monitor=_read_monitor(report.monitor) if report.HasField("monitor") else MonitorFacts(),
+        refined=_read_refined(report.refined) if report.HasField("refined") else None,
+        unrefined=report.unrefined[:MAX_REASON],
     )
+
+
+def _read_refined(refined: pb.Refined) -> RefinedFacts:
+    since = refined.since_time.seconds + refined.since_time.nanos / 1e9
+    return RefinedFacts(refined.policy_document[:MAX_POLICY], refined.lessons, refined.attempt, since)
 
 
 def _read_monitor(monitor: pb.Monitor) -> MonitorFacts:

@@ -10,7 +10,16 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from upriver.errors import InvalidInput
 from upriver.v1 import fleet_pb2, rollout_pb2, sync_pb2
 from upriver_control.fleet import SlotView, in_sync
-from upriver_control.observed import Activation, AgentFacts, Failure, Hardware, MonitorFacts, SlotFacts, SlotState
+from upriver_control.observed import (
+    Activation,
+    AgentFacts,
+    Failure,
+    Hardware,
+    MonitorFacts,
+    RefinedFacts,
+    SlotFacts,
+    SlotState,
+)
 from upriver_control.rollout import Gates, Ring, RingStatus, Rollout, RolloutState, Strategy
 from upriver_control.rollout.model import PROGRESS_DEADLINE_S
 from upriver_control.sync_wire import duration, write_activation, write_pair
@@ -148,6 +157,17 @@ def write_slot(model: str, slot: SlotFacts) -> sync_pb2.SlotReport:
         shadow=sync_pb2.Shadow(rows=slot.shadow_rows, agreed=slot.shadow_agreed),
         active_for=duration(slot.active_for_s),
         monitor=None if slot.monitor == MonitorFacts() else write_monitor(slot.monitor),
+        refined=None if slot.refined is None else _write_refined(slot.refined),
+        unrefined=slot.unrefined,
+    )
+
+
+def _write_refined(refined: RefinedFacts) -> sync_pb2.Refined:
+    return sync_pb2.Refined(
+        policy_document=refined.policy_document,
+        lessons=refined.lessons,
+        attempt=refined.attempt,
+        since_time=timestamp(refined.since),
     )
 
 

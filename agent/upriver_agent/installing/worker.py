@@ -68,7 +68,7 @@ _FAILURES: tuple[tuple[type[UpriverError], Failure], ...] = (
 class SlotFacts:
     """What a slot reports: its state, what the active pair has done since it answers, and the last shadowing.
 
-    `watch` is how its audits stand, None when there are none; then `unwatched` says why.
+    `watch` is how the audits of what answers stand, None when there are none; then `unwatched` says why.
     """
 
     slot: Slot
@@ -161,7 +161,8 @@ class SlotWorker:
     def facts(self) -> SlotFacts:
         """What to report now."""
         live, shadow = self._live, self._shadow
-        watch = None if live is None else live.loaded.watch
+        answering = None if live is None else self._slots.refined(self.slot.model) or live.loaded
+        watch = None if answering is None else answering.watch
         return SlotFacts(
             slot=self.slot,
             counters=ModelCounters() if live is None else count(live.loaded).since(live.before),
@@ -169,7 +170,7 @@ class SlotWorker:
             shadow_agreed=0 if shadow is None else shadow.agreed,
             active_for_s=0.0 if live is None else time.monotonic() - live.since,
             watch=None if watch is None else watch.facts(),
-            unwatched="" if live is None else live.loaded.unwatched,
+            unwatched="" if answering is None else answering.unwatched,
         )
 
     def close(self, timeout_s: float) -> None:

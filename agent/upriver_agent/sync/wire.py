@@ -1,6 +1,6 @@
 """Sync's messages to and from the agent's own types. No other module of the agent reads these messages."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -11,6 +11,7 @@ from upriver.listing import is_digest
 from upriver.v1 import sync_pb2 as pb
 from upriver_agent.installing.fit import Device
 from upriver_agent.installing.worker import SlotFacts
+from upriver_agent.refinement import Standing
 from upriver_agent.serving.watch import WatchFacts
 from upriver_agent.slot import Activation, Assigned, Failure, Pair, State
 
@@ -75,9 +76,11 @@ def read_upstreams(message: pb.Upstreams) -> tuple[AgentRecord, ...]:
     return tuple(records)
 
 
-def write_slots(facts: Iterable[SlotFacts]) -> list[pb.SlotReport]:
-    """What the slots report."""
-    return [_write_slot(fact) for fact in facts]
+def write_slots(
+    facts: Iterable[SlotFacts], standing: Callable[[str], Standing] = lambda _: Standing()
+) -> list[pb.SlotReport]:
+    """What the slots report; `standing` says what was refined of a model."""
+    return [_write_slot(fact, standing(fact.slot.model)) for fact in facts]
 
 
 def write_hardware(device: Device) -> pb.Hardware:
@@ -127,7 +130,7 @@ def _read_activation(message: pb.Activation) -> Activation:
     return Activation(max(0.0, shadow_s), max(0, message.shadow_rows), message.min_agreement)
 
 
-def _write_slot(fact: SlotFacts) -> pb.SlotReport:
+def _write_slot(fact: SlotFacts, standing: Standing) -> pb.SlotReport:
     slot, counters = fact.slot, fact.counters
     report = pb.SlotReport(
         model=slot.model,
@@ -152,6 +155,13 @@ def _write_slot(fact: SlotFacts) -> pb.SlotReport:
         if pair is not None:
             told = pb.Pair(version=pair.version, version_digest=pair.digest, policy_document=pair.policy)
             getattr(report, field).CopyFrom(told)
+    refined = standing.refined
+    if refined is not None:
+        report.refined.policy_document = refined.document
+        report.refined.lessons, report.refined.attempt = refined.lessons, refined.attempt
+        report.refined.since_time.FromMilliseconds(int(1000 * refined.since))
+    elif standing.ended is not None:
+        report.unrefined = standing.ended.why[:MAX_REASON]
     return report
 
 

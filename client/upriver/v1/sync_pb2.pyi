@@ -171,7 +171,7 @@ class Pair(_message.Message):
     def __init__(self, version: _Optional[str] = ..., version_digest: _Optional[str] = ..., policy_document: _Optional[str] = ...) -> None: ...
 
 class SlotReport(_message.Message):
-    __slots__ = ("model", "active", "previous", "candidate", "state", "failure", "reason", "generation", "counters", "shadow", "active_for", "monitor")
+    __slots__ = ("model", "active", "previous", "candidate", "state", "failure", "reason", "generation", "counters", "shadow", "active_for", "monitor", "refined", "unrefined")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     ACTIVE_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_FIELD_NUMBER: _ClassVar[int]
@@ -184,6 +184,8 @@ class SlotReport(_message.Message):
     SHADOW_FIELD_NUMBER: _ClassVar[int]
     ACTIVE_FOR_FIELD_NUMBER: _ClassVar[int]
     MONITOR_FIELD_NUMBER: _ClassVar[int]
+    REFINED_FIELD_NUMBER: _ClassVar[int]
+    UNREFINED_FIELD_NUMBER: _ClassVar[int]
     model: str
     active: Pair
     previous: Pair
@@ -196,7 +198,21 @@ class SlotReport(_message.Message):
     shadow: Shadow
     active_for: _duration_pb2.Duration
     monitor: Monitor
-    def __init__(self, model: _Optional[str] = ..., active: _Optional[_Union[Pair, _Mapping]] = ..., previous: _Optional[_Union[Pair, _Mapping]] = ..., candidate: _Optional[_Union[Pair, _Mapping]] = ..., state: _Optional[_Union[SlotState, str]] = ..., failure: _Optional[_Union[Failure, str]] = ..., reason: _Optional[str] = ..., generation: _Optional[int] = ..., counters: _Optional[_Union[Counters, _Mapping]] = ..., shadow: _Optional[_Union[Shadow, _Mapping]] = ..., active_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., monitor: _Optional[_Union[Monitor, _Mapping]] = ...) -> None: ...
+    refined: Refined
+    unrefined: str
+    def __init__(self, model: _Optional[str] = ..., active: _Optional[_Union[Pair, _Mapping]] = ..., previous: _Optional[_Union[Pair, _Mapping]] = ..., candidate: _Optional[_Union[Pair, _Mapping]] = ..., state: _Optional[_Union[SlotState, str]] = ..., failure: _Optional[_Union[Failure, str]] = ..., reason: _Optional[str] = ..., generation: _Optional[int] = ..., counters: _Optional[_Union[Counters, _Mapping]] = ..., shadow: _Optional[_Union[Shadow, _Mapping]] = ..., active_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., monitor: _Optional[_Union[Monitor, _Mapping]] = ..., refined: _Optional[_Union[Refined, _Mapping]] = ..., unrefined: _Optional[str] = ...) -> None: ...
+
+class Refined(_message.Message):
+    __slots__ = ("policy_document", "lessons", "attempt", "since_time")
+    POLICY_DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    LESSONS_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    SINCE_TIME_FIELD_NUMBER: _ClassVar[int]
+    policy_document: str
+    lessons: int
+    attempt: int
+    since_time: _timestamp_pb2.Timestamp
+    def __init__(self, policy_document: _Optional[str] = ..., lessons: _Optional[int] = ..., attempt: _Optional[int] = ..., since_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Monitor(_message.Message):
     __slots__ = ("note", "watched", "audits", "disagreements", "log_e_value", "log_shiryaev_roberts", "alarm_time", "rate", "warnings", "waiting", "dropped", "trouble")

@@ -18,6 +18,7 @@ from upriver.v1 import fleet_pb2 as pb
 from upriver.v1 import sync_pb2
 from upriver_control.cli.audits import audits_command, monitor_document, told
 from upriver_control.cli.connection import DEFAULT, AsJson, Ca, Connection, ControlPlane, TokenFile
+from upriver_control.cli.refined import refined_document, told_refined
 
 SERVICE = pb.DESCRIPTOR.services_by_name["FleetService"]
 _LIVE_ROWS = 30
@@ -186,6 +187,8 @@ def _slot_document(slot: pb.AgentSlot) -> dict[str, Any]:
         "escalated_rows": reported.counters.escalated_rows,
         "failures": reported.counters.failures,
         "stale": slot.stale,
+        "refined": refined_document(reported.refined) if reported.HasField("refined") else None,
+        "unrefined": reported.unrefined,
         "monitor": monitor_document(reported.monitor),
     }
 
@@ -236,7 +239,8 @@ def _details(agent: pb.Agent) -> RenderableType:
         more = (slot.difference or "as desired", _span(slot.different_for) if slot.difference else "", slot.needs)
         table.add_row(*map(escape, (*cells, *more, told(slot.reported.monitor))))
     stale = [Text(f"{slot.model}: its certificate is stale: {slot.stale}") for slot in agent.slots if slot.stale]
-    return Group(Text(_id(agent), style="bold"), about, Text(), table, *stale)
+    learnt = [Text(f"{slot.model}: {line}") for slot in agent.slots if (line := told_refined(slot.reported))]
+    return Group(Text(_id(agent), style="bold"), about, Text(), table, *stale, *learnt)
 
 
 def _fetched(agent: pb.Agent) -> str:
@@ -275,7 +279,11 @@ def _runs(slot: pb.AgentSlot) -> str:
 
 
 def _active(slot: pb.AgentSlot) -> str:
-    return slot.reported.active.version.rpartition("/")[2] if slot.reported.HasField("active") else "-"
+    reported = slot.reported
+    if not reported.HasField("active"):
+        return "-"
+    version = reported.active.version.rpartition("/")[2]
+    return f"{version} refined" if reported.HasField("refined") else version
 
 
 def _state(report: sync_pb2.SlotReport) -> str:

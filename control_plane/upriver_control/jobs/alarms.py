@@ -9,11 +9,14 @@ from upriver_control.observed import AgentFacts
 
 
 def alarmed(agents: Iterable[AgentFacts]) -> Mapping[str, frozenset[str]]:
-    """The models whose alarm rings on some agent that is connected, and the tiers of those agents."""
+    """The models whose alarm rings on some agent that is connected, and the tiers of those agents.
+
+    Not where it is that of a pair which the agent has refined: it goes back to the one that it was made of by itself.
+    """
     found: dict[str, set[str]] = {}
     for facts in agents:
         for model, slot in facts.slots.items():
-            if facts.connected and slot.monitor.alarm_since > 0.0:
+            if facts.connected and slot.refined is None and slot.monitor.alarm_since > 0.0:
                 found.setdefault(model, set()).add(facts.tier)
     return {model: frozenset(tiers) for model, tiers in found.items()}
 

@@ -66,7 +66,9 @@ class FleetServicer:
         """Gives an agent."""
         agent = self._written(self._known(request.name))
         for slot in agent.slots:
-            slot.stale = self._stale(slot.model, slot.reported.active.policy_document)
+            reported = slot.reported
+            answering = reported.refined if reported.HasField("refined") else reported.active
+            slot.stale = self._stale(slot.model, answering.policy_document)
         return pb.GetAgentResponse(agent=agent)
 
     @refusing

@@ -10,7 +10,7 @@ from tests.unit.control_plane.fleet_facts import OLD, active, agent
 from upriver.errors import NotNow, Unreachable
 from upriver_control.jobs import Job, JobState, Result, Source, Spec, TierResult
 from upriver_control.jobs.alarms import alarmed, is_due, to_roll_out
-from upriver_control.observed import MonitorFacts
+from upriver_control.observed import MonitorFacts, RefinedFacts
 from upriver_control.rollout import Rollout
 from upriver_control.services.automatic import Allowed, Automatic
 
@@ -40,6 +40,11 @@ def job(created=0.0, state=JobState.SUCCEEDED, threshold=0.5, missing=0):
 def test_an_alarm_counts_while_its_agent_is_connected():
     agents = [ringing(), ringing(2, tier="far-edge"), ringing(3, connected=False, tier="cloud"), agent(4, active())]
     assert alarmed(agents) == {"digits": {"device", "far-edge"}}
+
+
+def test_the_alarm_of_what_an_agent_has_refined_is_the_agents_own_affair():
+    slot = replace(active(), monitor=ALARM, refined=RefinedFacts("document"))
+    assert alarmed([agent(1, slot)]) == {}
 
 
 def test_a_model_is_due_when_its_time_has_passed_and_sooner_when_audits_were_too_few():

@@ -12,6 +12,7 @@ from upriver.policies import Basis, Certificate, Form, Fusion, PolicyDocument, r
 from upriver.scores import ScoreKind
 from upriver_control.intent import Intent
 from upriver_control.needed import needed_by
+from upriver_control.observed import RefinedFacts
 from upriver_control.rollout import RolloutState
 
 
@@ -48,6 +49,11 @@ def test_agents_need_what_they_run_and_what_they_go_back_to():
 def test_many_agents_are_counted():
     told = needed(OLD, agents=[agent(number, active(OLD)) for number in range(9)])
     assert told.endswith("agents/a00000, agents/a00001, agents/a00002 and 6 more")
+
+
+def test_what_an_agent_has_refined_needs_the_top_that_it_was_certified_against():
+    slot = replace(active(NEW), refined=RefinedFacts(certified_against(NEWER.version_digest).policy_document))
+    assert needed(NEWER, agents=[agent(1, slot)]).startswith("policies in use are certified against it")
 
 
 def certified_against(top):
