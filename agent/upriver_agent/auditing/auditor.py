@@ -23,6 +23,7 @@ from upriver_agent.auditing.asking import Refused, TopAsker, read_own
 from upriver_agent.auditing.case import Verdict, judge, read_case
 from upriver_agent.auditing.delivery import Delivery, write_verdict
 from upriver_agent.auditing.intake import CaseMaker, Inbox
+from upriver_agent.auditing.listening import Listener, Nobody
 from upriver_agent.auditing.monitors import Guarded, Monitors
 from upriver_agent.auditing.store import Waiting
 from upriver_agent.journal import Journal
@@ -69,17 +70,20 @@ class Auditor:
         delivery: Callable[[Journal], Delivery] | None,
         telemetry: Telemetry,
         changed: Callable[[], None],
+        listener: Listener | None = None,
     ) -> None:
-        """`delivery` makes what delivers to a control plane, None where there is none; `changed` is told of alarms."""
+        """`delivery` makes what delivers to a control plane, None where there is none; `changed` is told of alarms,
+        `listener` of all verdicts."""
         self._place = place
         self._settings = settings
         self._top = top
         self._telemetry = telemetry
         self._changed = changed
+        self._listener = listener or Nobody()
         self._journal = Journal(state_dir / FILE, store.SCHEMA, durable=False)
         self._delivery = delivery(self._journal) if delivery is not None else None
         self._inbox = Inbox()
-        self._monitors = Monitors(self._journal, settings, self._inbox.put, self._facts)
+        self._monitors = Monitors(self._journal, settings, self._inbox.put, self._facts, self._listener.share)
         self._maker = CaseMaker(place, top.near)
         self._waiting: dict[str, int] = {}
         self._dropped: Counter[str] = Counter()
@@ -103,7 +107,7 @@ class Auditor:
         nulls = self._monitors.nulls(loaded.policy)
         if not self._on:
             loaded.unwatched = OFF if not self._settings.enabled else TOP
-        elif not nulls.watched and self._delivery is None:
+        elif not nulls.watched and self._delivery is None and not self._listener.wants(loaded):
             loaded.unwatched = FOR_NOBODY
         else:
             loaded.watch = self._monitors.guard(loaded.model, loaded.policy, nulls).watch
@@ -238,15 +242,15 @@ class Auditor:
     def _settle(self, verdicts: Sequence[Verdict], cases: Sequence[Waiting]) -> None:
         """Takes in verdicts of one pair, and ends the cases that they are of."""
         case = verdicts[0].case
+        top_version = self._top.version_of(verdicts[0].top_agent, case.model)
         told = []
         if self._delivery is not None:
-            told = [
-                write_verdict(one, self._place, self._top.version_of(one.top_agent, one.case.model)) for one in verdicts
-            ]
+            told = [write_verdict(one, self._place, top_version) for one in verdicts]
         done = [(one.question, one.row) for one in cases]
         rang = self._monitors.settle(case.model, case.policy_digest, done, verdicts, told)
         if self._delivery is not None:
             self._delivery.stir()
+        self._listener.judged(verdicts, top_version)
         for one in verdicts:
             if not one.agrees and one.case.passes:
                 self._telemetry.disagreement(case.model, one.case.question, case.policy_digest, one.top_agent, rang)

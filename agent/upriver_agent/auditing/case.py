@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from upriver.agreement import Agreement, Answered
 from upriver.parameters import Mode
@@ -20,7 +21,8 @@ _MAX_ANSWER: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The names of the outputs that make up an answer; empty for those that a task does not have."""
+    """The names of the outputs that make up an answer, and of the embedding; empty for those that a task does not
+    have."""
 
     scores: str = ""
     boxes: str = ""
@@ -28,6 +30,7 @@ class Parts:
     classes: str = ""
     count: str = ""
     value: str = ""
+    embedding: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,8 @@ class Case:
     """A row that the coin fell for. `asked` is a Unix time, `draw` and `rate` are in [0, 1].
 
     `passes` says whether its confidence reached the policy's own threshold, whoever answered in the end: that is what a
-    certificate speaks of.
+    certificate speaks of. `teacher` is who answered in the end when that was an agent between here and the top, by
+    which pair (`teacher_policy`) and what (`teacher_answer`); else they are empty.
     """
 
     question: str
@@ -56,11 +60,15 @@ class Case:
     draw: float
     rate: float
     region_only: bool = False
+    teacher: str = ""
+    teacher_policy: str = ""
+    teacher_answer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A case with the top's answer. Answers are labels, or digests where there are none."""
+    """A case with the top's answer. Answers are labels, or digests where there are none; `embedding` [embedding] is
+    what this agent's version made of the row, None when it gives out none."""
 
     case: Case
     agrees: bool
@@ -68,6 +76,7 @@ class Verdict:
     top_answer: str
     top_agent: str
     top_policy_digest: str
+    embedding: NDArray[np.float32] | None = None
 
 
 def write_case(case: Case) -> str:
@@ -101,7 +110,14 @@ def judge(case: Case, own: Answers, top: Answers, index: int) -> Verdict:
     mine, theirs = _answered(case.parts, own, 0), _answered(case.parts, top, index)
     agrees = bool(Agreement(case.agreement, case.settings)(mine, theirs)[0])
     fact = top.facts[index]
-    return Verdict(case, agrees, _told(mine), _told(theirs), fact.agent, fact.policy)
+    embedding = own.outputs.get(case.parts.embedding)
+    row = None if embedding is None else embedding[0].reshape(-1).astype(np.float32)
+    return Verdict(case, agrees, _told(mine), _told(theirs), fact.agent, fact.policy, row)
+
+
+def answer_of(parts: Parts, answers: Answers, row: int) -> str:
+    """What a row was answered, in words: see Verdict."""
+    return _told(_answered(parts, answers, row))
 
 
 def _answered(parts: Parts, answers: Answers, row: int) -> Answered:

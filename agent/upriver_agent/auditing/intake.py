@@ -17,7 +17,7 @@ from upriver.policies import rules_digest
 from upriver.scores import ScoreKind
 from upriver.tensors import Array, Tensor
 from upriver_agent import coin, wire
-from upriver_agent.auditing.case import Case, Parts, Verdict, judge, may_be_audited, write_case
+from upriver_agent.auditing.case import Case, Parts, Verdict, answer_of, judge, may_be_audited, write_case
 from upriver_agent.auditing.store import Waiting
 from upriver_agent.merge import Answers, RowFacts
 from upriver_agent.place import Place
@@ -123,6 +123,17 @@ class CaseMaker:
         loaded, options = noticed.loaded, noticed.request.options
         policy, form = loaded.policy, loaded.form
         confidence = float(noticed.confidence[row])
+        parts = Parts(
+            scores=form.scores_output,
+            boxes=form.boxes_output,
+            box_scores=form.box_scores_output,
+            classes=form.classes_output,
+            count=form.count_output,
+            value=form.value_output,
+            embedding=loaded.version.manifest.outputs.embedding or "",
+        )
+        fact = noticed.answers.facts[row]
+        taught = fact.agent != self._place.agent and fact.tier != self._place.tiers[-1] and fact.resolved
         return Case(
             question=question,
             row=row,
@@ -133,24 +144,20 @@ class CaseMaker:
             rules_digest=self._rules_of(loaded),
             agreement=policy.document.agreement.name,
             settings=dict(policy.document.agreement.settings),
-            parts=Parts(
-                scores=form.scores_output,
-                boxes=form.boxes_output,
-                box_scores=form.box_scores_output,
-                classes=form.classes_output,
-                count=form.count_output,
-                value=form.value_output,
-            ),
+            parts=parts,
             confidence=confidence if math.isfinite(confidence) else None,
             features={
                 kind.value: float(values[row]) for kind, values in features.items() if math.isfinite(values[row])
             },
             passes=confidence >= policy.threshold and confidence > -math.inf,
-            answered_here=noticed.answers.facts[row].agent == self._place.agent,
+            answered_here=fact.agent == self._place.agent,
             brought=noticed.brought,
             draw=min(draw / coin.SPAN, math.nextafter(1.0, 0.0)),
             rate=rate,
             region_only=options.region_only,
+            teacher=fact.agent if taught else "",
+            teacher_policy=fact.policy if taught else "",
+            teacher_answer=answer_of(parts, noticed.answers, row) if taught else "",
         )
 
     def _own(self, noticed: Noticed, row: int) -> Answers:

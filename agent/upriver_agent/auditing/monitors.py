@@ -37,8 +37,12 @@ _MOST: Final = 128
 class Guarded:
     """One pair's monitor, and the watch that it steers. Safe to share between threads."""
 
-    def __init__(self, model: str, policy: Policy, monitor: Monitor, watch: Watch) -> None:
+    def __init__(
+        self, model: str, policy: Policy, monitor: Monitor, watch: Watch, share: Callable[[str], float]
+    ) -> None:
+        """`share` gives the share of a model's questions that is audited at least."""
         self.model = model
+        self._share = share
         self.policy = policy
         self.watch = watch
         self.looks: deque[Floats] = deque(maxlen=_LOOKS)
@@ -49,7 +53,7 @@ class Guarded:
     def steer(self, now: float) -> None:
         """Puts the monitor's decisions into effect: the alarm, and how many questions are audited now (a Unix time)."""
         with self._lock:
-            self.watch.audit(self._monitor.rate(now))
+            self.watch.audit(max(self._monitor.rate(now), self._share(self.model)))
             self.watch.alarmed = self._monitor.alarmed
 
     def look(self, now: float) -> tuple[str, ...]:
@@ -97,7 +101,8 @@ class Guarded:
 
     def facts(self, now: float, waiting: int, dropped: int, trouble: str) -> WatchFacts:
         """What to report; never waits, though the disk may have the lock's holder wait."""
-        return WatchFacts(self._monitor.report(now), waiting, dropped, trouble)
+        report = self._monitor.report(now)
+        return WatchFacts(replace(report, rate=max(report.rate, self._share(self.model))), waiting, dropped, trouble)
 
     def _kept(self) -> Kept:
         return Kept(self.model, self.policy.digest, _json(self._monitor.kept()))
@@ -112,13 +117,16 @@ class Monitors:
         settings: AuditsSection,
         take: Callable[[Noticed], None],
         facts: Callable[[Guarded], WatchFacts],
+        share: Callable[[str], float],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`take` gets what is to be audited, `facts` tells of a pair; `clock` gives Unix times."""
+        """`take` gets what is to be audited, `facts` tells of a pair, `share` gives the share of a model's questions
+        that is audited at least; `clock` gives Unix times."""
         self._journal = journal
         self._settings = settings
         self._take = take
         self._facts = facts
+        self._share = share
         self._clock = clock
         self._lock = threading.Lock()
         self._pairs: dict[tuple[str, str], Guarded] = {}
@@ -199,7 +207,7 @@ class Monitors:
             _LOG.error("%s: what was known of its policy is lost, and begins anew: %s", model, error)
         pairs: list[Guarded] = []
         watch = Watch(self._take, lambda looked: pairs[0].looks.append(looked), lambda: self._facts(pairs[0]))
-        pairs.append(Guarded(model, policy, monitor, watch))
+        pairs.append(Guarded(model, policy, monitor, watch, self._share))
         return pairs[0]
 
 

@@ -18,12 +18,15 @@ from upriver.policies import Basis, Certificate, Form, rules_digest
 from upriver.tensors import Tensor
 from upriver_agent.auditing.asking import Refused
 from upriver_agent.auditing.auditor import FOR_NOBODY, OFF, TOP, Auditor
+from upriver_agent.auditing.case import Verdict
 from upriver_agent.auditing.intake import MOST_REQUESTS, Inbox
+from upriver_agent.auditing.listening import Listener
 from upriver_agent.auditing.store import Waiting
 from upriver_agent.envelope import CallerOptions
 from upriver_agent.merge import Answers, RowFacts
 from upriver_agent.monitoring.settings import AuditsSection
 from upriver_agent.place import Place
+from upriver_agent.predictor import Prediction
 from upriver_agent.serving.loaded import LoadedVersion
 from upriver_agent.serving.loader import Loader, LoaderOptions
 from upriver_agent.serving.request import InferRequest
@@ -81,7 +84,9 @@ class Auditors:
         self.made: list[Auditor] = []
         self.told: list[str] = []
 
-    def __call__(self, top: Top, settings: AuditsSection = ALL, place: Place = DEVICE) -> Auditor:
+    def __call__(
+        self, top: Top, settings: AuditsSection = ALL, place: Place = DEVICE, listener: Listener | None = None
+    ) -> Auditor:
         auditor = Auditor(
             self.folder,
             place,
@@ -90,6 +95,7 @@ class Auditors:
             None,
             Telemetry("me", place.tier, "eu", 0.0),
             lambda: self.told.append("changed"),
+            listener,
         )
         self.made.append(auditor)
         auditor.open()
@@ -105,13 +111,21 @@ def auditors(tmp_path: Path) -> Iterator[Auditors]:
         one.close()
 
 
-def answer(loaded: LoadedVersion, number: int, rows: int = 1, options: CallerOptions | None = None) -> None:
-    """Has a version answer a question, and the coin tossed for it."""
+ME = RowFacts("me", "device", 0.9, True, Reason.CONFIDENT, False, ("me",), "")
+
+
+def answer(
+    loaded: LoadedVersion,
+    number: int,
+    rows: int = 1,
+    options: CallerOptions | None = None,
+    fact: RowFacts = ME,
+) -> None:
+    """Has a version answer a question, and the coin tossed for it; `fact` says who answered in the end."""
     image = np.random.default_rng(number).random((rows, 14, 14, 1), dtype=np.float32)
     request = InferRequest("pattern", "", "", {"image": Tensor("image", "FP32", image)}, options or CallerOptions())
     prediction = loaded.predict({"image": image}, rows)
     confidence = loaded.score(prediction)
-    fact = RowFacts("me", "device", 0.9, True, Reason.CONFIDENT, False, ("me",), loaded.policy.digest)
     answers = Answers(dict(prediction.outputs), (fact,) * rows, loaded.form.labels, loaded.form.scores_output)
     assert loaded.watch is not None
     loaded.watch.notice(
@@ -305,3 +319,63 @@ def test_a_full_inbox_drops_what_comes_and_counts_it() -> None:
     assert inbox.get(0.0) is taken
     inbox.put(taken)
     assert inbox.dropped == 6
+
+
+class Hears:
+    """Plays who learns: wants a share of all questions audited, and keeps what was found."""
+
+    def __init__(self, wanted: float = 0.0) -> None:
+        self.wanted = wanted
+        self.heard: list[Verdict] = []
+
+    def wants(self, loaded: LoadedVersion) -> bool:
+        return self.wanted > 0.0
+
+    def share(self, model: str) -> float:
+        return self.wanted
+
+    def judged(self, verdicts: Sequence[Verdict], top_version: str) -> None:
+        self.heard += verdicts
+
+
+def test_who_learns_is_told_of_verdicts_with_the_embedding_as_it_was(auditors: Auditors, loaded: LoadedVersion) -> None:
+    hears = Hears()
+    auditors(Top(label=3), listener=hears).watch(loaded)
+    answer(loaded, 7, rows=2)
+    until(lambda: len(hears.heard) == 2)
+    image = np.random.default_rng(7).random((2, 14, 14, 1), dtype=np.float32)
+    found = loaded.predict({"image": image}, 2)
+    assert isinstance(found, Prediction), "a small model answers at once"
+    assert found.embedding is not None
+    for row, verdict in enumerate(hears.heard):
+        assert verdict.embedding is not None
+        assert verdict.embedding.tobytes() == found.embedding[row].tobytes()
+        assert verdict.top_answer == "class-3"
+        assert verdict.top_policy_digest == "sha256:top"
+        assert (verdict.case.teacher, verdict.case.teacher_answer) == ("", "")
+
+
+def test_what_a_tier_between_answered_is_told_beside_what_the_top_says(
+    auditors: Auditors, loaded: LoadedVersion
+) -> None:
+    hears = Hears()
+    auditors(Top(label=3), listener=hears).watch(loaded)
+    answer(loaded, 7, fact=ME._replace(agent="edge-1", tier="edge", policy="sha256:edge"))
+    answer(loaded, 8, fact=ME._replace(agent="edge-1", tier="edge", resolved=False))
+    until(lambda: len(hears.heard) == 2)
+    taught, left_open = sorted(hears.heard, key=lambda verdict: verdict.case.teacher, reverse=True)
+    assert (taught.case.teacher, taught.case.teacher_policy) == ("edge-1", "sha256:edge")
+    assert taught.case.teacher_answer in loaded.form.labels
+    assert left_open.case.teacher == ""
+
+
+def test_who_learns_has_its_share_audited_of_a_pair_that_nobody_else_watches(
+    auditors: Auditors, loaded: LoadedVersion
+) -> None:
+    settings = AuditsSection(rate=0.0, max_rate=0.0, per_s=10_000.0)
+    auditors(Top(), settings).watch(loaded)
+    assert (loaded.watch, loaded.unwatched) == (None, FOR_NOBODY)
+    hears = Hears(wanted=0.25)
+    auditors(Top(), settings, listener=hears).watch(loaded)
+    assert loaded.watch is not None
+    assert loaded.watch.rate == loaded.watch.facts().report.rate == 0.25
