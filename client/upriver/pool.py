@@ -13,6 +13,7 @@ it at once; a sum can't be taken apart, so a child that holds one is asked for a
 Nothing here knows what the sums are. Pure: times are arguments, seconds of any clock that rises.
 """
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -104,17 +105,21 @@ class Pool(Generic[T]):
         limits: PoolLimits | None = None,
         children: Mapping[str, Child[T]] | None = None,
         epochs: Mapping[str, tuple[int, float]] | None = None,
+        began: float = -math.inf,
     ) -> None:
-        """`epochs` are the newest of each agent, and when they were told."""
+        """`epochs` are the newest of each agent, and when they were told. Nobody could be heard of before `began`."""
         self._limits = limits or PoolLimits()
         self._children = dict(children or {})
         self._epochs = dict(epochs or {})
+        self._began = began
         self._owners: dict[str, str] = {}
         self._touched: set[str] = set()
         self._revision = 0
         for name, child in self._children.items():
             if child.counted is not None:
                 self._owners.update(dict.fromkeys(child.counted.roster, name))
+            for submission in (child.counted, child.staged):
+                self._note(submission.roster.items() if submission is not None else (), child.heard)
 
     @property
     def revision(self) -> int:
@@ -263,7 +268,7 @@ class Pool(Generic[T]):
         counted = child.counted
         if counted is None:
             return True
-        if now - child.heard <= self._limits.patience_s:
+        if now - max(child.heard, self._began) <= self._limits.patience_s:
             return False
         if not any(agent in roster and roster[agent] > epoch for agent, epoch in counted.roster.items()):
             return False

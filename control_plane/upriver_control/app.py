@@ -20,7 +20,7 @@ from grpc_reflection.v1alpha import reflection
 from upriver import logs
 from upriver.errors import Unreachable, UpriverError
 from upriver.services import handlers, method_handlers
-from upriver.v1 import audit_pb2, blob_pb2, fleet_pb2, policy_pb2, registry_pb2, rollout_pb2, sync_pb2
+from upriver.v1 import audit_pb2, blob_pb2, fleet_pb2, policy_pb2, pool_pb2, registry_pb2, rollout_pb2, sync_pb2
 from upriver_control.blobs.deltas import Deltas
 from upriver_control.blobs.servicer import BlobServicer
 from upriver_control.certifying import Certifying
@@ -40,6 +40,7 @@ from upriver_control.reconcile.threaded import ThreadedAgents, ThreadedRollouts
 from upriver_control.services.audits import AuditServicer
 from upriver_control.services.authentication import AgentTokens, OperatorTokens
 from upriver_control.services.fleet import FleetServicer
+from upriver_control.services.pool import PoolServicer
 from upriver_control.services.published import RegistryVersions
 from upriver_control.services.registry import RegistryServicer
 from upriver_control.services.rollouts import RolloutServicer
@@ -48,6 +49,7 @@ from upriver_control.sessions.arrivals import Arrivals
 from upriver_control.sessions.sessions import Sessions
 from upriver_control.store.agents import AgentTable
 from upriver_control.store.audits import AuditTable
+from upriver_control.store.pools import PoolTable
 from upriver_control.store.registry import RegistryStore
 from upriver_control.store.rollouts import RolloutTable
 from upriver_control.tuning import settle
@@ -73,6 +75,7 @@ _SERVICES: Final = tuple(
         (blob_pb2, "BlobService"),
         (audit_pb2, "AuditService"),
         (policy_pb2, "PolicyService"),
+        (pool_pb2, "PoolService"),
     )
 )
 
@@ -118,6 +121,7 @@ class ControlPlane:
         )
         self._deltas = Deltas(kept.artifacts)
         self._audits = AuditTable(kept.database)
+        self._pools = PoolTable(kept.database, time.time())
         self._certifying = Certifying(kept, store, self._audits, self._sessions, self._mirror, me)
         self._registry = RegistryServicer(self._publisher)
         versions = RegistryVersions(store, self._certifying.policies, kept.repository)
@@ -130,6 +134,7 @@ class ControlPlane:
             BlobServicer(kept.artifacts, self._deltas, kept.repository),
             AuditServicer(self._audits),
             self._certifying.servicer,
+            PoolServicer(self._pools),
         )
         self._server = grpc.aio.server(
             interceptors=[OperatorTokens(kept.operator_token), AgentTokens(kept.join_token, kept.operator_token)],
@@ -184,6 +189,7 @@ class ControlPlane:
                 ("signatures are renewed", self._every(renewal_s(config.trust), self._kept.repository.refresh)),
                 ("artifacts are swept", self._every(_SWEEP_S, self._publisher.sweep)),
                 ("calibrations are worked on", self._certifying.run(self._rollouts.start)),
+                ("what is pooled is swept", self._every(_SWEEP_S, lambda: self._pools.expire(time.time()))),
                 ("audits are swept", self._every(_SWEEP_S, lambda: self._audits.sweep(time.time()))),
             )
         ]

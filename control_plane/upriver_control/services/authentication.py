@@ -14,7 +14,11 @@ OPERATOR_SERVICES: Final = (
     "upriver.v1.AuditService/ListAudits",
     "upriver.v1.AuditService/SummarizeAudits",
 )
-AGENT_SERVICES: Final = ("upriver.v1.BlobService", "upriver.v1.AuditService/SubmitAudits")
+AGENT_SERVICES: Final = (
+    "upriver.v1.BlobService",
+    "upriver.v1.AuditService/SubmitAudits",
+    "upriver.v1.PoolService",
+)
 """Services, and methods of those that are for both."""
 _JOIN_WANTED: Final = "expected the join token: authorization: Bearer <control_plane.token of the agent>"
 _WANTED: Final = "expected the operator's token: authorization: Bearer <token>"

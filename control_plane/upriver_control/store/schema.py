@@ -8,6 +8,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -186,3 +187,75 @@ audits = Table(
 """What agents answered against what the top did, row by row. The oldest go when there are many, or after a time."""
 
 Index("ix_audits_model", audits.c.model, audits.c.number)
+
+pool_state = Table(
+    "pool_state",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("revision", BigInteger, nullable=False),
+)
+"""One row: rises with every change of the three tables below, so that a process knows whether it has the newest."""
+
+pool_children = Table(
+    "pool_children",
+    metadata,
+    Column("child", String(RESOURCE), primary_key=True),
+    Column("heard", Double, nullable=False),
+    Column("counted_epoch", BigInteger, nullable=False),
+    Column("counted", Text, nullable=False),
+    Column("staged_epoch", BigInteger, nullable=False),
+    Column("staged", Text, nullable=False),
+)
+"""Who pools at the control plane: the submission that counts, and one that waits. Without one: epoch 0."""
+
+pool_epochs = Table(
+    "pool_epochs",
+    metadata,
+    Column("agent", String(RESOURCE), primary_key=True),
+    Column("epoch", BigInteger, nullable=False),
+    Column("told", Double, nullable=False),
+)
+"""The newest epoch of each agent that was told."""
+
+pool_parts = Table(
+    "pool_parts",
+    metadata,
+    Column("child", String(RESOURCE), primary_key=True),
+    Column("epoch", BigInteger, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("model", String(NAME), nullable=False),
+    Column("version_digest", String(DIGEST), nullable=False),
+    Column("region", String(RESOURCE), nullable=False),
+    Column("trial", String(DIGEST), nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("agents", Integer, nullable=False),
+    Column("amount", Double, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+"""The sums of those submissions, as they came; `amount` is of lessons, or of audits that a trial counted."""
+
+Index("ix_pool_parts_model", pool_parts.c.model, pool_parts.c.version_digest)
+
+region_attempts = Table(
+    "region_attempts",
+    metadata,
+    Column("model", String(NAME), primary_key=True),
+    Column("version_digest", String(DIGEST), primary_key=True),
+    Column("region", String(RESOURCE), primary_key=True),
+    Column("attempts", Integer, nullable=False),
+)
+"""How many heads were tested on a region's audits, ever: the next test is so much the stricter."""
+
+region_trials = Table(
+    "region_trials",
+    metadata,
+    Column("digest", String(DIGEST), primary_key=True),
+    Column("model", String(NAME), nullable=False),
+    Column("version_digest", String(DIGEST), nullable=False),
+    Column("region", String(RESOURCE), nullable=False),
+    Column("open", Boolean, nullable=False, index=True),
+    Column("revision", Integer, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("document", Text, nullable=False),
+)
+"""Heads that are, or were, tried on a region's audits."""
