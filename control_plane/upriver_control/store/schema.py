@@ -259,3 +259,67 @@ region_trials = Table(
     Column("document", Text, nullable=False),
 )
 """Heads that are, or were, tried on a region's audits."""
+
+trainings = Table(
+    "trainings",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(RESOURCE), nullable=False, unique=True),
+    Column("model", String(NAME), nullable=False, index=True),
+    Column("state", String(NAME), nullable=False, index=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("request_id", String(RESOURCE), nullable=False, unique=True),
+    Column("owner", String(RESOURCE), nullable=False),
+    Column("until", Double, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("created", Double, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Trainings, worked on as calibrations are."""
+
+lesson_parts = Table(
+    "lesson_parts",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("name", String(NAME), nullable=False, unique=True),
+    Column("model", String(NAME), nullable=False),
+    Column("region", String(RESOURCE), nullable=False),
+    Column("date", String(10), nullable=False, index=True),
+    Column("rows", Integer, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("labels", Text, nullable=False),
+    Column("staged", Boolean, nullable=False),
+    Column("dirty", Boolean, nullable=False),
+    Column("gone", Boolean, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Files of lessons: `staged` until they are in their place, `dirty` while they have lessons that were forgotten, `gone`
+until they are deleted."""
+
+Index("ix_lesson_parts_model", lesson_parts.c.model, lesson_parts.c.region)
+
+lessons = Table(
+    "lessons",
+    metadata,
+    Column("id", String(RESOURCE), primary_key=True),
+    Column("part", Integer, ForeignKey("lesson_parts.number"), nullable=False, index=True),
+)
+"""Which lessons are here, each in one file. What a file has besides is to be passed over."""
+
+forgotten_lessons = Table(
+    "forgotten_lessons",
+    metadata,
+    Column("id", String(RESOURCE), primary_key=True),
+    Column("forgotten", Double, nullable=False, index=True),
+)
+"""Lessons that were forgotten where they were learnt: they are not taken any more."""
+
+version_sources = Table(
+    "version_sources",
+    metadata,
+    Column("version_digest", String(DIGEST), primary_key=True),
+    Column("kind", String(NAME), primary_key=True),
+    Column("digest", String(DIGEST), nullable=False, index=True),
+    Column("size_bytes", BigInteger, nullable=False),
+)
+"""What versions are trained from, among the artifacts: beside them, and never on a device."""

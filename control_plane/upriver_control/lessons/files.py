@@ -1,0 +1,160 @@
+"""Files of lessons at a URL of fsspec's: written aside, and moved to their place when a row says that they are there.
+
+What is not in its place lies in `_staging`, which engines that read Parquet pass over, as all names with `_` in front.
+"""
+
+import io
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import fsspec.core
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+
+from upriver.errors import ConfigError, DiskTrouble, NotFound, RuntimeMissing, Unreachable, UpriverError
+from upriver_control.store.lessons import Part
+
+STAGING: Final = "_staging"
+TRAININGS: Final = "_trainings"
+_ROW_GROUP: Final = 1024
+
+
+class LessonFiles:
+    """The files. Methods block; they raise DiskTrouble when a folder fails, Unreachable for a store."""
+
+    def __init__(self, url: str, options: Mapping[str, Any] | None = None) -> None:
+        """`options` go to the file system. Raises ConfigError and RuntimeMissing as `FsspecArtifacts` does."""
+        try:
+            self._files, root = fsspec.core.url_to_fs(url, **{"use_listings_cache": False, **(options or {})})
+        except ImportError as error:
+            raise RuntimeMissing(f"lessons {url!r}: {error}; S3 needs: pip install 'upriver[s3]'") from error
+        except ValueError as error:
+            raise ConfigError("configuration", [f"lessons {url!r}: {error}; expected a folder or a URL"]) from error
+        self.url = url
+        self._root = root.rstrip("/")
+        self._local = isinstance(self._files, LocalFileSystem)
+
+    def stage(self, name: str, table: pa.Table) -> int:
+        """Writes rows aside, whole and on the disk; gives the bytes."""
+        return self._write(f"{self._root}/{STAGING}/{name}.parquet", table)
+
+    def place(self, part: Part) -> None:
+        """Moves a file to its place; one that is there already stays."""
+        aside, there = self._aside(part.name), self._place(part)
+        with self._told():
+            if not self._files.exists(aside) and self._files.exists(there):
+                return
+            if self._local:
+                Path(there).parent.mkdir(parents=True, exist_ok=True)
+                Path(aside).replace(there)
+                _flush(Path(there).parent)
+            else:
+                self._files.copy(aside, there)
+                self._files.rm_file(aside)
+
+    def read(self, part: Part) -> pa.Table:
+        """The rows of a file, wherever it is; raises NotFound when it has gone."""
+        for path in (self._place(part), self._aside(part.name)):
+            try:
+                with self._told(), self._files.open(path, "rb") as file:
+                    return pq.read_table(io.BytesIO(file.read()))
+            except NotFound:
+                continue
+        raise NotFound(f"the file of lessons {part.name} is gone")
+
+    def delete(self, part: Part) -> None:
+        """Deletes a file, wherever it is; one that is not there is no error."""
+        self._delete(self._place(part))
+        self._delete(self._aside(part.name))
+
+    def drop(self, name: str) -> None:
+        """Deletes a file that was written aside."""
+        self._delete(self._aside(name))
+
+    def staged(self, older_than_s: float) -> Iterator[str]:
+        """The names of files that lie aside for so long."""
+        folder = f"{self._root}/{STAGING}"
+        with self._told():
+            if not self._files.isdir(folder):
+                return
+            for path, info in self._files.find(folder, detail=True).items():
+                changed = info["mtime"] if "mtime" in info else _stamp(info.get("LastModified"))
+                if time.time() - changed > older_than_s:
+                    yield path.rsplit("/", 1)[-1].removesuffix(".parquet")
+
+    def for_training(self, training: str, tables: Sequence[pa.Table]) -> str:
+        """Writes rows for a training of another machine to read; gives their URL."""
+        for number, table in enumerate(tables):
+            self._write(f"{self._root}/{TRAININGS}/{training}/part-{number:05d}.parquet", table)
+        return f"{self.url.rstrip('/')}/{TRAININGS}/{training}"
+
+    def after_training(self, training: str) -> None:
+        """Deletes those rows."""
+        with self._told():
+            folder = f"{self._root}/{TRAININGS}/{training}"
+            if self._files.exists(folder):
+                self._files.rm(folder, recursive=True)
+
+    def _write(self, path: str, table: pa.Table) -> int:
+        made = io.BytesIO()
+        pq.write_table(table, made, compression="zstd", row_group_size=_ROW_GROUP)
+        data = made.getvalue()
+        with self._told():
+            if self._local:
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+            with self._files.open(path, "wb") as file:
+                file.write(data)
+                if self._local:
+                    file.flush()
+                    os.fsync(file.fileno())
+            if self._local:
+                _flush(Path(path).parent)
+        return len(data)
+
+    def _delete(self, path: str) -> None:
+        try:
+            with self._told():
+                self._files.rm_file(path)
+        except NotFound:
+            return
+
+    def _aside(self, name: str) -> str:
+        return f"{self._root}/{STAGING}/{name}.parquet"
+
+    def _place(self, part: Part) -> str:
+        keys = (("model", part.model), ("region", part.region), ("date", part.date))
+        folder = "/".join(f"{key}={quote(value, safe='')}" for key, value in keys)
+        return f"{self._root}/{folder}/part-{part.name}.parquet"
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except UpriverError:
+            raise
+        except FileNotFoundError as error:
+            raise NotFound(f"there is no such file of lessons in {self._root}") from error
+        except Exception as error:  # told below unless it is ours; object stores raise their libraries' own kinds
+            if self._local and not isinstance(error, OSError):
+                raise
+            kind = DiskTrouble if self._local else Unreachable
+            raise kind(f"lessons in {self._root}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _stamp(value: Any) -> float:
+    return float(value.timestamp()) if hasattr(value, "timestamp") else time.time()
+
+
+def _flush(folder: Path) -> None:
+    """Makes a rename inside the folder last."""
+    directory = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

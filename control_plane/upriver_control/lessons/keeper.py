@@ -1,0 +1,185 @@
+"""Keeps lessons: each once, whatever is sent again or killed in between; and looks after the files.
+
+A file is written aside first, then one transaction says that its lessons are there, then it is moved to its place.
+Killed before the transaction, the file is nobody's and is deleted later; killed after it, the move is made up for. So
+an engine that reads the folder sees each lesson, and none that was not taken; for the moment between a file and those
+that were put together in it, twice. What is read by rows (`snapshot`) has each once at any time.
+"""
+
+import logging
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from upriver.errors import InvalidInput, NotFound, QueueFull
+from upriver.v1 import train_pb2 as pb
+from upriver_control.lessons import rows
+from upriver_control.lessons.files import LessonFiles
+from upriver_control.store.lessons import LessonTable, Part, labels_of
+
+_LOG: Final = logging.getLogger(__name__)
+ORPHANED_S: Final = 3600.0
+SMALL_BYTES: Final = 16 << 20
+MOST_SMALL: Final = 8
+_TRIES: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """All files together take at most `max_bytes`, and are kept for `keep_days` after their lessons came."""
+
+    max_bytes: int = 100 << 30
+    keep_days: float = 365.0
+
+
+@dataclass(slots=True)
+class Submission:
+    """What became of one: ids that are safe here, and those that will never be taken with the reason."""
+
+    kept: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+class Keeper:
+    """The lessons of one control plane. Methods block."""
+
+    def __init__(self, table: LessonTable, files: LessonFiles, bounds: Bounds, clock: Callable[[], float]) -> None:
+        """`clock` gives Unix times."""
+        self.table = table
+        self.files = files
+        self._bounds = bounds
+        self._clock = clock
+
+    def submit(self, lessons: Iterable[pb.HandedLesson], forgotten: Iterable[str]) -> Submission:
+        """Keeps lessons and forgets others; what is told as kept is on the disk.
+
+        Raises QueueFull when there is no room, DiskTrouble and Unreachable; then some may have been kept.
+        """
+        done = Submission()
+        gone = {one for one in forgotten if 0 < len(one) <= rows.MAX_ID}
+        self.table.forget(gone, self._clock())
+        done.kept += sorted(gone)
+        groups: dict[tuple[str, str], dict[str, pb.HandedLesson]] = defaultdict(dict)
+        for lesson in lessons:
+            try:
+                rows.check(lesson)
+            except InvalidInput as error:
+                done.refused[lesson.id[: rows.MAX_ID]] = str(error)
+            else:
+                groups[lesson.model, lesson.region].setdefault(lesson.id, lesson)
+        if groups and self.table.size_bytes() >= self._bounds.max_bytes:
+            raise QueueFull(f"lessons take {self._bounds.max_bytes} bytes already (training.max_gib); none are taken")
+        for (model, region), group in groups.items():
+            self._keep(model, region, group)
+            done.kept += group
+        return done
+
+    def _keep(self, model: str, region: str, group: dict[str, pb.HandedLesson]) -> None:
+        for _ in range(_TRIES):
+            known = self.table.known(group)
+            new = [lesson for id_, lesson in group.items() if id_ not in known]
+            if not new:
+                return
+            made = rows.table_of(new, self._clock())
+            if self._add(model, region, _date(self._clock()), made) is not None:
+                return
+        raise QueueFull("others hand up the same lessons at this moment; try again")
+
+    def _add(self, model: str, region: str, date: str, made: pa.Table) -> Part | None:
+        part = self._staged(model, region, date, made)
+        added = self.table.add(part, made["id"].to_pylist())
+        if added is None:
+            self.files.drop(part.name)
+        else:
+            self._place(added)
+        return added
+
+    def _staged(self, model: str, region: str, date: str, made: pa.Table) -> Part:
+        name = uuid.uuid4().hex
+        size = self.files.stage(name, made)
+        return Part(name, model, region, date, made.num_rows, size, labels_of(made["label"].to_pylist()))
+
+    def _place(self, part: Part) -> None:
+        self.files.place(part)
+        self.table.placed(part)
+
+    def read(self, parts: Sequence[Part]) -> list[tuple[Part, pa.Table]]:
+        """The lessons of some files that are there now; raises NotFound when a file was put together with others."""
+        ids = self.table.ids(parts)
+        return [(part, _only(self.files.read(part), ids[part.number])) for part in parts if ids[part.number]]
+
+    def snapshot(self, model: str, region: str, since: str) -> list[tuple[Part, pa.Table]]:
+        """All lessons of a model, of one region or all, that came on a date or later; raises NotFound."""
+        for last in (False, False, True):
+            try:
+                return self.read(self.table.parts(model, region, since))
+            except NotFound:
+                if last:
+                    raise
+        raise AssertionError("the loop ends with an answer")
+
+    def tidy(self) -> None:
+        """Makes up for what was interrupted, deletes what is too old, and puts small files together."""
+        now = self._clock()
+        keep_s = 86_400.0 * self._bounds.keep_days
+        self.table.expire(_date(now - keep_s), now - 2 * keep_s)
+        for part in self.table.parts():
+            if part.staged:
+                self._made_up(part)
+        for parts in _to_merge(self.table.parts()):
+            self._merge(parts)
+        for part in self.table.gone():
+            self.files.delete(part)
+            self.table.deleted(part)
+        for name in list(self.files.staged(ORPHANED_S)):
+            if not self.table.has(name):
+                self.files.drop(name)
+
+    def _made_up(self, part: Part) -> None:
+        try:
+            self._place(part)
+        except NotFound:  # another process was faster, or somebody deleted it
+            _LOG.warning("the file of lessons %s is not where it was written", part.name)
+
+    def _merge(self, parts: Sequence[Part]) -> None:
+        try:
+            found = [table for _, table in self.read(parts)]
+        except NotFound:  # another process was faster
+            return
+        first = parts[0]
+        new = self._staged(first.model, first.region, first.date, pa.concat_tables(found)) if found else None
+        ids = [one for table in found for one in table["id"].to_pylist()]
+        swapped = self.table.swap(parts, new, ids)
+        if swapped is not None:
+            self._place(swapped)
+        elif new is not None:
+            self.files.drop(new.name)
+
+
+def _only(table: pa.Table, ids: set[str]) -> pa.Table:
+    return table.filter(pc.is_in(table["id"], value_set=pa.array(sorted(ids), pa.string())))
+
+
+def _to_merge(parts: Sequence[Part]) -> list[list[Part]]:
+    """Files to be put together, by model, region and date; one that has forgotten lessons may be alone."""
+    places: dict[tuple[str, str, str], list[Part]] = defaultdict(list)
+    for part in parts:
+        places[part.model, part.region, part.date].append(part)
+    found = []
+    for there in places.values():
+        small = [part for part in there if part.size_bytes < SMALL_BYTES]
+        if len(small) >= MOST_SMALL:
+            found.append(small)
+            there = [part for part in there if part not in small]
+        found += [[part] for part in there if part.dirty]
+    return found
+
+
+def _date(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")

@@ -1,0 +1,123 @@
+"""Lessons as rows of a Parquet file: the columns, and what may become a row."""
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import pyarrow as pa
+
+from upriver.errors import InvalidInput
+from upriver.listing import is_digest
+from upriver.tensors import DTYPES, Datatype
+from upriver.v1 import train_pb2 as pb
+from upriver_control.store.records import check_id
+
+MAX_ID: Final = 200
+MAX_LABEL: Final = 300
+MAX_LABELS: Final = 10_000
+MAX_INPUTS: Final = 16
+MAX_BYTES: Final = 2 << 20
+_TIME: Final = pa.timestamp("us", tz="UTC")
+_INPUT: Final = pa.struct(
+    [("name", pa.string()), ("datatype", pa.string()), ("shape", pa.list_(pa.int64())), ("data", pa.binary())]
+)
+SCHEMA: Final = pa.schema(
+    [
+        ("id", pa.string()),
+        ("agent", pa.string()),
+        ("tier", pa.string()),
+        ("version_digest", pa.string()),
+        ("learnt", _TIME),
+        ("received", _TIME),
+        ("inputs", pa.list_(_INPUT)),
+        ("label", pa.string()),
+        ("labels", pa.list_(pa.string())),
+        ("scores", pa.list_(pa.float32())),
+        ("confidence", pa.float64()),
+        ("own_label", pa.string()),
+        ("own_confidence", pa.float64()),
+        ("teacher_agent", pa.string()),
+        ("teacher_tier", pa.string()),
+        ("teacher_version_digest", pa.string()),
+        ("trace", pa.string()),
+    ]
+)
+"""A file's columns. Model, region and date are in its path, as `name=value`."""
+
+
+def check(lesson: pb.HandedLesson) -> None:
+    """Raises InvalidInput with everything that keeps a lesson from being a row."""
+    problems = [
+        f"{name} has {len(getattr(lesson, name))} characters; expected {least} to {most}"
+        for name, least, most in (
+            ("id", 1, MAX_ID),
+            ("agent", 1, MAX_ID),
+            ("tier", 1, 63),
+            ("region", 1, MAX_ID),
+            ("label", 1, MAX_LABEL),
+            ("own_label", 0, MAX_LABEL),
+            ("teacher_agent", 0, MAX_ID),
+            ("teacher_tier", 0, 63),
+            ("trace", 0, 64),
+        )
+        if not least <= len(getattr(lesson, name)) <= most
+    ]
+    if lesson.ByteSize() > MAX_BYTES:
+        problems.append(f"it takes {lesson.ByteSize()} bytes; expected at most {MAX_BYTES}")
+    if not is_digest(lesson.version_digest):
+        problems.append(f"version_digest is {lesson.version_digest[:80]!r}; expected sha256: and 64 digits")
+    if len(lesson.labels) > MAX_LABELS or (lesson.scores and len(lesson.labels) != len(lesson.scores)):
+        problems.append(f"{len(lesson.scores)} scores of {len(lesson.labels)} labels; expected as many")
+    if not all(map(math.isfinite, (lesson.confidence, lesson.own_confidence, *lesson.scores))):
+        problems.append("a number is not finite")
+    if not 0 < len(lesson.inputs) <= MAX_INPUTS or len({one.name for one in lesson.inputs}) != len(lesson.inputs):
+        problems.append(f"{len(lesson.inputs)} inputs; expected 1 to {MAX_INPUTS} of different names")
+    problems += [problem for one in lesson.inputs if (problem := _problem(one))]
+    try:
+        check_id(lesson.model, "model")
+    except InvalidInput as error:
+        problems.append(str(error))
+    if problems:
+        raise InvalidInput("; ".join(problems))
+
+
+def table_of(lessons: Sequence[pb.HandedLesson], received: float) -> pa.Table:
+    """The rows of lessons that were checked; `received` is a Unix time."""
+    came = datetime.fromtimestamp(received, UTC)
+    return pa.Table.from_pylist([_row(lesson, came) for lesson in lessons], schema=SCHEMA)
+
+
+def _row(lesson: pb.HandedLesson, received: datetime) -> Mapping[str, Any]:
+    plain = {name: getattr(lesson, name) for name in SCHEMA.names if name not in ("learnt", "received", "inputs")}
+    inputs = [
+        {"name": one.name, "datatype": one.datatype, "shape": list(one.shape), "data": one.data}
+        for one in lesson.inputs
+    ]
+    learnt = min(max(lesson.learnt_time.seconds + lesson.learnt_time.nanos / 1e9, 0.0), received.timestamp() + 86_400)
+    return {
+        **plain,
+        "labels": list(lesson.labels),
+        "scores": list(lesson.scores),
+        "learnt": datetime.fromtimestamp(learnt, UTC),
+        "received": received,
+        "inputs": inputs,
+    }
+
+
+def _problem(one: pb.HandedInput) -> str:
+    """Why an input can't be read; empty when it can."""
+    if not 0 < len(one.name) <= MAX_ID:
+        return f"an input's name has {len(one.name)} characters; expected 1 to {MAX_ID}"
+    if len(one.shape) > 8 or any(size < 0 for size in one.shape):
+        return f"input {one.name}: shape {list(one.shape)}; expected up to 8 sizes of at least 0"
+    count = math.prod(one.shape)
+    if one.datatype == Datatype.BYTES:
+        return "" if count == 1 else f"input {one.name}: {count} BYTES; expected one"
+    dtype = DTYPES.get(one.datatype)
+    if dtype is None:
+        return f"input {one.name}: datatype {one.datatype[:20]!r}; expected one of {', '.join(DTYPES)}, BYTES"
+    wanted = count * dtype.itemsize
+    if len(one.data) != wanted:
+        return f"input {one.name}: {len(one.data)} bytes; {one.datatype} of {list(one.shape)} takes {wanted}"
+    return ""
