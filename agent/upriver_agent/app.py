@@ -230,7 +230,7 @@ class Agent:
         )
         discovery = self._discovery if isinstance(self._discovery, ControlPlaneDiscovery) else None
         digests = [version.digest for version in self._configured.values() if version is not None]
-        return Member(self._config, self._relay, loader, self._slots, discovery, around, digests)
+        return Member(self._config, self._relay, loader, self._slots, self._heads, discovery, around, digests)
 
     def _audits(self) -> Auditor:
         config = self._config

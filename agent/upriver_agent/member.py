@@ -35,6 +35,7 @@ from upriver_agent.sync.wire import write_hello, write_slots
 from upriver_agent.trust.bundle import TRUST, SideLoadedFirst
 from upriver_agent.trust.source import RemoteMetadata
 from upriver_agent.trust.trust import Trust
+from upriver_agent.versions.head_store import HeadStore
 
 _LOG = logging.getLogger(__name__)
 _MIB = 1 << 20
@@ -95,6 +96,7 @@ class Member:
         relay: Relay,
         loader: Loader,
         slots: Slots,
+        heads: HeadStore,
         discovery: ControlPlaneDiscovery | None,
         around: Surroundings,
         configured: Sequence[str],
@@ -113,7 +115,7 @@ class Member:
             config.control_plane.root,
         )
         fetcher = SideLoadedFirst(agent.state_dir, relay.downloader)
-        supply = MeshSupply(agent.state_dir, trust, fetcher, self._device, configured)
+        supply = MeshSupply(agent.state_dir, trust, fetcher, self._device, heads, configured)
         relay.pinned = supply.blobs
         self._installer = Installer(agent.state_dir, supply, loader, slots, self._changed, around.fallback)
         self._session = SyncSession(

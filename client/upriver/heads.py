@@ -26,8 +26,9 @@ MAX_EMBEDDING: Final = 512
 MAX_LABELS: Final = 1024
 MAX_BYTES: Final = 4 << 20
 _MAX_LABEL: Final = 200
-_MAGIC: Final = b"upriver-head 1"
-_DELTA_MAGIC: Final = b"upriver-head-delta 1"
+MAGIC: Final = b"upriver-head 1"
+DELTA_MAGIC: Final = b"upriver-head-delta 1"
+"""The first line of a delta, and above that of a head."""
 _EXPONENTS: Final = range(-40, 21)
 _LARGEST: Final = np.iinfo(np.int16).max
 _COARSEST: Final = 12
@@ -83,12 +84,12 @@ def write_head(head: Head) -> bytes:
         "labels": list(head.labels),
         "version_digest": head.version_digest,
     }
-    return _MAGIC + b"\n" + _json(fields) + b"\n" + head.grid.astype("<i2").tobytes()
+    return MAGIC + b"\n" + _json(fields) + b"\n" + head.grid.astype("<i2").tobytes()
 
 
 def read_head(data: bytes) -> Head:
     """Reads a head's file; raises ModelInvalid unless it is exactly as one is written."""
-    fields, rest = _opened(data, _MAGIC, "a head")
+    fields, rest = _opened(data, MAGIC, "a head")
     try:
         labels, width = tuple(fields["labels"]), fields["embedding"]
         if not isinstance(width, int) or len(rest) != 2 * (width + 1) * len(labels):
@@ -121,12 +122,12 @@ def write_delta(old: Head, new: Head) -> bytes | None:
         "labels": list(new.labels[len(old.labels) :]),
         "step": step,
     }
-    return _DELTA_MAGIC + b"\n" + _json(fields) + b"\n" + _packed(change // step)
+    return DELTA_MAGIC + b"\n" + _json(fields) + b"\n" + _packed(change // step)
 
 
 def apply_delta(old: Head, delta: bytes) -> Head:
     """The head that a delta makes of the old one; raises ModelInvalid when it is not the one that it should be."""
-    fields, rest = _opened(delta, _DELTA_MAGIC, "a head's delta")
+    fields, rest = _opened(delta, DELTA_MAGIC, "a head's delta")
     if fields.get("from") != digest_of(write_head(old)):
         raise ModelInvalid(f"the delta is from head {fields.get('from')!r}, which is not the one that is here")
     try:

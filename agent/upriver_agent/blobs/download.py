@@ -12,8 +12,6 @@ from typing import Final
 
 from upriver.backoff import full_jitter_s
 from upriver.chunks import check_list, list_size
-from upriver.delta import MAX_BYTES as MAX_DELTA_BYTES
-from upriver.delta import apply_delta
 from upriver.errors import (
     BlobNotFound,
     InvalidInput,
@@ -23,6 +21,8 @@ from upriver.errors import (
     Untrusted,
     UpriverError,
 )
+from upriver.patch import MAX_BYTES as MAX_DELTA_BYTES
+from upriver.patch import apply_delta
 from upriver_agent.blobs.bandwidth import Bandwidth
 from upriver_agent.blobs.flight import Flight
 from upriver_agent.blobs.sources import BlobSource, Delta
@@ -195,15 +195,15 @@ class _Run:
 
     def _by_delta(self, file: SignedFile, bases: Sequence[str]) -> Path | None:
         have = [base for base in bases[:16] if base != file.digest and self.store.path(base) is not None]
-        if not have or not 0 < file.size_bytes <= MAX_DELTA_BYTES:
+        if not have or not (file.size_bytes == _UNKNOWN or 0 < file.size_bytes <= MAX_DELTA_BYTES):
             return None
         for source in self.sources():
             try:
                 delta = source.find_delta(file.digest, have)
-                if delta is None or delta.base not in have or delta.size_bytes != file.size_bytes:
+                if delta is None or delta.base not in have or not _leads_to(delta, file):
                     continue
-                if 0 < delta.delta_bytes < file.size_bytes:
-                    return self._apply(file, delta)
+                if 0 < delta.delta_bytes < delta.size_bytes:
+                    return self._apply(replace(file, size_bytes=delta.size_bytes), delta)
             except (Unreachable, Untrusted, InvalidInput, RuntimeMissing) as error:
                 _LOG.info("no delta to %s from %s: %s", file.digest, source.name, error)
             except UpriverError as error:
@@ -351,8 +351,9 @@ class _Whole:
 
     def _open(self, size: int) -> bool:
         """Opens the partial file; whether something of it is here already."""
-        if not 0 <= size <= _LARGEST:
-            raise Untrusted(f"{self._file.digest} is said to have {size} bytes; expected at most {_LARGEST}")
+        most = self._file.most_bytes
+        if not 0 <= size <= most:
+            raise Untrusted(f"{self._file.digest} is said to have {size} bytes; expected at most {most}")
         self._run.store.reserve(self._file.digest, size)
         self._partial = self._run.store.partial(self._file.digest, size, self._sums)
         self._told()
@@ -366,3 +367,10 @@ class _Whole:
 def _watch(flight: Flight, stall_s: float) -> None:
     while not flight.ended.wait(_LOOK_S):
         flight.check(stall_s)
+
+
+def _leads_to(delta: Delta, file: SignedFile) -> bool:
+    """Whether a delta leads to a file of the size that was signed, or of one that it may have."""
+    if file.size_bytes == _UNKNOWN:
+        return 0 < delta.size_bytes <= min(file.most_bytes, MAX_DELTA_BYTES)
+    return delta.size_bytes == file.size_bytes

@@ -7,23 +7,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from upriver.errors import DeviceUnfit, DiskTrouble, ModelInvalid
+from upriver.errors import DeviceUnfit, DiskTrouble, ManifestError, ModelInvalid
+from upriver.heads import MAX_BYTES, Head, read_head
 from upriver.listing import MANIFEST, MODEL
 from upriver.policies import PolicyDocument, read_policy
 from upriver_agent.installing.fit import Device, Needs, unfit
 from upriver_agent.installing.supply import Staged
 from upriver_agent.slot import Pair
 from upriver_agent.versions import Version, assemble, open_stored
+from upriver_agent.versions.head_store import HeadStore
 from upriver_agent.versions.store import files_of, folder_of, remove, stored
 
 
 @dataclass(frozen=True, slots=True)
 class SignedFile:
-    """A file as it was signed: digest `sha256:<hex>`, size, and the digest of its chunk list, empty for none."""
+    """A file as it was signed: digest `sha256:<hex>`, size, and the digest of its chunk list, empty for none.
+
+    A size of -1 was not signed: then it has at most `most_bytes`.
+    """
 
     digest: str
     size_bytes: int
     chunks: str = ""
+    most_bytes: int = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +67,17 @@ class MeshSupply:
     """Brings pairs: judged, fetched, assembled under their digests in the state folder."""
 
     def __init__(
-        self, state_dir: Path, signatures: Signatures, fetcher: Fetcher, device: Device, configured: Iterable[str] = ()
+        self,
+        state_dir: Path,
+        signatures: Signatures,
+        fetcher: Fetcher,
+        device: Device,
+        heads: HeadStore,
+        configured: Iterable[str] = (),
     ) -> None:
         """`configured` are digests of versions that configuration names: their folders stay."""
         self._state_dir = state_dir
+        self._heads = heads
         self._signatures = signatures
         self._fetcher = fetcher
         self._device = device
@@ -72,14 +85,19 @@ class MeshSupply:
         self._working: dict[str, int] = {}
         self._coming: dict[str, frozenset[str]] = {}
         self._kept: frozenset[str] = frozenset()
+        self._kept_heads: frozenset[str] = frozenset()
         self._made_of: dict[str, frozenset[str]] = {}
         self._lock = threading.Lock()
+        heads.hold(lambda: self._kept_heads)
 
     def blobs(self) -> frozenset[str]:
-        """The blobs that kept versions, and those on their way, are made of: they must not be deleted."""
+        """The blobs that kept versions, and those on their way, are made of, and their heads: they must not be deleted.
+
+        What comes next may be told as the change from a head.
+        """
         with self._lock:
             coming = [blobs for digest, blobs in self._coming.items() if self._working.get(digest)]
-            return self._kept.union(*coming)
+            return self._kept.union(self._kept_heads, *coming)
 
     def obtain(self, model: str, pair: Pair, bases: Iterable[Pair], cancelled: threading.Event) -> Staged:
         """Fetches what is not here yet; see `Supply`."""
@@ -89,12 +107,15 @@ class MeshSupply:
             raise DeviceUnfit(problem)
         if pair.policy:
             self._signatures.policy(model, pair.policy)
-        have = [base for pair in bases if (base := self._model_file(pair)) is not None]
+        policy = _policy(pair)
+        near = tuple(bases)
+        have = [base for one in near if (base := self._model_file(one)) is not None]
         with self._lock:
             self._working[pair.digest] = self._working.get(pair.digest, 0) + 1
             self._coming[pair.digest] = frozenset(file.digest for file in signed.files.values())
         try:
-            return Staged(self._assemble(pair, signed, have, cancelled), _policy(pair))
+            version = self._assemble(pair, signed, have, cancelled)
+            return Staged(version, policy, self._head(policy, _heads_of(near), cancelled))
         finally:
             with self._lock:
                 self._working[pair.digest] -= 1
@@ -103,13 +124,17 @@ class MeshSupply:
 
     def reopen(self, pair: Pair) -> Staged:
         """Gives a pair that was obtained before; raises ModelInvalid when it is not whole."""
-        return Staged(open_stored(pair.digest, self._state_dir), _policy(pair))
+        policy = _policy(pair)
+        head = self._heads.get(policy.head) if policy is not None and policy.head else None
+        return Staged(open_stored(pair.digest, self._state_dir), policy, head)
 
     def release(self, kept: Iterable[Pair]) -> None:
         """Removes the folders of other versions; their blobs stay until the room is needed."""
+        pairs = tuple(kept)
         with self._lock:
             working = {digest for digest, count in self._working.items() if count}
-        wanted = {pair.digest for pair in kept}
+            self._kept_heads = frozenset(_heads_of(pairs))
+        wanted = {pair.digest for pair in pairs}
         keep = wanted | self._configured | working
         self._pin(wanted)
         for digest in stored(self._state_dir):
@@ -118,6 +143,7 @@ class MeshSupply:
                     remove(digest, self._state_dir)
                 except OSError as error:
                     raise DiskTrouble(f"can't remove version {digest}: {error.strerror or error}") from error
+        self._heads.prune()
 
     def _pin(self, digests: Set[str]) -> None:
         for digest in digests - self._made_of.keys():
@@ -143,6 +169,23 @@ class MeshSupply:
         except OSError as error:
             raise DiskTrouble(f"can't assemble version {pair.digest}: {error.strerror or error}") from error
 
+    def _head(self, policy: PolicyDocument | None, bases: Sequence[str], cancelled: threading.Event) -> Head | None:
+        """The head that a signed policy names, fetched if it is not here."""
+        if policy is None or not policy.head:
+            return None
+        try:
+            return self._heads.get(policy.head)
+        except ModelInvalid:
+            pass  # not here yet, or damaged
+        file = SignedFile(policy.head, -1, most_bytes=MAX_BYTES)
+        path = self._fetcher.fetch(file, bases, cancelled)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise DiskTrouble(f"can't read head {policy.head}: {error.strerror or error}") from error
+        self._heads.put(data)
+        return read_head(data)
+
     def _model_file(self, pair: Pair) -> str | None:
         """The digest of the model file of a version that is here; None when it is not."""
         try:
@@ -150,6 +193,19 @@ class MeshSupply:
                 return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
         except OSError:
             return None
+
+
+def _heads_of(pairs: Iterable[Pair]) -> list[str]:
+    """The digests of the heads that pairs' policies name, each once."""
+    found = []
+    for pair in pairs:
+        try:
+            policy = _policy(pair)
+        except (ManifestError, ModelInvalid):  # what is kept of it has no head that could be read
+            continue
+        if policy is not None and policy.head and policy.head not in found:
+            found.append(policy.head)
+    return found
 
 
 def _policy(pair: Pair) -> PolicyDocument | None:

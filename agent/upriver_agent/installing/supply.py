@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from upriver.heads import Head
 from upriver.policies import PolicyDocument
 from upriver_agent.slot import Pair
 from upriver_agent.versions import Version
@@ -12,10 +13,11 @@ from upriver_agent.versions import Version
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A pair whose files are here and are what was signed. `policy` None is the manifest's own."""
+    """A pair whose files are here and are what was signed. `policy` None is the manifest's own; it may name a head."""
 
     version: Version
     policy: PolicyDocument | None = None
+    head: Head | None = None
 
 
 class Supply(Protocol):

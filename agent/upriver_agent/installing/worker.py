@@ -274,7 +274,7 @@ class SlotWorker:
         if self._staged is None or self._report is None:
             return None
         with self._trying:
-            self._loaded = self._loader.warm(self._staged.version, self._report, self._staged.policy)
+            self._loaded = self._made(self._staged, self._report)
         return Advanced(pair, State.WARMED)
 
     def _run_shadow(self, pair: Pair) -> Event | None:
@@ -301,9 +301,12 @@ class SlotWorker:
         else:
             staged = self._supply.reopen(pair)
             with self._trying:
-                loaded = self._loader.warm(staged.version, self._loader.verify(staged.version), staged.policy)
+                loaded = self._made(staged, self._loader.verify(staged.version))
         self._answer_with(pair, loaded)
         return Advanced(pair, State.ACTIVE)
+
+    def _made(self, staged: Staged, report: VerifyReport) -> LoadedVersion:
+        return self._loader.warm(staged.version, report, staged.policy, staged.head)
 
     def _answer_with(self, pair: Pair, loaded: LoadedVersion) -> None:
         before = count(loaded)
@@ -338,7 +341,7 @@ class SlotWorker:
             return False
         try:
             staged = self._supply.reopen(pair)
-            loaded = self._loader.warm(staged.version, self._loader.verify(staged.version), staged.policy)
+            loaded = self._made(staged, self._loader.verify(staged.version))
         except (ModelInvalid, ManifestError, RuntimeMissing) as error:
             _LOG.error("%s: %s can't be loaded: %s", self.slot.model, pair.version, error)
             return False

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import IO, Final, Protocol
 
 from upriver.chunks import CHUNK
-from upriver.delta import MAX_BYTES, make_delta
 from upriver.errors import BlobNotFound, DiskTrouble, InvalidInput, QueueFull
+from upriver.patch import MAX_BYTES, make_delta
 
 _WORTH: Final = 0.8
 _REMEMBERED: Final = 4096

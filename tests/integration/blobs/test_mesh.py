@@ -16,6 +16,7 @@ import pytest
 
 from upriver.chunks import CHUNK, chunk_list
 from upriver.errors import DiskTrouble, Unreachable
+from upriver.heads import MAX_BYTES, closest_within, head_of, write_head
 from upriver.listing import digest
 from upriver.services import handlers
 from upriver_agent.blobs.download import Downloader, DownloadOptions
@@ -125,6 +126,37 @@ def test_a_delta_travels_and_another_head_costs_little(tmp_path: Path) -> None:
         assert device.fetch(new, (old.digest,), NEVER).read_bytes() == data
         assert counted.sent.get(new.digest, 0) == 0
         assert device.traffic.saved_by_deltas > 0.97 * len(data)
+
+
+def test_a_heads_update_travels_as_some_hundred_bytes_to_the_bit(tmp_path: Path) -> None:
+    version, labels = "sha256:" + "7" * 64, tuple("0123456789")
+    random = np.random.default_rng(2)
+    old = head_of(version, labels, random.normal(size=(129, 10)))
+    new = closest_within(old, labels, old.weights() + random.normal(0, 0.02, (129, 10)), 900)
+    artifacts = FsspecArtifacts(str(tmp_path / "artifacts"))
+    for head in (old, new):
+        artifacts.put(digest(write_head(head)), io.BytesIO(write_head(head)))
+    first, second = (SignedFile(digest(write_head(head)), -1, most_bytes=MAX_BYTES) for head in (old, new))
+    with (
+        control_plane(artifacts) as (address, counted),
+        relay(tmp_path / "edge", [source(address, False)]) as (edge, _, _),
+    ):
+        _, device = agent(tmp_path / "device", [source(edge, True)])
+        device.fetch(first, (), NEVER)
+        before = device.traffic.from_agents
+        assert device.fetch(second, (first.digest,), NEVER).read_bytes() == write_head(new)
+        assert 0 < device.traffic.from_agents - before <= 1024
+        assert counted.sent.get(second.digest, 0) == 0, "nobody was sent the whole"
+        _, other = agent(tmp_path / "other", [source(edge, True)])
+        assert other.fetch(second, (), NEVER).read_bytes() == write_head(new), "who has no base gets the whole"
+
+
+def test_a_blob_whose_size_was_not_signed_may_not_be_larger_than_it_can_be(tmp_path: Path) -> None:
+    artifacts, file = published(tmp_path, DATA)
+    with control_plane(artifacts) as (address, _):
+        _, device = agent(tmp_path / "device", [source(address, False)])
+        with pytest.raises(Unreachable, match="expected at most 1000"):
+            device.fetch(SignedFile(file.digest, -1, most_bytes=1000), (), NEVER)
 
 
 def test_when_the_relay_is_gone_the_control_plane_is_asked(tmp_path: Path) -> None:
