@@ -130,7 +130,11 @@ class Agent:
             executor,
             serving.max_inflight,
             max_message_bytes,
-            [self._relay.service(executor.blocking), self._ticketing.service(executor.blocking)],
+            [
+                self._relay.service(executor.blocking),
+                self._ticketing.service(executor.blocking),
+                self._teaching.service(executor.blocking),
+            ],
         )
         self._configured = _configured(config)
         self._member = self._join(loader) if config.control_plane.addresses else None

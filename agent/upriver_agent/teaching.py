@@ -1,11 +1,12 @@
 """An agent's lessons, composed: the book that keeps them, what takes them in, and the service that tells of them."""
 
 import time
-from collections.abc import Mapping
-from contextlib import suppress
-from typing import Final
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
+from typing import Any, Final
 
 from upriver.errors import DiskTrouble
+from upriver.services import handlers
 from upriver_agent.journal import Journal
 from upriver_agent.lessons import store
 from upriver_agent.lessons.book import BookOptions, LessonBook
@@ -18,6 +19,7 @@ from upriver_agent.sealing import Seal
 from upriver_agent.sections import AgentConfig
 from upriver_agent.serving.loaded import LoadedVersion
 from upriver_agent.serving.slots import Slots
+from upriver_agent.transport.lessons import SERVICE, LessonDesk, LessonServicer
 
 SCHEMA: Final = ((*STATEMENTS,),)
 """The tables of everything that is made of lessons."""
@@ -40,6 +42,8 @@ class Teaching:
         quotas = Quotas(section.teacher_per_min, section.caller_per_min, time.monotonic)
         maker = LessonMaker(place.agent, section.holdout, quotas, self.seal, time.time)
         self.school = School(place, _rules(config), self.book, maker, slots.active)
+        self._slots = slots
+        self._access = section.access
         self._counted: dict[str, int] = {}
         self._open = False
 
@@ -48,6 +52,21 @@ class Teaching:
         if not self.school.off:
             self.journal.start()
             self._open = True
+
+    def service(self, blocking: Callable[[], AbstractContextManager[None]]) -> Any:
+        """LessonService's handler; `blocking` marks a serving thread as waiting."""
+        desk = LessonDesk(
+            book=self.book,
+            off=self.school.off,
+            seal=self.seal,
+            models=lambda: {loaded.model: loaded.untaught for loaded in self._answering()},
+            versions=lambda: frozenset(loaded.version.digest for loaded in self._answering()),
+            counters=self.school.counters,
+        )
+        return handlers(SERVICE, LessonServicer(desk, self._access, blocking))
+
+    def _answering(self) -> list[LoadedVersion]:
+        return [slot.active for slot in self._slots.all() if slot.active is not None]
 
     def attend(self, loaded: LoadedVersion) -> None:
         """Has a version learn from now on, or says why not; before it answers."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
 
-from upriver.errors import DiskTrouble, InvalidInput
+from upriver.errors import DiskTrouble, NotNow
 from upriver_agent.journal import Journal
 from upriver_agent.lessons import standings, store
 from upriver_agent.lessons.lesson import Choice, Lesson, State, Subscriber
@@ -177,13 +177,13 @@ class LessonBook:
                 _LOG.warning("%s has proved itself with another pair: it is believed again", teacher)
 
     def release(self, teacher: str) -> int:
-        """An operator believes a teacher again; gives how many of its lessons count again. Raises InvalidInput when it
-        is not in quarantine."""
+        """An operator believes a teacher again; gives how many of its lessons count again. Raises NotNow when it is
+        not in quarantine."""
         with self._held():
             self._load()
             standing = self._standing(teacher)
             if not standing.quarantined and not standing.bad:
-                raise InvalidInput(f"{teacher[:80]!r} is not in quarantine")
+                raise NotNow(f"{teacher[:80]!r} is not in quarantine")
             self._keep(teacher, standing.released(), self.clock())
             counted = 0
             while True:

@@ -38,7 +38,8 @@ class Lesson:
     answered, or a person; `policy` names its pair. `at` is a Unix time, `draw` in [0, 1) the coin's, `content` the
     same for equal embeddings of a version. `source` is who asked this agent, `consent` whether the caller lets its
     input be kept; `input` is a message of the inference protocol with that row, sealed if that is configured, and
-    `sealed` the name of the key; b"" when it is not kept. `seq` numbers lessons in the order in which they were kept.
+    `sealed` the name of the key; b"" when it is not kept, or was not asked for (`has_input` tells). `seq` numbers
+    lessons in the order in which they were kept.
     """
 
     question: str
@@ -63,6 +64,7 @@ class Lesson:
     consent: bool = False
     input: bytes = b""
     sealed: str = ""
+    has_input: bool = False
     state: State = State.TAKEN
     seq: int = 0
 

@@ -54,7 +54,7 @@ STATEMENTS: Final = (
 
 COLUMNS: Final = (
     "lesson.seq, question, row, model, digest, state, label, known, content, source, at, consent, facts, embedding,"
-    " sealed, agent, tier, policy"
+    " sealed, agent, tier, policy, length(input) > 0"
 )
 FROM: Final = "lesson JOIN version ON version.number = version JOIN teacher ON teacher.number = teacher"
 
@@ -82,7 +82,7 @@ def lesson_of(row: tuple[Any, ...]) -> Lesson:
         seq, question, number, model, digest, state, label, known, content, source, at, consent, facts, embedding = row[
             :14
         ]
-        sealed, agent, tier, policy, kept = row[14:]
+        sealed, agent, tier, policy, has_input, kept = row[14:]
         fields: dict[str, Any] = json.loads(facts)
         if not (isinstance(kept, bytes) and isinstance(content, bytes)):
             raise ValueError("its contents are no bytes")
@@ -109,6 +109,7 @@ def lesson_of(row: tuple[Any, ...]) -> Lesson:
             consent=bool(consent),
             input=kept,
             sealed=sealed,
+            has_input=bool(has_input),
             state=State(state),
             seq=seq,
         )

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.agent.lessons.making import DIGEST, OTHER, WAIT_S, Sums, lesson, opened
-from upriver.errors import DiskTrouble, InvalidInput
+from upriver.errors import DiskTrouble, NotNow
 from upriver_agent.lessons.lesson import Choice, State
 from upriver_agent.lessons.store import Outcome
 
@@ -164,7 +164,7 @@ def test_a_teacher_that_the_top_contradicts_is_put_aside_with_all_that_it_said(t
         assert book.release("liar") == 1
         assert sums.ids == {lesson(3).id: "4", lesson(5).id: "7"} == told(book)
         assert book.offer([lesson(6, "4", "liar")]) == [Outcome.TAKEN]
-        with pytest.raises(InvalidInput, match="not in quarantine"):
+        with pytest.raises(NotNow, match="not in quarantine"):
             book.release("liar")
 
 
