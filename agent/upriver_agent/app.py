@@ -114,6 +114,8 @@ class Agent:
         self._heads = HeadStore(agent.state_dir)
         self._refiner = Refiner(agent.state_dir, loader, self._slots, self._heads, self._tell)
         self._ticketing = Ticketing(config, self._upstreams)
+        if self._ticketing.desk is not None:
+            self._ticketing.desk.taught = self._teaching.answered
         self._core = ServingCore(
             self._place,
             _rules(config),

@@ -72,6 +72,10 @@ class Teaching:
         """Has a version learn from now on, or says why not; before it answers."""
         self.school.attend(loaded)
 
+    def answered(self, ticket: str, model: str, question: bytes, reply: bytes) -> None:
+        """A person has answered a ticket; never waits."""
+        self.school.answered(ticket, model, question, reply)
+
     def start(self) -> None:
         """Begins, in the background."""
         self.school.start()

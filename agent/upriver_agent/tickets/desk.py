@@ -65,6 +65,9 @@ class TicketDesk:
         """Called when there may be something to ask again; set by whoever asks."""
         self.upstream_answered: Callable[[str, frozenset[str]], None] = lambda _model, _pairs: None
         """Called with a model for which an upstream answered, and the pairs that did; set by whoever asks again."""
+        self.taught: Callable[[str, str, bytes, bytes], None] = lambda _id, _model, _question, _reply: None
+        """Called with a ticket that a person has answered, its model, its question and the answer, as messages of one
+        row each; set by whoever learns from it, and must not wait."""
         self._issuer = Issuer(
             self.journal,
             options.max_bytes,
@@ -136,13 +139,14 @@ class TicketDesk:
 
     def answer(self, id_: str, label: str, outputs: str, by: str) -> Ticket:
         """A person, called `by`, answers: with a label, or outputs as JSON. Raises NotNow when it is not open."""
-        found = self.get(id_)
+        found = self.get(id_, with_input=True)  # which is let go of once it is closed
         if found.state is not State.OPEN:
             raise NotNow(f"ticket {id_} is answered already, by {found.answered_by}")
         me = self.options.agent
         reply = labelled(found.guess, label, me) if label else filled(found.guess, outputs, me)
         if not self.close_ticket(id_, reply, by or PERSON).result(_DISK_S):
             raise NotNow(f"ticket {id_} was closed by somebody else meanwhile")
+        self.taught(id_, found.model, found.request, reply)
         return self.get(id_)
 
     def close_ticket(self, id_: str, reply: bytes, by: str) -> "Future[int]":

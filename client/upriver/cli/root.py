@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from upriver.cli import agents, infer, tickets
+from upriver.cli import agents, infer, lessons, tickets
 from upriver.errors import ConfigError, ProblemList, UpriverError
 
 GROUP = "upriver.commands"
@@ -53,6 +53,7 @@ app = typer.Typer(
 app.command("infer")(infer.infer_command)
 app.command("agents")(agents.agents_command)
 app.add_typer(tickets.app)
+app.add_typer(lessons.app)
 
 
 def _show_version(wanted: bool) -> None:
@@ -73,6 +74,7 @@ def root(
     upriver infer digits seven.png      ask an agent on this machine
     upriver agents                      who is there, from Consul
     upriver tickets list --state open   what an agent could not answer for sure
+    upriver lessons stats               what it was told from above, and learns from
     upriver agent run -c agent.toml     be one
     ```
 

@@ -19,7 +19,7 @@ def told(book):
 
 
 def test_a_lesson_comes_back_as_it_was_kept(tmp_path):
-    one = lesson(3, probabilities={"7": 0.9, "1": 0.1}, consent=True, input=b"pixels", sealed="")
+    one = lesson(3, probabilities={"7": 0.9, "1": 0.1}, consent=True, input=b"pixels", has_input=True)
     with opened(tmp_path) as book:
         assert book.offer([one]) == [Outcome.TAKEN]
     with opened(tmp_path) as book:
