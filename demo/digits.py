@@ -60,6 +60,11 @@ def load_unseen(cache: Path = CACHE) -> Digits:
     return _load(cache).part(TRAIN, TRAIN + TUNE + CALIBRATE)
 
 
+def load_all(cache: Path = CACHE) -> Digits:
+    """All 65,000, part by part."""
+    return _load(cache)
+
+
 def load_test(cache: Path = CACHE) -> Digits:
     """The 10,000 test digits."""
     return _load(cache).part(COUNT - TEST, COUNT)

@@ -2,6 +2,7 @@
 
 The cloud's network learns from labels. The tiers below learn what the cloud answers, because that is what a certificate
 holds them to. There is one for each tier, and a better one for the device, which `demo/refine.py` makes of the first.
+One more for the device knows five digits alone (`demo/five.py`): heads are learnt on it, from the sums in `prior.npz`.
 """
 
 import argparse
@@ -14,11 +15,14 @@ import numpy as np
 
 from demo.converting import convert
 from demo.digits import Digits, load_test, load_train, load_tune
-from demo.judging import MODELS, Judged, answers, write_version
+from demo.five import KNOWN, shown, statistics_of, train_five
+from demo.five import RECIPE as FIVE
+from demo.judging import LABELS, MODELS, Judged, answers, write_version
 from demo.learning import Lessons, Teacher, scaled, train
 from demo.networks import RECIPES
 from demo.refine import refine
 from demo.warping import Floats, Images
+from upriver.head_statistics import write_statistics
 
 BETTER = "device-better"
 _DEVICE, _TOP = RECIPES[0], RECIPES[-1]
@@ -27,7 +31,7 @@ _DEVICE, _TOP = RECIPES[0], RECIPES[-1]
 def main() -> None:
     """Trains, converts, refines, chooses thresholds, measures, writes."""
     parser = argparse.ArgumentParser(description=__doc__)
-    names = [*(recipe.tier for recipe in RECIPES), BETTER]
+    names = [*(recipe.tier for recipe in RECIPES), BETTER, FIVE.tier]
     parser.add_argument("--only", choices=names, action="append", help="make only these, of the cloud that is there")
     only = parser.parse_args().only or names
     lessons, parameters = Lessons(load_train()), {}
@@ -44,7 +48,20 @@ def main() -> None:
     if BETTER in only or _DEVICE.tier in only:  # it is made of the device's
         print(f"== {BETTER}", flush=True)
         _file(BETTER).write_bytes(refine(_file(_DEVICE.tier).read_bytes(), _DEVICE.side, lessons, teacher))
+    if FIVE.tier in only:
+        print(f"== {FIVE.tier}", flush=True)
+        parameters[FIVE.tier] = make_five(shown(load_train()))
     publish(parameters, load_tune(), load_test())
+
+
+def make_five(digits: Digits) -> int:
+    """Makes the model that knows five digits of digits that it is `shown`, and its prior; gives its parameters."""
+    model, file = train_five(digits), _file(FIVE.tier)
+    file.write_bytes(convert(model, FIVE, scaled(digits.images[:500], FIVE.side)))
+    arrays = write_statistics(statistics_of(file, digits))
+    outer, toward = (arrays[name].astype(np.float32) for name in ("outer", "toward"))
+    np.savez(file.with_name("prior.npz"), labels=arrays["labels"], outer=outer, toward=toward)
+    return int(model.count_params())
 
 
 def publish(parameters: dict[str, int], tune: Digits, test: Digits) -> None:
@@ -62,6 +79,19 @@ def publish(parameters: dict[str, int], tune: Digits, test: Digits) -> None:
     }
     for first in (_DEVICE.tier, BETTER):
         report_cascade((first, *(recipe.tier for recipe in RECIPES[1:])), tested, limits, test)
+
+    publish_five(parameters, tune, test)
+
+
+def publish_five(parameters: dict[str, int], tune: Digits, test: Digits) -> None:
+    """The same for the model that knows five digits, on those."""
+    model = _judged(FIVE.tier, FIVE.side, f"device-{FIVE.side}px-five", parameters, KNOWN)
+    known = [_of_labels(digits, KNOWN) for digits in (tune, test)]
+    told = [
+        (answers(model.file, scaled(part.images, FIVE.side)), answers(_file(_TOP.tier), scaled(part.images, _TOP.side)))
+        for part in known
+    ]
+    write_version(model, (*told[0], known[0]), (*told[1], known[1]))
 
 
 def report_cascade(ladder: Sequence[str], tested: dict[str, Floats], limits: dict[str, float], test: Digits) -> None:
@@ -89,10 +119,15 @@ def _teacher(file: Path) -> Teacher:
     return teacher
 
 
-def _judged(folder: str, side: int, version: str, parameters: dict[str, int]) -> Judged:
+def _of_labels(digits: Digits, below: int) -> Digits:
+    known = digits.labels < below
+    return Digits(digits.images[known], digits.labels[known])
+
+
+def _judged(folder: str, side: int, version: str, parameters: dict[str, int], labels: int = LABELS) -> Judged:
     record = MODELS / folder / "accuracy.json"
     known = json.loads(record.read_text()) if record.exists() else {}
-    return Judged(folder, side, version, parameters.get(folder, known.get("parameters", 0)))
+    return Judged(folder, side, version, parameters.get(folder, known.get("parameters", 0)), labels)
 
 
 def _file(name: str) -> Path:
