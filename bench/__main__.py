@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import blobs, cascade, certificate, fleet, monitor, outage, serving, swap, tracing
+from bench import blobs, cascade, certificate, fleet, learning, monitor, outage, serving, swap, tracing
 
 SUITES: dict[str, Callable[[Sequence[str]], int]] = {
     "serving": serving.main,
@@ -15,6 +15,7 @@ SUITES: dict[str, Callable[[Sequence[str]], int]] = {
     "cascade": cascade.main,
     "monitor": monitor.main,
     "outage": outage.main,
+    "learning": learning.main,
 }
 
 
