@@ -32,6 +32,7 @@ from upriver_agent.serving.loader import Loader, LoaderOptions
 from upriver_agent.serving.packing import Packer
 from upriver_agent.serving.refiner import Refiner
 from upriver_agent.serving.slots import Slots
+from upriver_agent.sharing import Sharing
 from upriver_agent.sync.discovery import ControlPlaneDiscovery
 from upriver_agent.teaching import Teaching
 from upriver_agent.telemetry import Telemetry
@@ -110,6 +111,8 @@ class Agent:
         self._admission = Admission(serving.max_inflight, resilience.admission, resilience.sources)
         self._auditor = self._audits()
         self._teaching = Teaching(config, self._place, self._slots)
+        book = None if self._teaching.school.off else self._teaching.book
+        self._sharing = Sharing(config, self._place, book, relays, channel, above(config))
         self._slots.activating = self._activating
         self._heads = HeadStore(agent.state_dir)
         self._refiner = Refiner(agent.state_dir, loader, self._slots, self._heads, self._tell)
@@ -136,6 +139,7 @@ class Agent:
                 self._relay.service(executor.blocking),
                 self._ticketing.service(executor.blocking),
                 self._teaching.service(executor.blocking),
+                self._sharing.service(executor.blocking),
             ],
         )
         self._configured = _configured(config)
@@ -163,6 +167,7 @@ class Agent:
         self._server.set_health("", True)
         self._auditor.start()
         self._teaching.start()
+        self._sharing.start()
         _LOG.info("agent %s (tier %s) serves on %s", config.agent.id, config.agent.tier, self.address)
         self._discovery.start(self._record())
         if self._member is not None:
@@ -185,6 +190,7 @@ class Agent:
         time.sleep(_LAST_CALLS_S)
         self._server.stop(1.0)
         self._auditor.close()
+        self._sharing.close()
         self._teaching.close()
         self._ticketing.close()
         if self._member is not None:
@@ -210,6 +216,7 @@ class Agent:
             **self._auditor.bytes_up(),
             **self._ticketing.counters(),
             **self._teaching.counters(),
+            **self._sharing.counters(),
         }
         return {name: count for name, count in counts.items() if count}
 

@@ -194,7 +194,10 @@ class LearningSection:
     caller, 0 for no bound. Lessons take at most `max_mib` and are kept for `max_age_h`. `memory_lessons` has older
     lessons fade: each counts less by a factor e after so many others, 0 is never. `keep_inputs` keeps the inputs of
     callers who set `upriver.learn`, sealed with the key in `encrypt_key_file` if there is one. `share` says what goes
-    up: nothing, sums over lessons, or inputs that are kept too. `promote` lets a head that is certified answer.
+    up: nothing, sums over lessons, or inputs that are kept too. Sums go up every `pool_s`, and those from below take at
+    most `pool_mib`. `noise` hides single lessons in what goes up (see docs/regions.md), 0 not at all; it is in units of
+    what one lesson can add, whose embedding is clipped to `clip_norm` (0: not), and drawn at most `releases` times.
+    `promote` lets a head that is certified answer.
     `access` says who may see and forget lessons: peers of mutual TLS, or anyone who reaches the port.
     """
 
@@ -215,6 +218,11 @@ class LearningSection:
     share: Literal["none", "statistics", "inputs"] = doc.setting(
         doc.choice("none", "statistics", "inputs"), "statistics"
     )
+    pool_s: float = doc.setting(doc.number(0.05, 86_400), 60.0)
+    pool_mib: int = doc.setting(doc.whole(1, 1 << 20), 64)
+    clip_norm: float = doc.setting(doc.number(0, 1_000_000), 0.0)
+    noise: float = doc.setting(doc.number(0, 1_000_000), 0.0)
+    releases: int = doc.setting(doc.whole(1, 100_000), 16)
     promote: bool = doc.setting(doc.flag(), True)
     access: Literal["authenticated", "network"] = doc.setting(doc.choice("authenticated", "network"), "authenticated")
 

@@ -5,8 +5,11 @@ The same epoch always has the same content: whatever changes what is sent, or to
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from upriver.pool import Answer, Pool, Standing
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Course:
         return told if told > self._epoch or (answer.standing is Standing.STALE and told == self._epoch) else 0
 
 
-def pass_on(pool: Pool[object], me: str, answer: Answer, now: float) -> None:
+def pass_on(pool: Pool[T], me: str, answer: Answer, now: float) -> None:
     """Has those below drop what a parent says is elsewhere."""
     drop = {agent: epoch for agent, epoch in answer.drop.items() if agent != me}
     if drop:

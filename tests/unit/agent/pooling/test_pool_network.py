@@ -91,7 +91,7 @@ class Network:
         node = self.nodes[child]
         if node.alive and node.course is not None:
             node.course.answered(parent, due, answer)
-            pass_on(node.pool, child, answer, self.now)  # type: ignore[arg-type]  # it does not look at contents
+            pass_on(node.pool, child, answer, self.now)
         self.check()
 
     def quiesce(self, rounds: int = 14) -> None:

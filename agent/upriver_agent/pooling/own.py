@@ -1,0 +1,182 @@
+"""The sums over this agent's own lessons: what is in its journal, no more and no less.
+
+Lessons are taken in many at a time, when the sums are asked for: what tells of them never computes.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import numpy as np
+
+from upriver.head_statistics import HeadStatistics, nothing, target_of
+from upriver.heads import MAX_EMBEDDING, MAX_LABELS
+from upriver.pool_sums import PoolPart, part_of
+from upriver.scores import Floats
+from upriver_agent.lessons.lesson import Choice, Lesson, State, Subscriber
+
+_MOST_WAITING: Final = 2048
+MAX_VERSIONS: Final = 16
+
+_Key = tuple[str, str, int]
+
+
+class Lessons(Protocol):
+    """Where lessons are kept; see `LessonBook`."""
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Has somebody told of all changes from now on."""
+        ...
+
+    def still(self) -> AbstractContextManager[None]:
+        """Nothing changes meanwhile."""
+        ...
+
+    def every(self, choice: Choice) -> Iterator[Lesson]:
+        """The lessons of a choice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """How much of one lesson counts: an embedding longer than `norm` is made so long; 0 leaves all as they are."""
+
+    norm: float = 0.0
+
+    def __call__(self, embeddings: Floats) -> Floats:
+        """Embeddings [lessons, embedding], clipped."""
+        if not self.norm:
+            return embeddings
+        lengths = np.sqrt((embeddings**2).sum(axis=1, keepdims=True))
+        found: Floats = embeddings * np.minimum(1.0, self.norm / np.maximum(lengths, 1e-300))
+        return found
+
+
+@dataclass(slots=True)
+class _Sums:
+    """Of one model's version. `mentions` counts the lessons that speak of each label."""
+
+    sums: HeadStatistics
+    lessons: int = 0
+    mentions: Counter[str] = field(default_factory=Counter)
+
+
+class OwnSums:
+    """A subscriber of the lessons' book. Safe to share between threads."""
+
+    def __init__(self, clip: Clip | None = None) -> None:
+        self._clip = clip or Clip()
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[int, Lesson]] = []
+        self._sums: dict[_Key, _Sums] = {}
+        self._revision = 0
+        self._forgotten = 0
+        self._stale = True
+
+    def added(self, lesson: Lesson) -> None:
+        """A lesson counts from now on."""
+        with self._lock:
+            self._wait([(1, lesson)])
+
+    def removed(self, lessons: Sequence[Lesson]) -> None:
+        """These do not count any more."""
+        with self._lock:
+            self._forgotten += len(lessons)
+            self._wait([(-1, lesson) for lesson in lessons])
+
+    def quarantined(self, teacher: str) -> None:
+        """Its lessons were told as removed."""
+
+    def renewed(self) -> None:
+        """What is kept is another than what was told."""
+        with self._lock:
+            self._stale = True
+            self._forgotten += 1
+
+    def follow(self, lessons: Lessons) -> None:
+        """Begins from what is kept and is told of changes from then on; raises DiskTrouble."""
+        with lessons.still():
+            self._read(lessons)
+            lessons.subscribe(self)
+
+    def catch_up(self, lessons: Lessons) -> None:
+        """Begins anew where what is kept is another; raises DiskTrouble."""
+        if self._stale:
+            with lessons.still():
+                self._read(lessons)
+
+    def marks(self) -> tuple[int, int]:
+        """Rise with every change, and with everything that was forgotten."""
+        with self._lock:
+            return self._revision, self._forgotten
+
+    def parts(self, region: str) -> list[PoolPart]:
+        """The sums by version, of their own; versions with the most lessons when there are too many."""
+        with self._lock:
+            self._take_in()
+            most = sorted(self._sums.items(), key=lambda entry: (-entry[1].lessons, entry[0]))[:MAX_VERSIONS]
+            return [part_of(model, version, region, _written(kept)) for (model, version, _), kept in sorted(most)]
+
+    def _read(self, lessons: Lessons) -> None:
+        with self._lock:
+            self._sums, self._waiting, self._stale = {}, [], False
+            for lesson in lessons.every(Choice(states=frozenset({State.TAKEN}))):
+                self._wait([(1, lesson)])
+
+    def _wait(self, changes: list[tuple[int, Lesson]]) -> None:
+        self._waiting += changes
+        self._revision += 1
+        if len(self._waiting) >= _MOST_WAITING:
+            self._take_in()
+
+    def _take_in(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        by_key: dict[_Key, list[tuple[int, Lesson]]] = {}
+        for sign, lesson in waiting:
+            width = len(lesson.embedding)
+            if 1 <= width <= MAX_EMBEDDING:
+                by_key.setdefault((lesson.model, lesson.version_digest, width), []).append((sign, lesson))
+        for key, changes in by_key.items():
+            kept = self._sums.get(key) or _Sums(nothing(key[2]))
+            self._sums[key] = kept
+            _add(kept, changes, self._clip)
+            if kept.lessons <= 0:  # what rounding leaves of lessons that are gone goes with the last of them
+                del self._sums[key]
+
+
+def targets_of(labels: Sequence[str], lesson: Lesson) -> Floats:
+    """A lesson's target [labels]; `labels` has all that it speaks of, so that it does not depend on other lessons."""
+    return target_of(labels, lesson.label, dict(lesson.probabilities))
+
+
+def _add(kept: _Sums, changes: Sequence[tuple[int, Lesson]], clip: Clip) -> None:
+    for sign, lesson in changes:
+        kept.lessons += sign
+        for label in _spoken_of(lesson):
+            kept.mentions[label] += sign
+    kept.sums = kept.sums.widened(sorted(label for label in kept.mentions if label not in kept.sums.labels))
+    labels = kept.sums.labels
+    signs = np.array([sign for sign, _ in changes], np.float64)
+    h = clip(np.stack([lesson.embedding for _, lesson in changes]).astype(np.float64))
+    h = np.hstack([h, np.ones((len(h), 1))])
+    targets = np.stack([targets_of(labels, lesson) for _, lesson in changes])
+    kept.sums.outer += (h * signs[:, np.newaxis]).T @ h
+    kept.sums.toward += (h * signs[:, np.newaxis]).T @ targets
+    if min(kept.mentions.values()) <= 0:  # nobody speaks of such a label any more: it is as if it had never been
+        kept.mentions = Counter({label: count for label, count in kept.mentions.items() if count > 0})
+        spoken = [at for at, label in enumerate(labels) if label in kept.mentions]
+        kept.sums = HeadStatistics(tuple(labels[at] for at in spoken), kept.sums.outer, kept.sums.toward[:, spoken])
+
+
+def _written(kept: _Sums) -> HeadStatistics:
+    """The sums with the labels that lessons speak of, by name; of too many those that most speak of."""
+    labels = tuple(sorted(label for label, _ in kept.mentions.most_common(MAX_LABELS)))
+    columns = [kept.sums.labels.index(label) for label in labels]
+    return HeadStatistics(labels, kept.sums.outer.copy(), kept.sums.toward[:, columns])
+
+
+def _spoken_of(lesson: Lesson) -> Mapping[str, None]:
+    return dict.fromkeys((lesson.label, *lesson.probabilities))

@@ -1,0 +1,126 @@
+from collections.abc import Iterator
+from contextlib import nullcontext
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from upriver.head_statistics import HeadStatistics, nothing, target_of
+from upriver_agent.lessons.lesson import Choice, Lesson, Subscriber
+from upriver_agent.pooling.own import Clip, OwnSums
+
+VERSION, OTHER = (f"sha256:{digit * 64}" for digit in "ab")
+
+
+def lesson(number: int, version: str = VERSION, width: int = 3, label: str = "") -> Lesson:
+    chance = np.random.default_rng(number)
+    label = label or "abcd"[chance.integers(4)]
+    return Lesson(
+        question=f"q{number}",
+        row=0,
+        model="m",
+        version_digest=version,
+        embedding=chance.normal(size=width).astype(np.float16),
+        student_label="a",
+        student_confidence=0.1,
+        known=0.0,
+        label=label,
+        probabilities={label: 0.75, "abcd"[chance.integers(4)]: 0.25},
+        teacher="cloud",
+        teacher_tier="cloud",
+        policy="",
+        teacher_confidence=0.9,
+        trace_id="",
+        at=0.0,
+        draw=0.5,
+        content=b"",
+        source="",
+    )
+
+
+class Book:
+    """A fake of the lessons' book."""
+
+    def __init__(self, *lessons: Lesson) -> None:
+        self.lessons = list(lessons)
+        self.subscribers: list[Subscriber] = []
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        self.subscribers.append(subscriber)
+
+    def still(self) -> nullcontext[None]:
+        return nullcontext()
+
+    def every(self, choice: Choice) -> Iterator[Lesson]:
+        return iter(self.lessons)
+
+
+def central(lessons: list[Lesson], labels: tuple[str, ...], width: int = 3) -> HeadStatistics:
+    sums = nothing(width, labels)
+    for one in lessons:
+        sums.add(one.embedding, target_of(labels, one.label, dict(one.probabilities)))
+    return sums
+
+
+def only(own: OwnSums) -> HeadStatistics:
+    (part,) = own.parts("north")
+    assert isinstance(part.sums, HeadStatistics)
+    return part.sums
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.permutations(range(12)), st.sets(st.integers(0, 11), max_size=11), st.integers(1, 5))
+def test_what_is_left_after_forgetting_is_what_one_would_have_that_never_saw_it(
+    order: list[int], gone: set[int], ask_every: int
+) -> None:
+    own = OwnSums()
+    own.follow(Book())
+    for at, number in enumerate(order):
+        own.added(lesson(number))
+        if at % ask_every == 0:
+            own.parts("north")
+    own.removed([lesson(number) for number in gone])
+    left = [lesson(number) for number in range(12) if number not in gone]
+    found = only(own)
+    spoken = {label for one in left for label in (one.label, *one.probabilities)}
+    assert found.labels == tuple(sorted(spoken))
+    whole = central(left, found.labels)
+    np.testing.assert_allclose(found.outer, whole.outer, atol=1e-9)
+    np.testing.assert_allclose(found.toward, whole.toward, atol=1e-9)
+
+
+def test_sums_begin_from_what_is_kept_and_again_when_that_is_another() -> None:
+    book = Book(lesson(1), lesson(2))
+    own = OwnSums()
+    own.follow(book)
+    assert only(own).lessons == 2.0
+    (subscriber,) = book.subscribers
+    subscriber.added(lesson(3))
+    assert only(own).lessons == 3.0
+    before = own.marks()
+    book.lessons = [lesson(4)]
+    subscriber.renewed()
+    own.catch_up(book)
+    assert only(own).lessons == 1.0
+    assert own.marks() > before
+
+
+def test_versions_and_widths_have_sums_of_their_own_and_go_with_their_last_lesson() -> None:
+    own = OwnSums()
+    own.follow(Book(lesson(1), lesson(2, OTHER), lesson(3, OTHER, width=5)))
+    assert [(part.key.version_digest, part.key.width, part.agents) for part in own.parts("north")] == [
+        (VERSION, 3, 1),
+        (OTHER, 3, 1),
+        (OTHER, 5, 1),
+    ]
+    own.removed([lesson(2, OTHER), lesson(1)])
+    assert [part.key.width for part in own.parts("north")] == [5]
+
+
+def test_one_lesson_adds_no_more_than_its_clipped_norm() -> None:
+    long = lesson(1)
+    own = OwnSums(Clip(0.5))
+    own.follow(Book(long))
+    sums = only(own)
+    np.testing.assert_allclose(np.sqrt(np.diag(sums.outer)[:-1].sum()), 0.5, rtol=1e-6)
+    assert sums.lessons == 1.0
