@@ -43,7 +43,10 @@ class Parents:
     def choose(self, agents: Sequence[AgentRecord], now: float) -> Parent | None:
         """The parent, of the agents that are known now; None when there is none."""
         self._away = {name: until for name, until in self._away.items() if until > now}
-        able = [agent for agent in self._above(agents) if agent.agent not in self._away]
+        above = self._above(agents)
+        able = [agent for agent in above if agent.agent not in self._away]
+        if not able and not self._control_plane:  # better one that was left than none
+            able = above
         if able:
             chosen = next((agent for agent in able if agent.agent == self._current), able[0])
             return self._take(Parent(chosen.agent, (chosen.address,), is_agent=True))

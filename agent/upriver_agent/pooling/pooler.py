@@ -25,7 +25,7 @@ from upriver_agent.pooling.parents import AWAY_S, DEAF_S, Parent, Parents
 
 _LOG = logging.getLogger(__name__)
 _SETTLING: Final = 2.5
-"""Rhythms after a start in which nothing is sent up where there were children."""
+"""Rhythms after a start in which nothing is sent up where there may be children."""
 _LONGEST_S: Final = 900.0
 
 
@@ -96,6 +96,7 @@ class Pooler:
     ) -> None:
         """`agents` gives those that discovery knows, `new_epoch` is as `Course` has it, `steady` is never set."""
         self._me = place.agent
+        self._may_have_children = place.rank > 0
         self._options = options
         self._own = own
         self._agents = agents
@@ -251,6 +252,4 @@ class Pooler:
 
     def _settles(self) -> bool:
         """Whether it is too early to tell a parent which children there are."""
-        with self._lock:
-            is_relay = bool(self._pool.children)
-        return is_relay and self._steady() - self._began < _SETTLING * self._options.rhythm_s
+        return self._may_have_children and self._steady() - self._began < _SETTLING * self._options.rhythm_s

@@ -216,3 +216,15 @@ def test_without_anyone_above_nothing_is_sent() -> None:
     device = world.add("device", "device", Own(learnt(1)), control_plane=False)
     assert device.once()
     assert device.facts().parent == ""
+
+
+def test_the_only_parent_is_asked_again_however_often_it_did_not_answer() -> None:
+    world = World()
+    device = world.add("device", "device", Own(learnt(1)), control_plane=False)
+    world.add("edge", "edge", Own())
+    world.refuse["edge"] = Unreachable("gone")
+    for _ in range(3 * PATIENCE):
+        assert not device.once()
+    del world.refuse["edge"]
+    assert device.once()
+    assert world.agents["edge"].facts().children == 1
