@@ -1,6 +1,7 @@
 """Real processes: devices, two agents above them and a control plane, of which some are killed and some move."""
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from upriver_control.store.pools import PoolTable
 
 VERSION = "sha256:" + "a" * 64
 WIDTH = 16
-POOLING = '[cascade]\ntrust = "network"\n[learning]\npool_s = 0.1\naccess = "network"\n'
+POOLING = '[cascade]\ntrust = "network"\n[learning]\npool_s = 0.1\n[resilience.breaker]\nfirst_pause_s = 0.2\n'
 
 
 def lesson(number: int) -> Lesson:
@@ -102,22 +103,25 @@ def test_what_devices_have_learnt_reaches_the_control_plane_once_whoever_is_kill
         return running(write_config(tmp_path, name, "device", TIERS, [], POOLING, above), name, "device")
 
     learnt = [*range(20), *range(100, 120)]
-    with running(edges[0], "edge-a", "far-edge") as first, running(edges[1], "edge-b", "far-edge") as second:
-        with device("one", first), device("two", first) as two:
-            until(lambda: pooled(database, learnt), what="both devices' lessons")
-            assert set(PoolTable(database, 0.0).roster()) == {"one", "two", "edge-a"}
-            plane.kill()
-            plane.start()
-            two.kill()
-            with Kept(tmp_path / "two") as book:  # forgotten while a merge is under way above
-                assert book.forget(Choice(ids=("q100.0", "q101.0"))) == 2
-            with device("two", second):  # it moves
-                learnt = [n for n in learnt if n not in (100, 101)]
-                until(lambda: pooled(database, learnt), what="the lessons without those that were forgotten")
-                first.kill()
-                before = PoolTable(database, 0.0).roster()["edge-a"]
-                write_config(tmp_path, "edge-a", "far-edge", TIERS, [], joining, listen=first.address)
-                with running(edges[0], "edge-a", "far-edge"):  # it has forgotten its children, who still have theirs
-                    until(lambda: PoolTable(database, 0.0).roster()["edge-a"] > before, what="a word of the new parent")
-                    assert pooled(database, learnt)
+    with ExitStack() as stack:
+        first = stack.enter_context(running(edges[0], "edge-a", "far-edge"))
+        second = stack.enter_context(running(edges[1], "edge-b", "far-edge"))
+        stack.enter_context(device("one", first))
+        two = stack.enter_context(device("two", first))
+        until(lambda: pooled(database, learnt), what="both devices' lessons")
+        assert set(PoolTable(database, 0.0).roster()) == {"one", "two", "edge-a"}
+        plane.kill()
+        plane.start()
+        two.kill()
+        with Kept(tmp_path / "two") as book:  # forgotten while a merge is under way above
+            assert book.forget(Choice(ids=("q100.0", "q101.0"))) == 2
+        stack.enter_context(device("two", second))  # it moves
+        learnt = [n for n in learnt if n not in (100, 101)]
+        until(lambda: pooled(database, learnt), what="the lessons without those that were forgotten")
+        first.kill()
+        before = PoolTable(database, 0.0).roster()["edge-a"]
+        write_config(tmp_path, "edge-a", "far-edge", TIERS, [], joining, listen=first.address)
+        stack.enter_context(running(edges[0], "edge-a", "far-edge"))  # it has forgotten its children, who have theirs
+        until(lambda: PoolTable(database, 0.0).roster()["edge-a"] > before, what="a word of the new parent")
+        assert pooled(database, learnt)
     database.close()
