@@ -8,7 +8,7 @@ from typing import Any, Final
 from upriver.errors import DiskTrouble
 from upriver.services import handlers
 from upriver_agent.journal import Journal
-from upriver_agent.lessons import store
+from upriver_agent.lessons import looking
 from upriver_agent.lessons.book import BookOptions, LessonBook
 from upriver_agent.lessons.making import LessonMaker
 from upriver_agent.lessons.rules import Quotas
@@ -84,7 +84,7 @@ class Teaching:
         """What has become of lessons, by name; as last known when the journal can't be read."""
         if self._open:
             with suppress(DiskTrouble):
-                self._counted = self.journal.read(store.tally)
+                self._counted = self.journal.read(looking.tally)
         told = {**self.school.counters(), **self._counted}
         return {f"lessons_{name}": count for name, count in told.items()}
 

@@ -16,10 +16,10 @@ from typing import Final, TypeVar
 
 from upriver.errors import DiskTrouble, NotNow
 from upriver_agent.journal import Journal
-from upriver_agent.lessons import standings, store
+from upriver_agent.lessons import looking, standings, store
 from upriver_agent.lessons.lesson import Choice, Lesson, State, Subscriber
+from upriver_agent.lessons.outcome import Bounds, Change, Outcome
 from upriver_agent.lessons.standing import Standing
-from upriver_agent.lessons.store import Bounds, Change, Outcome
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class LessonBook:
     def page(self, choice: Choice, after: int, limit: int, with_input: bool = False) -> list[Lesson]:
         """At most `limit` lessons of a choice from behind a number on."""
         return self.journal.read(
-            lambda connection: store.listing(connection, choice, after, limit, with_input=with_input)
+            lambda connection: looking.listing(connection, choice, after, limit, with_input=with_input)
         )
 
     # What is kept.
@@ -138,7 +138,7 @@ class LessonBook:
 
     def count(self, choice: Choice) -> tuple[int, int]:
         """How many lessons a choice has, and how many bytes they take."""
-        return self.journal.read(lambda connection: store.count(connection, choice))
+        return self.journal.read(lambda connection: looking.count(connection, choice))
 
     def tick(self) -> None:
         """What has to be done now and then: what is too old goes, a clock that was set is corrected for."""

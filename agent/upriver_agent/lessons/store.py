@@ -8,59 +8,19 @@ since what is forgotten must be as if it had never been.
 
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import replace
 from typing import Any, Final
 
 from upriver_agent.lessons.choosing import where
 from upriver_agent.lessons.lesson import Choice, Lesson, State
+from upriver_agent.lessons.outcome import Bounds, Change, Outcome
 from upriver_agent.lessons.rules import MAX_CLASSES, MAX_VOTES, largest_class, settled
-from upriver_agent.lessons.table import COLUMNS, FROM, facts_of, lesson_of
+from upriver_agent.lessons.table import COLUMNS, FROM, NO_INPUT, facts_of, lesson_of
 
 OVERHEAD: Final = 512
 """Bytes that a lesson counts besides its contents: its row, the indexes, its vote."""
 BATCH: Final = 200
 """Lessons that one transaction takes out at most."""
-
-
-class Outcome(StrEnum):
-    """What became of a lesson that was offered."""
-
-    TAKEN = "taken"
-    HELD = "held"
-    """Teachers contradict each other about it."""
-    REPEATED = "repeated"
-    """It is here already, or one like it."""
-    OTHER_WIDTH = "other_width"
-    """Its embedding is not as long as those that are here of its version."""
-    TOO_MANY_CLASSES = "too_many_classes"
-    NO_ROOM = "no_room"
-    """All that is kept is worth more."""
-
-
-@dataclass(slots=True)
-class Change:
-    """What counts from now on, and what does not any more: only what had counted before."""
-
-    added: list[Lesson] = field(default_factory=list)
-    removed: list[Lesson] = field(default_factory=list)
-
-    def pure(self) -> "Change":
-        """Without what came and went at once."""
-        came, went = {lesson.seq for lesson in self.added}, {lesson.seq for lesson in self.removed}
-        return Change(
-            [lesson for lesson in self.added if lesson.seq not in went],
-            [lesson for lesson in self.removed if lesson.seq not in came],
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """`live` are the versions that run here, as (model, digest)."""
-
-    max_bytes: int
-    quorum: int
-    live: frozenset[tuple[str, str]] = frozenset()
 
 
 def take(connection: sqlite3.Connection, lesson: Lesson, bounds: Bounds) -> tuple[Outcome, Change]:
@@ -72,20 +32,23 @@ def take(connection: sqlite3.Connection, lesson: Lesson, bounds: Bounds) -> tupl
     version, width = _version(connection, lesson)
     if width != len(lesson.embedding):
         return Outcome.OTHER_WIDTH, Change()
-    known = connection.execute("SELECT count(*), max(label = ?) FROM class WHERE version = ?", (lesson.label, version))
-    classes, there = known.fetchone()
-    if classes >= MAX_CLASSES and not there:
+    if _too_many(connection, version, lesson.label):
         return Outcome.TOO_MANY_CLASSES, Change()
-    _vote(connection, version, lesson)
     change = Change()
-    alike = connection.execute(
-        "SELECT 1 FROM lesson WHERE version = ? AND content = ? AND label = ? AND state <> ?",
-        (version, lesson.content, lesson.label, State.ASIDE),
-    ).fetchone()
-    seq = 0 if alike else _insert(connection, lesson, version)
-    _restate(connection, version, lesson.content, bounds.quorum, change)
+    key = (version, lesson.content)
+    alike = connection.execute("SELECT label, state FROM lesson WHERE version = ? AND content = ?", key).fetchall()
+    _vote(connection, version, lesson, bool(alike))
+    known = any(label == lesson.label and state != State.ASIDE for label, state in alike)
+    seq = 0
+    if not alike:  # by far the most
+        seq = _insert(connection, lesson, version, State.TAKEN)
+        change.added.append(replace(lesson, seq=seq, state=State.TAKEN, has_input=bool(lesson.input), input=b""))
+    else:
+        if not known:
+            seq = _insert(connection, lesson, version, State.HELD)
+        _restate(connection, version, lesson.content, bounds.quorum, change)
     make_room(connection, bounds, change)
-    if alike:
+    if known:
         return Outcome.REPEATED, change.pure()
     state = connection.execute("SELECT state FROM lesson WHERE seq = ?", (seq,)).fetchone()
     if state is None:
@@ -96,7 +59,7 @@ def take(connection: sqlite3.Connection, lesson: Lesson, bounds: Bounds) -> tupl
 
 def make_room(connection: sqlite3.Connection, bounds: Bounds, change: Change) -> None:
     """Puts lessons out until the others fit."""
-    while tally(connection)["bytes"] > bounds.max_bytes:
+    while _bytes(connection) > bounds.max_bytes:
         seq = _least(connection, bounds.live)
         if seq is None:
             return
@@ -153,52 +116,9 @@ def shift(connection: sqlite3.Connection, since: float, until: float, by_s: floa
     connection.execute("UPDATE lesson SET at = at + ? WHERE at BETWEEN ? AND ?", (by_s, since, until))
 
 
-def listing(
-    connection: sqlite3.Connection, choice: Choice, after: int, limit: int, with_input: bool = False
-) -> list[Lesson]:
-    """Lessons of a choice in the order in which they were kept, from behind `after`. Raises LessonDamaged."""
-    condition, values = where(choice)
-    rows = connection.execute(
-        f"SELECT {COLUMNS}, {'input' if with_input else _NO_INPUT} FROM {FROM}"  # noqa: S608 - marks only
-        f" WHERE lesson.seq > ? AND {condition} ORDER BY lesson.seq LIMIT ?",
-        (after, *values, limit),
-    )
-    return [lesson_of(row) for row in rows]
-
-
-def count(connection: sqlite3.Connection, choice: Choice) -> tuple[int, int]:
-    """How many lessons a choice has, and how many bytes they take."""
-    condition, values = where(choice)
-    found = connection.execute(
-        f"SELECT count(*), coalesce(sum(bytes), 0) FROM {FROM} WHERE {condition}",  # noqa: S608 - marks only
-        values,
-    ).fetchone()
-    return int(found[0]), int(found[1])
-
-
-def classes(connection: sqlite3.Connection) -> list[tuple[str, str, str, int, int, int]]:
-    """Lessons by model, version, label and state: (model, digest, label, state, lessons, bytes)."""
-    return connection.execute(
-        f"SELECT model, digest, label, state, count(*), sum(bytes) FROM {FROM}"  # noqa: S608 - a constant
-        " GROUP BY version, label, state ORDER BY model, version, label, state"
-    ).fetchall()
-
-
-def teachers(connection: sqlite3.Connection) -> list[tuple[str, int, int]]:
-    """Each teacher with how many lessons of it count and how many do not."""
-    return connection.execute(
-        f"SELECT agent, sum(state = 1), sum(state <> 1) FROM {FROM} GROUP BY agent ORDER BY agent"  # noqa: S608 - a constant
-    ).fetchall()
-
-
-def tally(connection: sqlite3.Connection) -> dict[str, int]:
-    """Bytes that are kept, and what has become of lessons since the journal began."""
-    found = dict.fromkeys(("bytes", "taken", "put_out", "expired", "forgotten"), 0)
-    found.update(connection.execute("SELECT name, value FROM tally").fetchall())
-    return found
-
-
-_NO_INPUT: Final = "x''"
+def _bytes(connection: sqlite3.Connection) -> int:
+    found = connection.execute("SELECT value FROM tally WHERE name = 'bytes'").fetchone()
+    return 0 if found is None else int(found[0])
 
 
 def _version(connection: sqlite3.Connection, lesson: Lesson) -> tuple[int, int]:
@@ -207,35 +127,52 @@ def _version(connection: sqlite3.Connection, lesson: Lesson) -> tuple[int, int]:
     query = "SELECT number, width FROM version WHERE model = ? AND digest = ?"
     found = connection.execute(query, key).fetchone()
     if found is None:
-        connection.execute("INSERT INTO version VALUES (NULL, ?, ?, ?)", (*key, len(lesson.embedding)))
-        found = connection.execute(query, key).fetchone()
+        made = connection.execute("INSERT INTO version VALUES (NULL, ?, ?, ?)", (*key, len(lesson.embedding)))
+        return int(made.lastrowid or 0), len(lesson.embedding)
     return int(found[0]), int(found[1])
 
 
-def _vote(connection: sqlite3.Connection, version: int, lesson: Lesson) -> None:
+def _too_many(connection: sqlite3.Connection, version: int, label: str) -> bool:
+    """Whether a label would be one class too many."""
+    if connection.execute("SELECT 1 FROM class WHERE version = ? AND label = ?", (version, label)).fetchone():
+        return False
+    (classes,) = connection.execute("SELECT count(*) FROM class WHERE version = ?", (version,)).fetchone()
+    return bool(classes >= MAX_CLASSES)
+
+
+def _vote(connection: sqlite3.Connection, version: int, lesson: Lesson, among_others: bool) -> None:
     """Notes what a teacher said of a content, once for each teacher: the last word counts."""
     key = (version, lesson.content)
-    (others,) = connection.execute(
-        "SELECT count(*) FROM vote WHERE version = ? AND content = ? AND teacher <> ?", (*key, lesson.teacher)
-    ).fetchone()
+    others = 0
+    if among_others:
+        (others,) = connection.execute(
+            "SELECT count(*) FROM vote WHERE version = ? AND content = ? AND teacher <> ?", (*key, lesson.teacher)
+        ).fetchone()
     if others < MAX_VOTES:
         connection.execute("INSERT OR REPLACE INTO vote VALUES (?, ?, ?, ?)", (*key, lesson.teacher, lesson.label))
 
 
-def _insert(connection: sqlite3.Connection, lesson: Lesson, version: int) -> int:
+def _teacher(connection: sqlite3.Connection, lesson: Lesson) -> int:
+    """The number of a lesson's teacher."""
     key = (lesson.teacher, lesson.teacher_tier, lesson.policy)
-    connection.execute("INSERT OR IGNORE INTO teacher VALUES (NULL, ?, ?, ?)", key)
-    (teacher,) = connection.execute(
-        "SELECT number FROM teacher WHERE agent = ? AND tier = ? AND policy = ?", key
-    ).fetchone()
+    found = connection.execute("SELECT number FROM teacher WHERE agent = ? AND tier = ? AND policy = ?", key).fetchone()
+    if found is None:
+        return int(connection.execute("INSERT INTO teacher VALUES (NULL, ?, ?, ?)", key).lastrowid or 0)
+    return int(found[0])
+
+
+def _insert(connection: sqlite3.Connection, lesson: Lesson, version: int, state: State) -> int:
+    teacher = _teacher(connection, lesson)
     facts, embedding = facts_of(lesson), lesson.embedding.astype("<f2").tobytes()
     size = len(facts) + len(embedding) + len(lesson.input) + OVERHEAD
     seq = connection.execute(
         "INSERT INTO lesson VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (lesson.question, lesson.row, version, teacher, State.HELD, lesson.label, lesson.known, lesson.content,
+        (lesson.question, lesson.row, version, teacher, state, lesson.label, lesson.known, lesson.content,
          lesson.source, lesson.at, size, lesson.consent, facts, embedding, lesson.sealed, lesson.input),
     ).lastrowid  # fmt: skip
     _count(connection, "bytes", size)
+    if state is State.TAKEN:
+        _count_class(connection, (version, lesson.label), 1, size)
     return int(seq or 0)
 
 
@@ -342,7 +279,7 @@ _SIZES: Final = "SELECT version, label, bytes FROM class"
 
 def _one(connection: sqlite3.Connection, seq: int) -> Lesson:
     row: tuple[Any, ...] = connection.execute(
-        f"SELECT {COLUMNS}, {_NO_INPUT} FROM {FROM} WHERE lesson.seq = ?",  # noqa: S608 - constants
+        f"SELECT {COLUMNS}, {NO_INPUT} FROM {FROM} WHERE lesson.seq = ?",  # noqa: S608 - constants
         (seq,),
     ).fetchone()
     return lesson_of(row)
@@ -361,4 +298,5 @@ def _count_class(connection: sqlite3.Connection, key: Sequence[Any], lessons: in
         " bytes = bytes + ?4",
         (*key, lessons, size),
     )
-    connection.execute("DELETE FROM class WHERE version = ? AND label = ? AND lessons = 0", tuple(key))
+    if lessons < 0:
+        connection.execute("DELETE FROM class WHERE version = ? AND label = ? AND lessons = 0", tuple(key))

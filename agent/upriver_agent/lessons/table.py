@@ -57,6 +57,8 @@ COLUMNS: Final = (
     " sealed, agent, tier, policy, length(input) > 0"
 )
 FROM: Final = "lesson JOIN version ON version.number = version JOIN teacher ON teacher.number = teacher"
+NO_INPUT: Final = "x''"
+"""In the place of `input`, where that is not wanted."""
 
 
 class LessonDamaged(DiskTrouble):

@@ -9,7 +9,7 @@ import grpc
 
 from upriver.errors import InvalidInput, NotAllowed, NotSupported, UpriverError
 from upriver.v1 import lesson_pb2 as pb
-from upriver_agent.lessons import store
+from upriver_agent.lessons import looking
 from upriver_agent.lessons.book import LessonBook
 from upriver_agent.lessons.lesson import State
 from upriver_agent.sealing import Seal
@@ -150,7 +150,7 @@ class LessonServicer:
 
     def _tell_classes(self, book: LessonBook, reply: pb.GetLessonStatsResponse) -> None:
         used = self._desk.versions()
-        for model, digest, label, state, lessons, size in book.journal.read(store.classes):
+        for model, digest, label, state, lessons, size in book.journal.read(looking.classes):
             reply.bytes += size
             reply.classes.add(
                 model=model,
@@ -161,12 +161,12 @@ class LessonServicer:
                 bytes=size,
                 used=digest in used,
             )
-        for name, count in book.journal.read(store.tally).items():
+        for name, count in book.journal.read(looking.tally).items():
             if name != "bytes":
                 reply.counters[name] = count
 
     def _tell_teachers(self, book: LessonBook, reply: pb.GetLessonStatsResponse) -> None:
-        counted = {agent: (taken, idle) for agent, taken, idle in book.journal.read(store.teachers)}
+        counted = {agent: (taken, idle) for agent, taken, idle in book.journal.read(looking.teachers)}
         standings = book.standings()
         for agent in sorted({*counted, *standings}):
             taken, idle = counted.get(agent, (0, 0))

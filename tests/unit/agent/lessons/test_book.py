@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.unit.agent.lessons.making import DIGEST, OTHER, WAIT_S, Sums, lesson, opened
 from upriver.errors import DiskTrouble, NotNow
 from upriver_agent.lessons.lesson import Choice, State
-from upriver_agent.lessons.store import Outcome
+from upriver_agent.lessons.outcome import Outcome
 
 
 def told(book):

@@ -1,0 +1,52 @@
+"""Looks at lessons in the journal. Every function takes the connection and changes nothing."""
+
+import sqlite3
+
+from upriver_agent.lessons.choosing import where
+from upriver_agent.lessons.lesson import Choice, Lesson
+from upriver_agent.lessons.table import COLUMNS, FROM, NO_INPUT, lesson_of
+
+
+def listing(
+    connection: sqlite3.Connection, choice: Choice, after: int, limit: int, with_input: bool = False
+) -> list[Lesson]:
+    """Lessons of a choice in the order in which they were kept, from behind `after`. Raises LessonDamaged."""
+    condition, values = where(choice)
+    rows = connection.execute(
+        f"SELECT {COLUMNS}, {'input' if with_input else NO_INPUT} FROM {FROM}"  # noqa: S608 - marks only
+        f" WHERE lesson.seq > ? AND {condition} ORDER BY lesson.seq LIMIT ?",
+        (after, *values, limit),
+    )
+    return [lesson_of(row) for row in rows]
+
+
+def count(connection: sqlite3.Connection, choice: Choice) -> tuple[int, int]:
+    """How many lessons a choice has, and how many bytes they take."""
+    condition, values = where(choice)
+    found = connection.execute(
+        f"SELECT count(*), coalesce(sum(bytes), 0) FROM {FROM} WHERE {condition}",  # noqa: S608 - marks only
+        values,
+    ).fetchone()
+    return int(found[0]), int(found[1])
+
+
+def classes(connection: sqlite3.Connection) -> list[tuple[str, str, str, int, int, int]]:
+    """Lessons by model, version, label and state: (model, digest, label, state, lessons, bytes)."""
+    return connection.execute(
+        f"SELECT model, digest, label, state, count(*), sum(bytes) FROM {FROM}"  # noqa: S608 - a constant
+        " GROUP BY version, label, state ORDER BY model, version, label, state"
+    ).fetchall()
+
+
+def teachers(connection: sqlite3.Connection) -> list[tuple[str, int, int]]:
+    """Each teacher with how many lessons of it count and how many do not."""
+    return connection.execute(
+        f"SELECT agent, sum(state = 1), sum(state <> 1) FROM {FROM} GROUP BY agent ORDER BY agent"  # noqa: S608 - a constant
+    ).fetchall()
+
+
+def tally(connection: sqlite3.Connection) -> dict[str, int]:
+    """Bytes that are kept, and what has become of lessons since the journal began."""
+    found = dict.fromkeys(("bytes", "taken", "put_out", "expired", "forgotten"), 0)
+    found.update(connection.execute("SELECT name, value FROM tally").fetchall())
+    return found
