@@ -242,7 +242,7 @@ class LessonBook:
         """Takes in who is believed, at first and after a damaged file was set aside."""
         if self._loaded and self._set_aside == self.journal.set_aside:
             return
-        found = self.journal.read(standings.load)
+        found = self._written(standings.load)  # a write, so that a disk that has room again is found out
         renewed = self._loaded
         # Who was in quarantine stays there, whatever became of the file.
         lost = {name: one for name, one in self._standings.items() if one.quarantined and name not in found}

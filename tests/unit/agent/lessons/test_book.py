@@ -1,6 +1,9 @@
 """The book of lessons: whoever adds up what it is told has the sum over what is kept, whatever happens."""
 
 import sqlite3
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +14,8 @@ from tests.unit.agent.lessons.making import DIGEST, OTHER, WAIT_S, Sums, lesson,
 from upriver.errors import DiskTrouble, NotNow
 from upriver_agent.lessons.lesson import Choice, State
 from upriver_agent.lessons.outcome import Outcome
+
+ROOT = Path(__file__).resolve().parents[4]
 
 
 def told(book):
@@ -201,6 +206,45 @@ def test_a_damaged_file_is_set_aside_and_who_learns_begins_anew(tmp_path):
         assert book.standings()["liar"].quarantined
 
 
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from tests.unit.agent.lessons.making import Sums, lesson, opened
+from upriver.errors import DiskTrouble
+with opened(Path(sys.argv[1])) as book:
+    sums = Sums(book)
+    book.offer([lesson(0)])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+    kept, failures = 1, 0
+    for number in range(1, 1000):
+        try:
+            book.offer([lesson(number, input=b"x" * 500)])
+        except DiskTrouble as error:
+            assert "lessons.db" in str(error)
+            failures += 1
+            if failures == 3:
+                break
+        else:
+            kept += 1
+    assert failures == 3, failures
+    assert book.journal.trouble
+    told = {one.id: one.label for one in book.all_of("digits", sums.version)}
+    assert sums.ids == told and len(told) == kept, (len(told), kept)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    book.offer([lesson(5000)])
+    assert not book.journal.trouble and len(sums.ids) == kept + 1
+    assert sums.ids == {one.id: one.label for one in book.all_of("digits", sums.version)}
+print("well")
+"""
+
+
+def test_a_full_disk_is_told_and_who_learns_was_told_of_nothing_that_is_not_there(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(tmp_path)], capture_output=True, text=True, timeout=60, cwd=ROOT
+    )
+    assert done.stdout == "well\n", done.stderr
+
+
 STEP = st.one_of(
     st.tuples(st.just("offer"), st.integers(0, 30), st.integers(0, 4), st.sampled_from("345"), st.sampled_from("abc")),
     st.tuples(st.just("forget"), st.integers(0, 30)),
@@ -212,7 +256,7 @@ STEP = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(steps=st.lists(STEP, max_size=30), room=st.sampled_from([2000, 5000, 1 << 20]))
 def test_the_sums_are_those_over_the_journal_whatever_happens(tmp_path_factory, steps, room):
     folder = tmp_path_factory.mktemp("book")

@@ -87,8 +87,8 @@ def audited(standing, rate, audits, seed, policy="a"):
 
 
 def test_honest_teachers_are_hardly_ever_put_into_quarantine():
-    put = sum(audited(Standing(), 0.03, 500, seed)[0].quarantined for seed in range(300))
-    assert put <= 8  # 1 % each over all time, and what 30,000 audits between two false alarms add
+    put = sum(audited(Standing(), 0.03, 500, seed)[0].quarantined for seed in range(120))
+    assert put <= 5  # 1 % each over all time, and what 30,000 audits between two false alarms add
 
 
 def test_a_teacher_that_lies_is_seen_soon_and_one_that_lies_a_little_too():
@@ -114,12 +114,12 @@ def test_a_quarantined_teacher_stays_so_until_another_pair_of_it_has_proved_itse
     assert bad.released().believes("a")
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_a_liar_does_not_get_out_by_calling_itself_new(seed):
     rng = np.random.default_rng(seed)
     bad, _ = audited(Standing(), 1.0, 10, 0)
-    for attempt in range(300):
+    for attempt in range(200):
         for _ in range(int(rng.integers(1, 20))):
             bad = bad.audited(f"pair-{attempt}", bool(rng.random() >= 0.3), 0.03, 2000.0)
     assert bad.quarantined
