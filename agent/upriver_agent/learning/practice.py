@@ -137,4 +137,8 @@ def rising_share(lessons: int, held_out: int, holdout: float) -> float:
 
 
 def _grown(progress: Progress) -> bool:
-    return progress.lessons >= GROWTH * progress.lessons_then or progress.held_out >= GROWTH * progress.held_out_then
+    begun_anew = (
+        GROWTH * progress.held_out < progress.held_out_then or GROWTH * progress.lessons < progress.lessons_then
+    )
+    more = progress.lessons >= GROWTH * progress.lessons_then or progress.held_out >= GROWTH * progress.held_out_then
+    return more or begun_anew

@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 from upriver.errors import DiskTrouble, NotNow
 from upriver_agent.journal import Journal
 from upriver_agent.lessons import looking, standings, store
-from upriver_agent.lessons.lesson import Choice, Lesson, State, Subscriber
+from upriver_agent.lessons.lesson import Choice, Gone, Lesson, State, Subscriber
 from upriver_agent.lessons.outcome import Bounds, Change, Outcome
 from upriver_agent.lessons.standing import Standing
 
@@ -122,7 +122,7 @@ class LessonBook:
             for yes in believed:
                 outcome, change = next(found) if yes else (None, Change())
                 outcomes.append(outcome)
-                self._tell(change)
+                self._tell(change, Gone.REPLACED)
             return outcomes
 
     def forget(self, choice: Choice) -> int:
@@ -131,7 +131,7 @@ class LessonBook:
         while True:
             with self._held():
                 more, change = self._written(partial(store.forget, choice=choice, quorum=self.options.quorum))
-                self._tell(change)
+                self._tell(change, Gone.FORGOTTEN)
             gone += more
             if not more:
                 return gone
@@ -148,7 +148,7 @@ class LessonBook:
             before = self.clock() - self.options.max_age_s
             while True:
                 change = self._written(partial(store.expire, before=before))
-                self._tell(change)
+                self._tell(change, Gone.EXPIRED)
                 if not change.removed:
                     break
             for teacher, standing in list(self._standings.items()):
@@ -188,7 +188,7 @@ class LessonBook:
             counted = 0
             while True:
                 change = self._written(partial(store.bring_back, teacher=teacher, quorum=self.options.quorum))
-                self._tell(change)
+                self._tell(change, Gone.REPLACED)
                 counted += len(change.added)
                 if not self.count(Choice(teacher=teacher, states=frozenset({State.ASIDE})))[0]:
                     return counted
@@ -213,7 +213,7 @@ class LessonBook:
     def _set_teacher_aside(self, teacher: str) -> None:
         while True:
             change = self._written(partial(store.set_aside, teacher=teacher, quorum=self.options.quorum))
-            self._tell(change)
+            self._tell(change, Gone.NOT_BELIEVED)
             if not change.added and not change.removed:
                 return
 
@@ -231,10 +231,10 @@ class LessonBook:
     def _written(self, change: Callable[[sqlite3.Connection], T]) -> T:
         return self.journal.write(change).result()  # however slow the disk is: only what is kept may be told
 
-    def _tell(self, change: Change) -> None:
+    def _tell(self, change: Change, why: Gone) -> None:
         for subscriber in self._subscribers:
             if change.removed:
-                subscriber.removed(change.removed)
+                subscriber.removed(change.removed, why)
             for lesson in change.added:
                 subscriber.added(lesson)
 

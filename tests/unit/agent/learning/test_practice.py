@@ -74,6 +74,7 @@ def test_the_next_attempt_waits_until_lessons_or_the_holdout_have_grown() -> Non
     assert "when either has grown" in worth_practising(after, PROMISE)
     assert worth_practising(replace(after, lessons=300), PROMISE) == ""
     assert worth_practising(replace(after, held_out=450), PROMISE) == ""
+    assert worth_practising(replace(after, held_out=400, held_out_then=700), PROMISE) == "", "it has begun anew"
 
 
 def test_later_attempts_need_more_questions_for_the_same_promise() -> None:

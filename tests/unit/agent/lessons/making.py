@@ -65,7 +65,7 @@ class Sums:
             self.ids[one.id] = one.label
             self.sum += one.embedding.astype(np.float64)
 
-    def removed(self, lessons):
+    def removed(self, lessons, why):
         for one in lessons:
             if one.version_digest == self.version:
                 assert self.ids.pop(one.id) == one.label

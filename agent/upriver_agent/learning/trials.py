@@ -1,0 +1,91 @@
+"""How heads fared, in the journal: what was tried, with which numbers, and what came of it."""
+
+import json
+import sqlite3
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from upriver_agent.learning.gate import Trial
+
+MOST: Final = 200
+"""Trials that are kept of one model, the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One head that was tried. `at` is a Unix time, `lessons` how many taught it, `until` the number of the last one.
+
+    `promoted` says that it came to answer; `trial` has the numbers, and why not.
+    """
+
+    model: str
+    version: str
+    at: float
+    head: str
+    lessons: int
+    until: int
+    promoted: bool
+    trial: Trial
+
+
+def add(connection: sqlite3.Connection, tried: Tried) -> int:
+    """Keeps a trial and gives its number; the oldest go when there are too many."""
+    record = {name: _told(value) for name, value in asdict(tried.trial).items()}
+    number = connection.execute(
+        "INSERT INTO trial (model, version, at, head, lessons, until, promoted, record)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            tried.model,
+            tried.version,
+            tried.at,
+            tried.head,
+            tried.lessons,
+            tried.until,
+            tried.promoted,
+            json.dumps(record, separators=(",", ":"), allow_nan=False),
+        ),
+    ).lastrowid
+    connection.execute(
+        "DELETE FROM trial WHERE seq IN (SELECT seq FROM trial WHERE model = ? ORDER BY seq DESC LIMIT -1 OFFSET ?)",
+        (tried.model, MOST),
+    )
+    return int(number or 0)
+
+
+def promoted(connection: sqlite3.Connection, number: int) -> None:
+    """Notes that a head came to answer."""
+    connection.execute("UPDATE trial SET promoted = 1 WHERE seq = ?", (number,))
+
+
+def listing(connection: sqlite3.Connection, model: str, most: int = MOST) -> list[Tried]:
+    """A model's trials, newest first."""
+    rows = connection.execute(
+        "SELECT model, version, at, head, lessons, until, promoted, record FROM trial WHERE model = ?"
+        " ORDER BY seq DESC LIMIT ?",
+        (model, most),
+    )
+    return [_read(row) for row in rows]
+
+
+def of_head(connection: sqlite3.Connection, model: str, head: str) -> Tried | None:
+    """The trial that a head passed; None when none is kept."""
+    row = connection.execute(
+        "SELECT model, version, at, head, lessons, until, promoted, record FROM trial WHERE model = ? AND head = ?"
+        " ORDER BY seq DESC LIMIT 1",
+        (model, head),
+    ).fetchone()
+    return None if row is None else _read(row)
+
+
+def _read(row: tuple[Any, ...]) -> Tried:
+    fields = {name: _heard(value) for name, value in json.loads(row[7]).items()}
+    model, version, at, head, lessons, until = row[:6]
+    return Tried(model, version, at, head, lessons, until, bool(row[6]), Trial(**fields))
+
+
+def _told(value: object) -> object:
+    return "inf" if value == float("inf") else value
+
+
+def _heard(value: object) -> Any:
+    return float("inf") if value == "inf" else value

@@ -1,0 +1,361 @@
+"""The learner on an agent's real parts: what it promotes, what it does not, and what it does when it must forget."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.unit.agent.learning.world import LABELS, MODEL, NEW, OTHER_TOP, SECTION, TOP, World, prior
+from upriver.errors import DiskTrouble, InvalidInput
+from upriver.head_fit import fit, joined
+from upriver.head_statistics import nothing
+from upriver.policies import Form, rules_digest
+from upriver_agent.learning.attempts import FILE as ATTEMPTS
+from upriver_agent.learning.holdout import MOST, WANTED
+from upriver_agent.learning.learner import BY_OPERATOR, FORGOTTEN, NO_PRIOR
+from upriver_agent.lessons.lesson import Choice
+from upriver_agent.serving.refiner import ALARM
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    made.close()
+
+
+def test_what_was_asked_above_is_answered_here_after_a_promotion(world: World) -> None:
+    world.learn()
+    assert world.learnt
+    assert world.right(NEW) > 0.95
+    assert world.right(LABELS) > 0.95
+    learning = world.learner.learning(MODEL)
+    assert (learning.lessons, learning.held_out, learning.attempts, learning.why) == (60, 260, 1, "")
+    (tried,) = learning.trials
+    assert tried.promoted
+    assert (tried.lessons, tried.trial.questions, tried.trial.attempt) == (60, 260, 1)
+
+
+def test_the_promoted_pair_has_a_certificate_of_exactly_what_it_is(world: World) -> None:
+    world.learn()
+    policy = world.answering.policy.document
+    certificate = policy.certificate
+    assert certificate is not None
+    assert certificate.form is Form.PER_TIER
+    assert certificate.rules == rules_digest(policy)
+    assert (certificate.epsilon, certificate.questions, certificate.top) == (0.02, 260, TOP)
+    assert certificate.delta == pytest.approx(0.05 * 6 / np.pi**2)
+    assert policy.head
+    assert world.answering.head is not None
+    assert world.answering.form.labels == (*LABELS, *NEW)
+
+
+def test_nothing_is_tried_before_there_are_lessons_and_a_holdout(world: World) -> None:
+    world.learner.step()
+    assert world.learner.learning(MODEL).why == "no question was held out yet"
+    world.audits(260)
+    world.learner.step()
+    assert "0 lessons" in world.learner.learning(MODEL).why
+    assert world.learner.learning(MODEL).attempts == 0
+    world.lessons(60)
+    world.learner.step()
+    assert world.learnt
+
+
+def test_a_teacher_who_is_always_wrong_teaches_no_head_that_answers(world: World) -> None:
+    for _ in range(12):
+        world.lessons(40, wrong=1.0)
+        world.audits(60)
+        world.learner.step()
+        assert world.right(NEW) == 0.0
+    assert world.slots.refined(MODEL) is None or world.right(LABELS) > 0.9
+
+
+def test_a_teacher_who_is_wrong_now_and_then_gets_no_head_past_the_promise(world: World) -> None:
+    for _ in range(12):
+        world.lessons(40, wrong=0.1)
+        world.audits(60)
+        world.learner.step()
+    for tried in world.learner.learning(MODEL).trials:
+        if tried.promoted:
+            assert tried.trial.p_loss <= tried.trial.delta
+
+
+def test_who_contradicts_the_top_is_told_to_the_lessons(world: World) -> None:
+    verdict = world.verdict()
+    case = replace(verdict.case, teacher="edge-1", teacher_policy="sha256:edge", teacher_answer="class-9")
+    wrong = replace(verdict, case=case, top_answer="class-2")
+    world.learner.judged([wrong, replace(wrong, top_answer="class-9"), world.verdict()], "")
+    assert world.audited == [("edge-1", "sha256:edge", False), ("edge-1", "sha256:edge", True)]
+
+
+def test_an_audit_outside_the_holdout_or_without_an_embedding_is_not_kept(world: World) -> None:
+    world.audits(5, draw=0.3)
+    world.learner.judged([replace(world.verdict(), embedding=None)], "")
+    world.audits(3, top="anything")
+    world.audits(2)
+    assert world.learner.learning(MODEL).held_out == 2
+
+
+def test_only_what_the_pair_on_top_said_that_answered_last_counts(world: World) -> None:
+    world.lessons(60)
+    world.audits(200)
+    world.audits(100, top=OTHER_TOP)
+    world.learner.step()
+    assert not world.learnt
+    learning = world.learner.learning(MODEL)
+    assert (learning.held_out, learning.attempts) == (100, 0)
+    world.audits(160, top=OTHER_TOP)
+    world.learner.step()
+    assert world.learnt
+    certificate = world.answering.policy.document.certificate
+    assert certificate is not None
+    assert (certificate.top, certificate.questions) == (OTHER_TOP, 260)
+
+
+def test_the_same_verdict_told_twice_is_held_out_once(world: World) -> None:
+    verdict = world.verdict()
+    world.learner.judged([verdict, verdict], "")
+    world.learner.judged([verdict], "")
+    world.journal.write(lambda _: None).result()
+    assert world.learner.learning(MODEL).held_out == 1
+
+
+def test_an_operator_who_holds_a_model_has_nothing_promoted_until_it_goes_on(world: World) -> None:
+    world.learner.hold(MODEL, True)
+    world.learn()
+    assert not world.learnt
+    assert world.learner.learning(MODEL).why == "an operator holds it"
+    assert world.learner.learning(MODEL).attempts == 0
+    world.close()
+    world.again()
+    world.learner.step()
+    assert not world.learnt, "it outlives a restart"
+    world.learner.hold(MODEL, False)
+    world.learner.step()
+    assert world.learnt
+
+
+def test_going_back_holds_too_or_else_the_same_head_would_soon_be_back(world: World) -> None:
+    with pytest.raises(InvalidInput, match="nothing that was learnt here answers"):
+        world.learner.revert(MODEL)
+    world.learn()
+    world.learner.revert(MODEL)
+    assert not world.learnt
+    ended = world.refiner.standing(MODEL).ended
+    assert ended is not None
+    assert ended.why == BY_OPERATOR
+    world.lessons(200)
+    world.audits(300)
+    world.learner.step()
+    assert not world.learnt
+
+
+def test_after_forgetting_the_head_is_that_of_one_who_never_knew(world: World) -> None:
+    world.lessons(50, source="a")
+    keeps = world.lessons(50, source="b")
+    world.audits(260)
+    world.learner.step()
+    assert world.learnt
+    before = world.answering.policy.document.head
+    world.book.forget(Choice(source="a"))
+    world.learner.step()
+    assert world.learnt, "another that never knew them has passed"
+    assert world.answering.policy.document.head != before
+    assert world.learner.learning(MODEL).trials[0].lessons == 50
+
+    learnt = world.learner.statistics(MODEL)
+    assert learnt is not None
+    never = World(world.folder / "never")
+    never.book.offer([replace(one, version_digest=never.version.digest) for one in keeps])
+    never.learner.step()
+    other = never.learner.statistics(MODEL)
+    never.close()
+    assert other is not None
+    mine, theirs = learnt[1], other[1]
+    assert np.abs(mine.outer - theirs.outer).max() < 1e-6
+    columns = [mine.labels.index(label) for label in theirs.labels]
+    assert np.abs(mine.toward[:, columns] - theirs.toward).max() < 1e-6
+    weights = fit(joined(prior(), mine))[:, columns]
+    assert np.abs(weights - fit(joined(prior(), theirs))).max() < 1e-6
+
+
+def test_when_no_other_head_passes_forgetting_brings_the_base_back_at_once(world: World) -> None:
+    world.learn()
+    world.book.forget(Choice(model=MODEL))
+    world.learner.step()
+    assert not world.learnt
+    ended = world.refiner.standing(MODEL).ended
+    assert ended is not None
+    assert ended.why == FORGOTTEN
+
+
+def test_forgetting_is_seen_to_though_the_process_ended_before_anybody_was_told(world: World) -> None:
+    world.learn()
+    world.book._subscribers.clear()  # nobody is told: as if it had ended just then
+    world.book.forget(Choice(model=MODEL))
+    world.close()
+    world.again()
+    assert world.learnt
+    world.learner.step()
+    assert not world.learnt
+
+
+def test_forgetting_what_the_head_never_learnt_leaves_it_alone(world: World) -> None:
+    world.learn()
+    head = world.answering.policy.document.head
+    world.lessons(5, source="late")
+    world.book.forget(Choice(source="late"))
+    world.learner.step()
+    assert world.answering.policy.document.head == head
+    assert world.learner.learning(MODEL).attempts == 1
+
+
+def test_lessons_of_a_teacher_in_quarantine_leave_the_head(world: World) -> None:
+    world.lessons(50, teacher="honest")
+    world.lessons(50, teacher="liar")
+    world.audits(260)
+    world.learner.step()
+    assert world.learnt
+    for _ in range(60):
+        world.book.contradicted("liar", "sha256:edge", False)
+    world.learner.step()
+    learning = world.learner.learning(MODEL)
+    assert learning.lessons == 50
+    assert learning.trials[0].lessons == 50
+    assert learning.trials[0].promoted
+
+
+def test_what_was_promoted_answers_after_a_restart_and_learning_goes_on(world: World) -> None:
+    world.learn()
+    head = world.answering.policy.document.head
+    world.close()
+    world.again()
+    assert world.answering.policy.document.head == head
+    world.learner.step()
+    assert world.answering.policy.document.head == head
+    learning = world.learner.learning(MODEL)
+    assert (learning.lessons, learning.attempts) == (60, 1)
+
+
+def test_an_attempt_is_counted_before_its_test_is_looked_at(world: World) -> None:
+    world.lessons(60)
+    world.audits(260)
+    world.learner.step()
+    kept = json.loads((world.folder / "state" / ATTEMPTS).read_text())
+    assert [one["number"] for one in kept["attempts"]] == [1]
+
+
+def test_with_a_disk_that_is_full_nothing_is_tried_and_the_reason_is_told(world: World) -> None:
+    world.lessons(60)
+    world.audits(260)
+    attempts = world.folder / "state" / ATTEMPTS
+    (attempts.with_name(f".{ATTEMPTS}.new")).mkdir()  # what is written aside can't be
+    world.learner.step()
+    assert not world.learnt
+    assert "can't write" in world.learner.learning(MODEL).why
+    (attempts.with_name(f".{ATTEMPTS}.new")).rmdir()
+    world.lessons(60)
+    world.learner.step()
+    assert world.learnt
+
+
+def test_without_knowing_how_often_was_tried_nothing_is_tried(world: World) -> None:
+    (world.folder / "state" / ATTEMPTS).write_text("no JSON")
+    world.learn()
+    assert not world.learnt
+    with pytest.raises(DiskTrouble, match="counts the heads that were tried"):
+        world.learner.learning(MODEL)
+
+
+def test_a_damaged_journal_takes_lessons_and_holdout_but_not_the_count_of_attempts(world: World) -> None:
+    world.learn()
+    world.close()
+    (world.folder / "state" / "lessons.db").write_bytes(b"no database" * 1000)
+    for ending in ("-wal", "-shm"):
+        (world.folder / "state" / f"lessons.db{ending}").unlink(missing_ok=True)
+    world.again()
+    world.learner.step()
+    assert not world.learnt, "nobody knows what it had learnt"
+    world.lessons(100)
+    world.audits(300)
+    world.learner.step()
+    assert world.learnt
+    assert world.learner.learning(MODEL).attempts == 2
+
+
+def test_what_was_held_out_before_an_alarm_does_not_count_after_it(world: World) -> None:
+    world.learn()
+    world.clock.now = 2000.0
+    world.refiner.revert(MODEL, ALARM)
+    world.learner.step()
+    assert world.learner.learning(MODEL).held_out == 0
+    world.clock.now = 2001.0
+    world.audits(50)
+    world.lessons(100)
+    world.learner.step()
+    assert not world.learnt
+    world.audits(250)
+    world.learner.step()
+    assert world.learnt
+    assert world.learner.learning(MODEL).trials[0].trial.questions == 300
+
+
+def test_it_asks_for_audits_until_the_holdout_is_large_enough(world: World) -> None:
+    assert world.learner.share(MODEL) == SECTION.holdout
+    assert world.learner.share("other") == 0.0
+    world.audits(WANTED)
+    world.lessons(30)
+    world.learner.step()
+    assert world.learner.share(MODEL) == 0.0
+
+
+def test_the_holdout_is_bounded_to_the_newest(world: World) -> None:
+    world.audits(MOST + 20)
+    assert world.learner.learning(MODEL).held_out == MOST
+
+
+@pytest.mark.parametrize("promote", [True, False])
+def test_promotions_can_be_switched_off(tmp_path: Path, promote: bool) -> None:
+    world = World(tmp_path, replace(SECTION, promote=promote))
+    world.learn()
+    assert world.learnt is promote
+    assert (world.learner.share(MODEL) > 0.0) is promote
+    world.close()
+
+
+def test_a_version_without_a_prior_or_with_that_of_another_says_so(world: World) -> None:
+    world.prior = None
+    world.learn()
+    assert world.learner.learning(MODEL).why == NO_PRIOR
+    world.prior = nothing(9, LABELS)
+    world.learner.step()
+    assert world.learner.learning(MODEL).why == "its prior is on an embedding of 9; expected 4"
+    assert not world.learnt
+
+
+def test_without_a_promise_nothing_is_tried(tmp_path: Path) -> None:
+    world = World(tmp_path, replace(SECTION, max_loss=0.0))
+    world.learn()
+    assert "set learning.max_loss" in world.learner.learning(MODEL).why
+    assert world.learner.share(MODEL) == 0.0
+    world.close()
+
+
+def test_a_fixed_seed_reproduces_the_whole_course(tmp_path: Path) -> None:
+    courses = []
+    for name in ("one", "other"):
+        world = World(tmp_path / name, seed=9)
+        for _ in range(8):
+            world.lessons(20)
+            world.audits(60)
+            world.learner.step()
+        learning = world.learner.learning(MODEL)
+        courses.append([(one.head, one.lessons, one.promoted, one.trial) for one in learning.trials])
+        world.close()
+    assert courses[0] == courses[1]
+    assert len(courses[0]) >= 2
+    assert sum(promoted for _, _, promoted, _ in courses[0]) >= 1
