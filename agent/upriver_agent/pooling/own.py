@@ -16,7 +16,7 @@ from upriver.head_statistics import HeadStatistics, nothing, target_of
 from upriver.heads import MAX_EMBEDDING, MAX_LABELS
 from upriver.pool_sums import PoolPart, part_of
 from upriver.scores import Floats
-from upriver_agent.lessons.lesson import Choice, Lesson, State, Subscriber
+from upriver_agent.lessons.lesson import Choice, Gone, Lesson, State, Subscriber
 
 _MOST_WAITING: Final = 2048
 MAX_VERSIONS: Final = 16
@@ -81,7 +81,7 @@ class OwnSums:
         with self._lock:
             self._wait([(1, lesson)])
 
-    def removed(self, lessons: Sequence[Lesson]) -> None:
+    def removed(self, lessons: Sequence[Lesson], why: Gone) -> None:
         """These do not count any more."""
         with self._lock:
             self._forgotten += len(lessons)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from upriver.head_statistics import HeadStatistics, nothing, target_of
-from upriver_agent.lessons.lesson import Choice, Lesson, Subscriber
+from upriver_agent.lessons.lesson import Choice, Gone, Lesson, Subscriber
 from upriver_agent.pooling.own import Clip, OwnSums
 
 VERSION, OTHER = (f"sha256:{digit * 64}" for digit in "ab")
@@ -79,7 +79,7 @@ def test_what_is_left_after_forgetting_is_what_one_would_have_that_never_saw_it(
         own.added(lesson(number))
         if at % ask_every == 0:
             own.parts("north")
-    own.removed([lesson(number) for number in gone])
+    own.removed([lesson(number) for number in gone], Gone.FORGOTTEN)
     left = [lesson(number) for number in range(12) if number not in gone]
     found = only(own)
     spoken = {label for one in left for label in (one.label, *one.probabilities)}
@@ -113,7 +113,7 @@ def test_versions_and_widths_have_sums_of_their_own_and_go_with_their_last_lesso
         (OTHER, 3, 1),
         (OTHER, 5, 1),
     ]
-    own.removed([lesson(2, OTHER), lesson(1)])
+    own.removed([lesson(2, OTHER), lesson(1)], Gone.FORGOTTEN)
     assert [part.key.width for part in own.parts("north")] == [5]
 
 

@@ -6,6 +6,7 @@ import pytest
 from tests.unit.agent.pooling.test_own_sums import VERSION, Book, lesson
 from upriver.errors import DiskTrouble
 from upriver.head_statistics import HeadStatistics, nothing
+from upriver_agent.lessons.lesson import Gone
 from upriver_agent.pooling.own import Clip, OwnSums
 from upriver_agent.pooling.privacy import Privacy, delta_of, epsilon_of, with_noise
 from upriver_agent.pooling.releases import FILE, Releases, secure_noise
@@ -65,13 +66,13 @@ def test_a_release_stands_until_lessons_have_grown_or_one_is_forgotten(tmp_path)
         own.added(lesson(number))
     second = lessons_of(releases)
     assert second != first
-    own.removed([lesson(3)])
+    own.removed([lesson(3)], Gone.FORGOTTEN)
     third = lessons_of(releases)
     assert third not in (first, second)
     for number in range(20, 60):
         own.added(lesson(number))
     assert lessons_of(releases) == third  # none is left: the last one stands
-    own.removed([lesson(21)])
+    own.removed([lesson(21)], Gone.FORGOTTEN)
     assert lessons_of(releases) == []  # and goes with what was forgotten
     assert lessons_of(Releases(tmp_path, own, "north", privacy)) == []  # a new start gives no more
 
