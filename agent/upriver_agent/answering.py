@@ -17,10 +17,14 @@ from typing import IO, Any, Final, cast
 import numpy as np
 
 from upriver import child
+from upriver.archive import sums
 from upriver.errors import InvalidInput, ManifestError, ProblemList, RuntimeMissing, UpriverError
+from upriver.heads import read_head
+from upriver.listing import version_digest
 from upriver.questions import RowsWriter, inputs_of, read_rows
 from upriver.scores import BOX_KINDS, ScoreKind, box_confidences, scalar_confidences
 from upriver.tensors import DTYPES, Array
+from upriver_agent.head import join_head
 from upriver_agent.predictor import Prediction, Predictor, open_predictor
 from upriver_agent.runtime import RuntimeKind
 from upriver_agent.versions import Version
@@ -35,6 +39,8 @@ _TELL_S: Final = 0.2
 class Order:
     """The version in `folder` answers `questions`; its answers go to `answers`, a file as `upriver.questions` has it.
 
+    It answers with the head in the file `head`, if that is not empty.
+
     Its arrays are those of `upriver.agreement.Answered` by name, and `confidences/<kind>` where a task has its own.
     """
 
@@ -45,6 +51,7 @@ class Order:
     threads: int = 1
     timeout_s: float = 3600.0
     memory_mib: int = 4096
+    head: str = ""
 
 
 def main() -> int:
@@ -72,9 +79,10 @@ def answer(order: Order, telling: IO[str]) -> dict[str, Any]:
     """Answers all questions and says what the answers are; raises InvalidInput, ModelInvalid, RuntimeMissing."""
     folder = Path(order.folder)
     try:
-        version = load_folder(folder, "", folder.name)
+        version = load_folder(folder, version_digest(sums(folder)) if order.head else "", folder.name)
     except ManifestError as error:
         raise ManifestError("manifest.toml", error.problems) from error
+    head = join_head(version, read_head(Path(order.head).read_bytes())) if order.head else None
     predictor = open_predictor(version, cast(RuntimeKind, order.runtime), order.threads)
     rows, spent, due = 0, 0.0, 0.0
     with Path(order.answers).open("wb") as out, RowsWriter(out) as writer:
@@ -82,6 +90,8 @@ def answer(order: Order, telling: IO[str]) -> dict[str, Any]:
             inputs = _checked(version, inputs_of(group), rows)
             begun = time.perf_counter()
             prediction = _predicted(predictor, inputs, rows)
+            if head is not None:
+                prediction = head(prediction)
             now = time.perf_counter()
             spent += now - begun
             writer.add(_answers(version, prediction))
@@ -94,7 +104,7 @@ def answer(order: Order, telling: IO[str]) -> dict[str, Any]:
         "rows": rows,
         "ms_per_row": 1e3 * spent / max(1, rows),
         "task": version.manifest.task.kind.value,
-        "labels": list(version.labels),
+        "labels": list(version.labels if head is None else head.labels),
         "are_logits": version.manifest.outputs.scores_are is ScoresAre.LOGITS,
         "box_threshold": version.manifest.policy.box_threshold,
         "agreement": AGREEMENT_OF[version.manifest.task.kind],

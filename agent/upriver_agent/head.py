@@ -88,6 +88,15 @@ def bind_head(version: Version, policy: PolicyDocument, head: Head | None) -> Bo
     found = digest_of(write_head(head))
     if found != policy.head:
         raise ModelInvalid(f"{name}: the policy names head {policy.head}; this one is {found}")
+    return join_head(version, head)
+
+
+def join_head(version: Version, head: Head) -> BoundHead:
+    """Joins a head to the version that it is of; raises ModelInvalid when it does not fit."""
+    name = f"{version.manifest.model}/{version.manifest.version}"
+    problem = problem_of(version)
+    if problem:
+        raise ModelInvalid(f"{name}: it can't answer with a head: {problem}")
     if head.version_digest != version.digest:
         raise ModelInvalid(f"{name}: the head is of version {head.version_digest}; expected {version.digest}")
     width = embedding_width(version)

@@ -82,7 +82,7 @@ class Certificate:
 class Fusion:
     """The weights of a product of experts: p ∝ own^own_weight · Π below^weight, all scaled by their temperatures.
 
-    `weights` are of versions below, by digest; an answer of any other version is not fused.
+    `weights` are of versions below, by digest, or of their heads where they answer with one; no other answer is fused.
     """
 
     own_weight: float

@@ -124,7 +124,7 @@ class ControlPlane:
         self._pools = PoolTable(kept.database, time.time())
         self._certifying = Certifying(kept, store, self._audits, self._sessions, self._mirror, me)
         self._registry = RegistryServicer(self._publisher)
-        versions = RegistryVersions(store, self._certifying.policies, kept.repository)
+        versions = RegistryVersions(store, self._certifying.policies, self._certifying.publisher)
         self._rollouts = RolloutServicer(rollouts, versions, self._mirror)
         rate = config.server.arrivals_per_s
         servicers = (

@@ -14,6 +14,7 @@ from upriver_control.calibrating.workshop import PREFIX, Limits, Workshop
 from upriver_control.jobs.ladder import Rung, ladder
 from upriver_control.kept import Kept
 from upriver_control.observed import AgentFacts
+from upriver_control.policy_publishing import PolicyPublisher
 from upriver_control.reconcile.mirror import RolloutMirror
 from upriver_control.reconcile.ports import FleetView
 from upriver_control.services.automatic import Allowed, Automatic, Start
@@ -23,6 +24,7 @@ from upriver_control.services.question_uploads import QuestionUploads
 from upriver_control.services.tiers import Tiers
 from upriver_control.store.audits import AuditTable
 from upriver_control.store.calibrations import JobTable
+from upriver_control.store.heads import HeadTable
 from upriver_control.store.policies import PolicyTable
 from upriver_control.store.questions import QuestionTable
 from upriver_control.store.registry import RegistryStore
@@ -53,13 +55,16 @@ class Certifying:
     ) -> None:
         config, folder = kept.config.policies, kept.config.state.folder / "calibrations"
         self.policies = PolicyTable(kept.database)
+        self.publisher = PolicyPublisher(
+            registry, kept.artifacts, HeadTable(registry), self.policies, kept.repository, time.time
+        )
         self._fleet, self._mirror = fleet, mirror
         self._questions = QuestionTable(registry)
         self._workshop = Workshop(
             folder=folder / f"{PREFIX}{os.getpid()}",
             registry=registry,
             artifacts=kept.artifacts,
-            signer=kept.repository,
+            signer=self.publisher,
             audits=TableAudits(audits, self.policies),
             limits=Limits(config.tier_timeout_s, config.memory_mib),
             clock=time.time,
@@ -72,7 +77,7 @@ class Certifying:
         )
         self.views = PolicyViews(registry, self._running, self._agents)
         tiers = Tiers(registry, self._wanted, self._running, config.hop_ms)
-        self.servicer = PolicyServicer(jobs, self._uploads, tiers, self.views, self._runner)
+        self.servicer = PolicyServicer(jobs, self._uploads, tiers, self.views, self._runner, self.publisher.publish)
         self._jobs, self._settings = jobs, config
 
     async def run(self, start: Start) -> None:

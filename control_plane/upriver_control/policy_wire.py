@@ -116,7 +116,7 @@ def write_stored(policy: StoredPolicy, agents: int, stale: str, top_version: str
         version_digest=policy.version_digest,
         tier=policy.tier,
         document=policy.document,
-        calibration=f"models/{policy.model}/calibrations/{policy.calibration}",
+        calibration=f"models/{policy.model}/calibrations/{policy.calibration}" if policy.calibration else "",
         create_time=_time(policy.created),
         stale=stale,
         agents=agents,

@@ -74,9 +74,12 @@ def said(
     rows: NDArray[np.intp],
     versions: frozenset[str],
 ) -> list[Below]:
-    """What some versions said of some rows: those below, and the one that is loaded, if it classifies."""
+    """What some versions said of some rows: those below, and the one that is loaded, if it classifies.
+
+    With a head it is another opinion than the version's own, and goes by the head's digest.
+    """
     found = [(version, told.of_rows(rows)) for version, told in below if version in versions]
-    digest, form = loaded.version.digest, loaded.form
+    digest, form = loaded.policy.document.head or loaded.version.digest, loaded.form
     if digest in versions and form.scores_output and all(version != digest for version, _ in found):
         temperature = loaded.policy.document.temperature
         found.append((digest, own_opinion(own, rows, form.labels, form.scores_are_logits, temperature)))

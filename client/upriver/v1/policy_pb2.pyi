@@ -414,6 +414,24 @@ class ListPoliciesResponse(_message.Message):
     next_page_token: str
     def __init__(self, policies: _Optional[_Iterable[_Union[Policy, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
+class PublishPolicyRequest(_message.Message):
+    __slots__ = ("parent", "tier", "document", "head")
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    TIER_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    HEAD_FIELD_NUMBER: _ClassVar[int]
+    parent: str
+    tier: str
+    document: str
+    head: bytes
+    def __init__(self, parent: _Optional[str] = ..., tier: _Optional[str] = ..., document: _Optional[str] = ..., head: _Optional[bytes] = ...) -> None: ...
+
+class PublishPolicyResponse(_message.Message):
+    __slots__ = ("policy",)
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    policy: Policy
+    def __init__(self, policy: _Optional[_Union[Policy, _Mapping]] = ...) -> None: ...
+
 class RecertifyPolicyRequest(_message.Message):
     __slots__ = ("parent", "tier", "age", "max_loss", "confidence", "request_id")
     PARENT_FIELD_NUMBER: _ClassVar[int]

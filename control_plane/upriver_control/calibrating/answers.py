@@ -34,6 +34,7 @@ class _Order:
     answers: str
     timeout_s: float
     memory_mib: int
+    head: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,14 @@ def answers(
     timeout_s: float,
     memory_mib: int,
     told: Callable[[int], None],
+    head: Path | None = None,
 ) -> Answers:
-    """Has the version in a folder answer a questions file; `told` gets the rows that are done.
+    """Has the version in a folder answer a questions file, with a head if one is given; `told` gets the rows that are
+    done.
 
     Raises ModelInvalid, RuntimeMissing and DiskTrouble, which name the tier and the version.
     """
-    order = _Order(str(version), str(questions), str(out), timeout_s, memory_mib)
+    order = _Order(str(version), str(questions), str(out), timeout_s, memory_mib, str(head or ""))
     try:
         said = _run(order, f"tier {tier.tier} ({tier.version})", told)
         arrays = _gathered(out)

@@ -17,6 +17,8 @@ RESULT: Final = "result.json"
 class Order:
     """A calibration to work on, in `folder`: it has the questions or audits, and tier i's version in `versions/{i}`.
 
+    The head that a tier is to answer with, if any, is in `heads/{i}`.
+
     `timeout_s` is of each version, `memory_mib` of each process.
     """
 
@@ -65,3 +67,8 @@ def audits_of(folder: Path, tier: int) -> Path:
 def version_of(folder: Path, tier: int) -> Path:
     """The folder of a tier's version."""
     return folder / "versions" / str(tier)
+
+
+def head_of(folder: Path, tier: int) -> Path:
+    """Where the head lies that a tier's version answers with; it is not there where it answers by itself."""
+    return folder / "heads" / str(tier)

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -16,9 +17,10 @@ import numpy as np
 
 from upriver import child
 from upriver.errors import InvalidInput, ProblemList, UpriverError
+from upriver.listing import digest as digest_of
 from upriver.questions import INPUTS, LABELS, Index, read_index, read_rows
 from upriver_control.calibrating.answers import Answers, answers
-from upriver_control.calibrating.order import QUESTIONS, Made, Order, read_order, version_of, write_made
+from upriver_control.calibrating.order import QUESTIONS, Made, Order, head_of, read_order, version_of, write_made
 from upriver_control.calibrating.outcome import made_of
 from upriver_control.calibrating.recertifying import recertified
 from upriver_control.calibration.calibrate import calibrate
@@ -110,9 +112,10 @@ def _all_answers(order: Order, questions: Path, index: Index, telling: Telling) 
         doing = f"{tier.tier} answers {index.rows} questions"
         begin, width = float(weights[place]), float(weights[place + 1] - weights[place])
         telling(doing, begin)
-        known = [
-            one for other, one in zip(spec.tiers, found, strict=False) if other.version_digest == tier.version_digest
-        ]
+        head = head_of(folder, place)
+        named = digest_of(head.read_bytes()) if head.exists() else ""
+        same = (tier.version_digest, named)
+        known = [one for one in found if (one.outputs.version_digest, one.outputs.head) == same]
         if known:
             found.append(_same(known[0], tier.tier))
             continue
@@ -122,7 +125,8 @@ def _all_answers(order: Order, questions: Path, index: Index, telling: Telling) 
 
         limits = (order.timeout_s, order.memory_mib)
         out = folder / f"answers-{place}"
-        answered = answers(tier, version_of(folder, place), questions, out, *limits, told)
+        answered = answers(tier, version_of(folder, place), questions, out, *limits, told, head if named else None)
+        answered = replace(answered, outputs=replace(answered.outputs, head=named))
         if found and answered.agreement != found[0].agreement:
             raise InvalidInput(f"tier {tier.tier} has another task than tier {spec.tiers[0].tier}")
         found.append(answered)

@@ -13,12 +13,21 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from upriver.errors import DiskTrouble, InvalidInput, NotFound
+from upriver.errors import BlobNotFound, DiskTrouble, InvalidInput, NotFound
 from upriver.listing import digest as digest_of
 from upriver.policies import PolicyDocument, read_policy, write_policy
 from upriver.scores import Floats, ScoreKind
 from upriver_control.artifacts import CHUNK, Artifacts
-from upriver_control.calibrating.order import QUESTIONS, Made, Order, audits_of, read_made, version_of, write_order
+from upriver_control.calibrating.order import (
+    QUESTIONS,
+    Made,
+    Order,
+    audits_of,
+    head_of,
+    read_made,
+    version_of,
+    write_order,
+)
 from upriver_control.jobs import Job, Result, Source, TierSpec
 from upriver_control.store.policies import StoredPolicy
 from upriver_control.store.registry import RegistryStore
@@ -88,6 +97,7 @@ class Workshop:
                 self._bring(job.spec.data, folder / QUESTIONS)
                 for place, tier in enumerate(job.spec.tiers):
                     self._bring_version(tier, version_of(folder, place))
+                    self._bring_head(tier, head_of(folder, place))
             return write_order(Order(job.spec, str(folder), self.limits.timeout_s, self.limits.memory_mib))
         except OSError as error:
             raise DiskTrouble(f"can't prepare {job.name} in {folder}: {error.strerror or error}") from error
@@ -155,6 +165,17 @@ class Workshop:
         folder.mkdir(parents=True)
         for file in version.files:
             self._bring(file.digest, folder / file.name)
+
+    def _bring_head(self, tier: TierSpec, path: Path) -> None:
+        """The head that the tier's policy names: what answers there is calibrated, not what would without it."""
+        head = read_policy(tier.policy_document).head if tier.policy_document else ""
+        if not head:
+            return
+        path.parent.mkdir(exist_ok=True)
+        try:
+            self._bring(head, path)
+        except BlobNotFound as error:
+            raise NotFound(f"tier {tier.tier}: head {head} is not kept here") from error
 
     def _bring(self, digest: str, path: Path) -> None:
         """Copies a blob in pieces, and holds it against its digest."""

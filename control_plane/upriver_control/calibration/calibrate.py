@@ -144,6 +144,7 @@ def _rules(given: CalibrationInput, tier: Prepared, rule: Rule, at: int) -> _Rul
         agreement=given.agreement,
         risk=tier.scored.model,
         fusion=tier.fusion,
+        head=tier.outputs.head,
         escalate_to="" if following == at + 1 else given.tiers[following].tier,
     )
     return _Rules(tier.outputs.tier, policy, rules_digest(policy))

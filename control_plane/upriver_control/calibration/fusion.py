@@ -77,7 +77,7 @@ def _fused(given: CalibrationInput, tiers: Sequence[Prepared], at: int, experts:
     """The tier with the answers of some below, None when their weights are nothing."""
     tier = tiers[at]
     told = {expert: said for expert in experts if (said := _opinion(tiers[expert])) is not None}
-    digests = [tiers[expert].outputs.version_digest for expert in told]
+    digests = [tiers[expert].outputs.speaker for expert in told]
     if not told or len(set(digests)) < len(digests) or any(bool(o.labels) != _named(tier) for o in told.values()):
         return None
     own, labels = _probabilities(tier), tier.outputs.answered.labels
@@ -94,7 +94,7 @@ def _fused(given: CalibrationInput, tiers: Sequence[Prepared], at: int, experts:
     features = {kind: np.where(complete, values, -np.inf) for kind, values in features.items()}
     answered = replace(tier.outputs.answered, scores=joined.probabilities)
     outputs = replace(tier.outputs, answered=answered, are_logits=False)
-    fusion = Fusion(round(own_weight, 4), {tiers[expert].outputs.version_digest: weight for weight, expert in rounded})
+    fusion = Fusion(round(own_weight, 4), {tiers[expert].outputs.speaker: weight for weight, expert in rounded})
     made = judged(given, outputs, features, tier.scored.temperature)
     return replace(made, fusion=fusion, experts=frozenset(expert for _, expert in rounded))
 

@@ -28,7 +28,8 @@ class TierOutputs:
 
     `answered` is what agreement looks at. A classifier's scores are taken from `answered.scores` [rows, classes], which
     are logits or probabilities. Other tasks give their kinds of confidence in `confidences`, each [rows]:
-    `upriver.scores` makes them, a detector's with `box_threshold`.
+    `upriver.scores` makes them, a detector's with `box_threshold`. `head` is the digest of the head that it answered
+    with, empty for none.
     """
 
     tier: str
@@ -37,6 +38,12 @@ class TierOutputs:
     are_logits: bool = False
     confidences: Mapping[ScoreKind, Floats] = field(default_factory=dict)
     box_threshold: float = 0.5
+    head: str = ""
+
+    @property
+    def speaker(self) -> str:
+        """The digest that its opinions go by: with a head it says something else than its version."""
+        return self.head or self.version_digest
 
     @property
     def classifies(self) -> bool:

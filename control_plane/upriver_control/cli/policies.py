@@ -24,6 +24,7 @@ from upriver_control.cli.calibrating import (
 )
 from upriver_control.cli.connection import DEFAULT, AsJson, Ca, Connection, ControlPlane, TokenFile
 from upriver_control.cli.policy_documents import calibration_document, policy_document
+from upriver_control.cli.policy_publishing import publish_command
 from upriver_control.cli.policy_results import Plot, draw, show, terminal
 from upriver_control.cli.policy_views import policy_table, policy_view
 
@@ -33,6 +34,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
+app.command("publish")(publish_command)
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="The model's name.")]
 RollOut = Annotated[bool, typer.Option("--rollout", help="Start a rollout for each tier with its new policy.")]
 Rings = Annotated[str, typer.Option("--rings", metavar="SIZES", help="With --rollout: agents in all, ring by ring.")]

@@ -76,6 +76,10 @@ class Runs(Protocol):
         ...
 
 
+Publish = Callable[[str, str, str, bytes], StoredPolicy]
+"""Of a model, a tier, the document and the head's file."""
+
+
 class PolicyServicer:
     """Serves operators."""
 
@@ -86,9 +90,12 @@ class PolicyServicer:
         tiers: Tiers,
         views: PolicyViews,
         runner: Runs,
+        publish: Publish,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """`publish` keeps and signs a policy on the calling thread; see `PolicyPublisher.publish`."""
         self._jobs = jobs
+        self._publish = publish
         self._uploads = uploads
         self._tiers = tiers
         self._views = views
@@ -193,6 +200,16 @@ class PolicyServicer:
         return pb.ListPoliciesResponse(
             policies=await self._views.written(found), next_page_token=str(rest) if rest else ""
         )
+
+    @refusing
+    async def publish_policy(self, request: pb.PublishPolicyRequest, _: Context) -> pb.PublishPolicyResponse:
+        """Publishes a policy that no calibration made, with its head."""
+        model = _model(request.parent)
+        if not request.tier or len(request.tier) > MAX_TEXT:
+            raise InvalidInput(f"tier is {request.tier[:MAX_TEXT]!r}; expected the tier that the policy is for")
+        stored = await asyncio.to_thread(self._publish, model, request.tier, request.document, request.head)
+        (written,) = await self._views.written((stored,))
+        return pb.PublishPolicyResponse(policy=written)
 
     @refusing
     async def recertify_policy(self, request: pb.RecertifyPolicyRequest, _: Context) -> pb.RecertifyPolicyResponse:

@@ -21,7 +21,7 @@ from upriver_control.store.records import (
     model_name,
     version_name,
 )
-from upriver_control.store.schema import aliases, claims, loose_blobs, models, questions, version_files, versions
+from upriver_control.store.schema import aliases, claims, heads, loose_blobs, models, questions, version_files, versions
 
 T = TypeVar("T")
 _REGISTRY: Final = 0x75707272  # an advisory lock of our own: "uprr"
@@ -255,7 +255,9 @@ def loosen(connection: Connection, digests: Sequence[str], until: float) -> None
 
 
 def _used(connection: Connection, digests: Sequence[str]) -> set[str]:
-    columns = (versions.c.digest, version_files.c.digest, version_files.c.chunks, questions.c.digest)
+    columns = (
+        versions.c.digest, version_files.c.digest, version_files.c.chunks, questions.c.digest, heads.c.digest
+    )  # fmt: skip
     found = (connection.scalars(select(column).where(column.in_(digests))) for column in columns)
     return {digest for some in found for digest in some}
 

@@ -166,6 +166,16 @@ questions = Table(
 )
 """Questions files among the artifacts, for calibrations; after `until` they may go."""
 
+heads = Table(
+    "heads",
+    metadata,
+    Column("digest", String(DIGEST), primary_key=True),
+    Column("version_digest", String(DIGEST), nullable=False, index=True),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("created", Double, nullable=False),
+)
+"""Heads among the artifacts, which policies may name."""
+
 audits = Table(
     "audits",
     metadata,

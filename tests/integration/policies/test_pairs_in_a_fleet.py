@@ -1,7 +1,9 @@
 """Certified pairs on agents: rolled out by tier, refused when they were tampered with, certified anew from audits."""
 
 import json
+import math
 import time
+from dataclasses import dataclass
 
 import grpc
 import numpy as np
@@ -9,20 +11,30 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.agent_process import until
-from tests.asking import version_of
+from tests.asking import ask, version_of
 from tests.control_plane_process import control_plane, following
 from tests.fleet_faults import refusal, roll_out, shown
+from tests.heads import head_for, policy_with
 from tests.policy_commands import policy, policy_json
 from tests.versions import make_version
-from upriver.policies import read_policy, rules_digest
+from upriver.heads import closest_within, write_head
+from upriver.policies import read_policy, rules_digest, write_policy
 from upriver.services import Stub
 from upriver.v1 import audit_pb2
+from upriver_agent.versions import open_version
 from upriver_control.observed import Pair
 from upriver_control.rollout import Ring, Rollout, Strategy
 from upriver_control.store.database import open_database
 from upriver_control.store.rollouts import RolloutTable
 
 AUDITS = audit_pb2.DESCRIPTOR.services_by_name["AuditService"]
+
+
+@dataclass(frozen=True)
+class AgentAt:
+    """An agent by its address, to be asked."""
+
+    address: str
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +59,12 @@ def mesh(tmp_path_factory):
 def pair_of(operator, agent):
     slots = operator.agents()[agent].slots
     return slots[0].reported.active if slots else None
+
+
+def fetched(operator, agent):
+    """The bytes of blobs that it has received."""
+    told = operator.agents()[agent]
+    return told.fetched_control_plane_bytes + told.fetched_agent_bytes
 
 
 def smuggle(plane, document: str, generation: str) -> None:
@@ -167,3 +185,46 @@ def test_what_runs_is_certified_anew_from_its_audits_against_the_top_of_now(mesh
     again = policy_json(plane, "recertify", "pattern")
     assert again["result"]["tiers"][0]["threshold"] == "inf"  # none of these audits are of its score
     assert again["result"]["notes"][0].startswith("device always escalates: 0 audits are too few")
+
+
+def test_a_policy_brings_its_head_to_agents_and_the_next_one_as_a_change(mesh):
+    plane, operator, folder = mesh
+    version = open_version(folder / "version-v1", folder / "opened")
+    head = head_for(version, 1, ["learnt"])
+    better = closest_within(head, head.labels, head.weights() + 0.01, 600)
+    document = write_policy(policy_with(version, head, -math.inf))
+    (folder / "one.json").write_text(document)
+    (folder / "one.head").write_bytes(write_head(head))
+    order = ("policy", "publish", "pattern", "--tier", "device", "--policy", str(folder / "one.json"))
+    with pytest.raises(AssertionError, match="which was not published"):
+        plane.upriver(*order)
+    told = json.loads(plane.upriver(*order, "--head", str(folder / "one.head"), "--json"))
+    assert (told["version"], told["calibration"]) == ("models/pattern/versions/v1", "")
+    start = (
+        "rollout",
+        "start",
+        "pattern/v1",
+        "--selector",
+        "tier=device",
+        "--rings",
+        "100%",
+        "--soak",
+        "0s",
+        "--policy",
+    )
+    plane.upriver(*start, told["digest"][7:23])
+    until(lambda: pair_of(operator, "dev-1").policy_document == document, 60, "the pair with its head")
+    before = fetched(operator, "dev-1")
+
+    (folder / "two.json").write_text(write_policy(policy_with(version, better, -math.inf)))
+    (folder / "two.head").write_bytes(write_head(better))
+    order = ("policy", "publish", "pattern", "--tier", "device", "--policy", str(folder / "two.json"), "--head")
+    told = json.loads(plane.upriver(*order, str(folder / "two.head"), "--json"))
+    plane.upriver(*start, told["digest"][7:23])
+    until(lambda: pair_of(operator, "dev-1").policy_document == (folder / "two.json").read_text(), 60, "the next head")
+    until(lambda: fetched(operator, "dev-1") > before, 20, "the head's bytes in the report")
+    assert fetched(operator, "dev-1") - before < len(write_head(better)), "only what has changed"
+    device = ask(AgentAt(operator.agents()["dev-1"].address))
+    scores = device.outputs[[output.name for output in device.outputs].index("probabilities")]
+    assert list(scores.shape) == [1, 11]
+    assert scores.parameters["upriver.labels"].string_param.endswith(",learnt")

@@ -6,16 +6,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.models.folders import DETECTOR, ENCODED, SCALAR, version_folder
+from tests.heads import head_for
+from tests.models.folders import CLASSIFIER, DETECTOR, ENCODED, SCALAR, version_folder
 from upriver.errors import InvalidInput, ModelInvalid
+from upriver.heads import write_head
+from upriver.listing import digest
 from upriver.policies import read_policy
 from upriver.questions import RowsWriter
 from upriver.scores import ScoreKind
+from upriver_agent.versions import open_version
 from upriver_control.calibrating.answers import answers
-from upriver_control.calibrating.order import QUESTIONS, Order, version_of
+from upriver_control.calibrating.order import QUESTIONS, Order, head_of, version_of
 from upriver_control.calibrating.work import worked_out
 from upriver_control.jobs import Spec, TierSpec
 
+EMBEDDING = CLASSIFIER.replace(
+    'datatype = "UINT8"\nshape = [28, 28, 1]', 'datatype = "FP32"\nshape = [14, 14, 1]'
+).replace("[outputs]", '[outputs]\nembedding = "embedding"')
+EMBEDDING = EMBEDDING.replace('resize = { height = 14, width = 14, interpolation = "area" }\n', "")
 DEVICE, CLOUD, DATA = (f"sha256:{digit * 64}" for digit in "123")
 ROWS = 1000
 
@@ -63,6 +71,21 @@ def test_every_task_is_calibrated_by_its_own_agreement(file, manifest, inputs, a
     assert policy.certificate is not None
     assert (policy.version_digest, policy.certificate.top, policy.certificate.data) == (DEVICE, CLOUD, DATA)
     assert policy.risk is None or set(policy.risk.features) <= set(ScoreKind)
+
+
+def test_a_tier_that_runs_with_a_head_is_calibrated_with_it_and_keeps_it(tmp_path):
+    folder = tmp_path / "work"
+    images_of = {"image": np.random.default_rng(2).random((ROWS, 14, 14, 1), np.float32)}
+    work = order(folder, images_of, "float_embedding", EMBEDDING)
+    version = open_version(version_of(folder, 0), tmp_path / "state")
+    head = write_head(head_for(version, 1, ["learnt"]))
+    head_of(folder, 0).parent.mkdir()
+    head_of(folder, 0).write_bytes(head)
+    made = worked_out(work, telling)
+    policy = read_policy(made.documents[0])
+    assert policy.head == digest(head)
+    assert made.result.tiers[0].fitness.disagreements > 0.5 * made.result.tiers[0].fitness.questions
+    assert policy.version_digest == DEVICE
 
 
 def test_questions_that_are_not_the_models_are_named(tmp_path):
