@@ -19,10 +19,12 @@ from upriver.parameters import PROTOCOL
 from upriver_agent.auditing.asking import TopAsker
 from upriver_agent.auditing.auditor import Auditor
 from upriver_agent.auditing.delivery import Delivery
+from upriver_agent.auditing.listening import Listener
 from upriver_agent.journal import Journal
 from upriver_agent.member import Member, Relay, Surroundings, above
 from upriver_agent.otlp import ExportOptions, SpanExport
 from upriver_agent.place import Place
+from upriver_agent.refining import Refining
 from upriver_agent.sections import AgentConfig
 from upriver_agent.serving.admission import Admission
 from upriver_agent.serving.ascent import CascadeRules
@@ -109,13 +111,15 @@ class Agent:
         self._relay = Relay(config, self._place, relays, channel)
         self._telemetry = Telemetry(agent.id, agent.tier, agent.region, config.telemetry.sample_rate)
         self._admission = Admission(serving.max_inflight, resilience.admission, resilience.sources)
-        self._auditor = self._audits()
         self._teaching = Teaching(config, self._place, self._slots)
         book = None if self._teaching.school.off else self._teaching.book
         self._sharing = Sharing(config, self._place, book, relays, channel, above(config))
         self._slots.activating = self._activating
         self._heads = HeadStore(agent.state_dir)
         self._refiner = Refiner(agent.state_dir, loader, self._slots, self._heads, self._tell)
+        school = self._teaching.school
+        self._refining = Refining(config, self._teaching.book, school, self._refiner, self._slots)
+        self._auditor = self._audits(None if school.off else self._refining.learner)
         self._ticketing = Ticketing(config, self._upstreams)
         if self._ticketing.desk is not None:
             self._ticketing.desk.taught = self._teaching.answered
@@ -139,6 +143,7 @@ class Agent:
                 self._relay.service(executor.blocking),
                 self._ticketing.service(executor.blocking),
                 self._teaching.service(executor.blocking),
+                self._refining.service(executor.blocking),
                 self._sharing.service(executor.blocking),
             ],
         )
@@ -166,6 +171,7 @@ class Agent:
         self._show_health()
         self._server.set_health("", True)
         self._auditor.start()
+        self._refining.start()
         self._teaching.start()
         self._sharing.start()
         _LOG.info("agent %s (tier %s) serves on %s", config.agent.id, config.agent.tier, self.address)
@@ -191,6 +197,7 @@ class Agent:
         self._server.stop(1.0)
         self._auditor.close()
         self._sharing.close()
+        self._refining.close()
         self._teaching.close()
         self._ticketing.close()
         if self._member is not None:
@@ -245,7 +252,7 @@ class Agent:
         digests = [version.digest for version in self._configured.values() if version is not None]
         return Member(self._config, self._relay, loader, self._slots, self._heads, discovery, around, digests)
 
-    def _audits(self) -> Auditor:
+    def _audits(self, listener: Listener | None) -> Auditor:
         config = self._config
         cascade = config.cascade
         packer = Packer(cascade.compress)
@@ -264,6 +271,7 @@ class Agent:
             delivery if there_is_one else None,
             self._telemetry,
             self._rang,
+            listener,
         )
 
     def _rang(self) -> None:

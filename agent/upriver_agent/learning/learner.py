@@ -18,7 +18,7 @@ from typing import Final
 
 import numpy as np
 
-from upriver.errors import DiskTrouble, InvalidInput, UpriverError
+from upriver.errors import DiskTrouble, NotNow, UpriverError
 from upriver.head_statistics import HeadStatistics
 from upriver.listing import is_digest
 from upriver_agent.auditing.case import Verdict
@@ -76,7 +76,11 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Learning:
-    """How learning stands for one model; `why` says what it waits for, or why it does not learn."""
+    """How learning stands for one model; `why` says what it waits for, or why it does not learn.
+
+    `head` is the digest of the one that was learnt here and answers, empty when none does; `ended` says why the last
+    one does no more.
+    """
 
     model: str
     version: str
@@ -85,6 +89,8 @@ class Learning:
     attempts: int
     held: bool
     why: str
+    head: str
+    ended: str
     trials: tuple[Tried, ...]
 
 
@@ -220,11 +226,11 @@ class Learner:
     def revert(self, model: str, why: str = BY_OPERATOR) -> None:
         """Has the pair answer that was put there, and holds the model: else the same head would soon be back.
 
-        Raises InvalidInput when nothing that was learnt here answers, and DiskTrouble.
+        Raises NotNow when nothing that was learnt here answers, and DiskTrouble.
         """
         with self._deciding:
             if self._parts.refiner.standing(model).refined is None:
-                raise InvalidInput(f"model {model!r}: nothing that was learnt here answers")
+                raise NotNow(f"model {model!r}: nothing that was learnt here answers")
             self.hold(model, True)
             self._parts.refiner.revert(model, why)
 
@@ -232,6 +238,8 @@ class Learner:
         """How learning stands for a model. Raises DiskTrouble."""
         current = self._parts.refiner.current(model)
         version = "" if current is None else current.given.version.digest
+        standing = self._parts.refiner.standing(model)
+        refined = standing.refined
         look = self._parts.journal.read
         key = look(partial(holdout.key_of, model=model, version=version))
         with self._lock:
@@ -248,6 +256,8 @@ class Learner:
             attempts=0 if key is None else self._parts.attempts.of(key).number,
             held=model in self._held,
             why=why,
+            head="" if refined is None or current is None else current.answering.policy.document.head,
+            ended="" if standing.ended is None else standing.ended.why,
             trials=tuple(look(partial(trials.listing, model=model))),
         )
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from upriver.cli import agents, infer, lessons, tickets
+from upriver.cli import agents, heads, infer, lessons, tickets
 from upriver.errors import ConfigError, ProblemList, UpriverError
 
 GROUP = "upriver.commands"
@@ -53,6 +53,13 @@ app = typer.Typer(
 app.command("infer")(infer.infer_command)
 app.command("agents")(agents.agents_command)
 app.add_typer(tickets.app)
+for _name, _command in {
+    "heads": heads.heads_command,
+    "revert": heads.revert_command,
+    "hold": heads.hold_command,
+    "resume": heads.resume_command,
+}.items():
+    lessons.app.command(_name)(_command)
 app.add_typer(lessons.app)
 
 
@@ -75,6 +82,7 @@ def root(
     upriver agents                      who is there, from Consul
     upriver tickets list --state open   what an agent could not answer for sure
     upriver lessons stats               what it was told from above, and learns from
+    upriver lessons heads               what it has made of that, and proven
     upriver agent run -c agent.toml     be one
     ```
 

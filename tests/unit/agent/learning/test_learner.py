@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.unit.agent.learning.world import LABELS, MODEL, NEW, OTHER_TOP, SECTION, TOP, World, prior
-from upriver.errors import DiskTrouble, InvalidInput
+from upriver.errors import DiskTrouble, NotNow
 from upriver.head_fit import fit, joined
 from upriver.head_statistics import nothing
 from upriver.policies import Form, rules_digest
@@ -140,7 +140,7 @@ def test_an_operator_who_holds_a_model_has_nothing_promoted_until_it_goes_on(wor
 
 
 def test_going_back_holds_too_or_else_the_same_head_would_soon_be_back(world: World) -> None:
-    with pytest.raises(InvalidInput, match="nothing that was learnt here answers"):
+    with pytest.raises(NotNow, match="nothing that was learnt here answers"):
         world.learner.revert(MODEL)
     world.learn()
     world.learner.revert(MODEL)

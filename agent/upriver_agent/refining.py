@@ -1,0 +1,54 @@
+"""An agent's own heads, composed: what learns them from its lessons, and the service that tells of them."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from upriver.services import handlers
+from upriver_agent.learning.attempts import AttemptBook
+from upriver_agent.learning.learner import Learner, LearnerParts
+from upriver_agent.learning.prior import Priors
+from upriver_agent.lessons.book import LessonBook
+from upriver_agent.lessons.school import School
+from upriver_agent.sections import AgentConfig
+from upriver_agent.serving.refiner import Refiner
+from upriver_agent.serving.slots import Slots
+from upriver_agent.transport.heads import SERVICE, HeadServicer
+
+
+class Refining:
+    """The heads of one agent; where no lessons are kept none are learnt, and the service says so."""
+
+    def __init__(self, config: AgentConfig, book: LessonBook, school: School, refiner: Refiner, slots: Slots) -> None:
+        def models() -> list[str]:
+            return [slot.model for slot in slots.all() if slot.active is not None]
+
+        parts = LearnerParts(
+            journal=book.journal,
+            book=book,
+            refiner=refiner,
+            attempts=AttemptBook(config.agent.state_dir),
+            prior_of=Priors().of,
+            audited=school.audited,
+        )
+        self._off = school.off
+        self._book = book
+        self._access = config.learning.access
+        self._models = models
+        self.learner = Learner(parts, config.learning, models)
+        """It also listens to audits."""
+
+    def service(self, blocking: Callable[[], AbstractContextManager[None]]) -> Any:
+        """HeadService's handler; `blocking` marks a serving thread as waiting."""
+        return handlers(SERVICE, HeadServicer(self.learner, self._models, self._off, self._access, blocking))
+
+    def start(self) -> None:
+        """Begins, in the background; once models are loaded, refined pairs are back and the journal is open."""
+        if not self._off:
+            self._book.subscribe(self.learner)
+            self.learner.start()
+
+    def close(self) -> None:
+        """Ends, while the journal is still open."""
+        if not self._off:
+            self.learner.close()
