@@ -113,7 +113,7 @@ class Agent:
         self._admission = Admission(serving.max_inflight, resilience.admission, resilience.sources)
         self._teaching = Teaching(config, self._place, self._slots)
         book = None if self._teaching.school.off else self._teaching.book
-        self._sharing = Sharing(config, self._place, book, relays, channel, above(config))
+        self._sharing = Sharing(config, self._place, book, relays, channel, above(config), self._relay.downloader)
         self._slots.activating = self._activating
         self._heads = HeadStore(agent.state_dir)
         self._refiner = Refiner(agent.state_dir, loader, self._slots, self._heads, self._tell)
@@ -247,6 +247,7 @@ class Agent:
             standing=self._refiner.standing,
             changed=self._announce,
             fallback=self._fall_back,
+            trials=self._sharing.trials,
         )
         discovery = self._discovery if isinstance(self._discovery, ControlPlaneDiscovery) else None
         digests = [version.digest for version in self._configured.values() if version is not None]

@@ -15,6 +15,7 @@ from upriver.channels import ChannelOptions, TlsFiles
 from upriver.discovery.port import AgentRecord
 from upriver.errors import DiskTrouble
 from upriver.services import handlers
+from upriver.trials import Trial
 from upriver.v1 import sync_pb2 as pb
 from upriver_agent.blobs.download import Downloader, DownloadOptions
 from upriver_agent.blobs.mesh import Above, MeshSources
@@ -75,7 +76,8 @@ class Surroundings:
 
     `describe` gives the agent's own record, `load` its share of inflight requests, `draining` whether it ends,
     `decisions` how often each kind of decision was made, `standing` what was refined of a model; `changed` is called
-    when another version answers, `fallback` puts a configured version back in a model's slot.
+    when another version answers, `fallback` puts a configured version back in a model's slot, `trials` takes heads to
+    be tried here.
     """
 
     describe: Callable[[], AgentRecord]
@@ -85,6 +87,7 @@ class Surroundings:
     standing: Callable[[str], Standing]
     changed: Callable[[], None]
     fallback: Callable[[str], None]
+    trials: Callable[[Sequence[Trial]], None]
 
 
 class Member:
@@ -119,7 +122,12 @@ class Member:
         relay.pinned = supply.blobs
         self._installer = Installer(agent.state_dir, supply, loader, slots, self._changed, around.fallback)
         self._session = SyncSession(
-            SyncOptions(link.addresses, link.channel, link.token), self._hello, self._status, self._installer, discovery
+            SyncOptions(link.addresses, link.channel, link.token),
+            self._hello,
+            self._status,
+            self._installer,
+            discovery,
+            around.trials,
         )
         relay.downloader.ended = self._session.stirred
 

@@ -9,9 +9,13 @@ from typing import Any
 from upriver.channels import ChannelOptions
 from upriver.discovery.port import AgentRecord
 from upriver.errors import DiskTrouble
+from upriver.heads import MAX_BYTES, Head, read_head
 from upriver.pool_sums import PoolPart
 from upriver.services import handlers
+from upriver.trials import Trial
+from upriver_agent.blobs.download import Downloader
 from upriver_agent.blobs.mesh import Above
+from upriver_agent.installing.mesh_supply import SignedFile
 from upriver_agent.lessons.book import LessonBook
 from upriver_agent.place import Place
 from upriver_agent.pooling.epochs import Epochs
@@ -21,6 +25,7 @@ from upriver_agent.pooling.pooler import Contribution, Pooler, PoolFacts, PoolOp
 from upriver_agent.pooling.privacy import DELTA, Privacy
 from upriver_agent.pooling.releases import Releases
 from upriver_agent.pooling.sending import SERVICE, Sender, Ways
+from upriver_agent.pooling.tryouts import Holdout, Tryouts
 from upriver_agent.sections import AgentConfig
 from upriver_agent.transport.pooling import PoolServicer
 
@@ -38,16 +43,18 @@ class Sharing:
         agents: Callable[[], Sequence[AgentRecord]],
         channel: ChannelOptions,
         above: Above,
-        more: Sequence[Contribution] = (),
+        downloader: Downloader,
     ) -> None:
-        """`book` has the lessons, None where there are none; `more` is pooled besides. `channel` is how agents are
-        called."""
+        """`book` has the lessons, None where there are none. `channel` is how agents are called, `downloader` brings
+        heads that are to be tried."""
         section = config.learning
         self._config = config
         self._privacy = Privacy(section.clip_norm, section.noise, section.releases) if section.noise else None
+        self._tryouts: Tryouts | None = None
         own: tuple[Contribution, ...] = ()
         if book is not None and section.enabled and section.share != "none":
-            own = (Lessons(config, place.region, book, self._privacy), *more)
+            self._tryouts = Tryouts(place.region, lambda digest: _head(downloader, digest), self._stir)
+            own = (Lessons(config, place.region, book, self._privacy), self._tryouts)
         self.pooler = Pooler(
             place,
             PoolOptions(section.pool_s, section.pool_mib << 20),
@@ -73,6 +80,18 @@ class Sharing:
         """Begins, in the background; once the book is open."""
         self.pooler.start()
 
+    def holds_out(self, holdout: Holdout) -> None:
+        """Sets where the questions are that were held out; before it there are none."""
+        if self._tryouts is not None:
+            self._tryouts.holdout = holdout
+
+    def trials(self, trials: Sequence[Trial]) -> None:
+        """Takes in the heads that are to be tried here, all of them; never waits."""
+        if self._tryouts is not None:
+            self._tryouts.take(trials)
+            if trials:
+                self._tryouts.start()
+
     def facts(self) -> PoolFacts:
         """How pooling goes."""
         return self.pooler.facts()
@@ -87,7 +106,21 @@ class Sharing:
 
     def close(self) -> None:
         """Ends."""
+        if self._tryouts is not None:
+            self._tryouts.close()
         self.pooler.close()
+
+    def _stir(self) -> None:
+        self.pooler.stir()
+
+
+def _head(downloader: Downloader, digest: str) -> Head:
+    """A head, fetched if it is not here; raises UpriverError."""
+    path = downloader.fetch(SignedFile(digest, -1, most_bytes=MAX_BYTES), (), threading.Event())
+    try:
+        return read_head(path.read_bytes())
+    except OSError as error:
+        raise DiskTrouble(f"head {digest}: {error.strerror or error}") from error
 
 
 class Lessons:

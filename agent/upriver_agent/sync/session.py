@@ -20,10 +20,11 @@ from upriver.backoff import full_jitter_s
 from upriver.channels import ChannelOptions, open_channel
 from upriver.errors import InvalidInput
 from upriver.services import Stub
+from upriver.trials import Trial
 from upriver.v1 import sync_pb2 as pb
 from upriver_agent.installing.installer import Installer
 from upriver_agent.sync.discovery import ControlPlaneDiscovery
-from upriver_agent.sync.wire import read_assignments, read_upstreams
+from upriver_agent.sync.wire import read_assignments, read_trials, read_upstreams
 
 SERVICE = pb.DESCRIPTOR.services_by_name["SyncService"]
 FIRST_BACKOFF_S = 0.5
@@ -68,13 +69,17 @@ class SyncSession:
         status: Callable[[], pb.Status],
         installer: Installer,
         discovery: ControlPlaneDiscovery | None,
+        trials: Callable[[Sequence[Trial]], None] = lambda _: None,
     ) -> None:
+        """`trials` takes those that are to be tried here, all of them; it must not wait."""
         self._options = options
         self._hello = hello
         self._status = status
         self._installer = installer
         self._discovery = discovery
         self._upstreams_version = ""
+        self._trials = trials
+        self._trials_version = ""
         self._report_s = DEFAULT_REPORT_S
         self._outbox: _Outbox = SimpleQueue()
         self._call: Any = None
@@ -159,6 +164,7 @@ class SyncSession:
         hello = self._hello()
         hello.resource_versions["assignments"] = self._installer.resource_version
         hello.resource_versions["upstreams"] = self._upstreams_version
+        hello.resource_versions["trials"] = self._trials_version
         hello.status.CopyFrom(self._status())
         yield pb.SyncRequest(hello=hello)
         due = self._due()
@@ -204,6 +210,9 @@ class SyncSession:
                 if self._discovery is not None:
                     self._discovery.take(records)
                 self._upstreams_version = message.resource_version
+            elif kind == "trials":
+                self._trials(read_trials(message.trials))
+                self._trials_version = message.resource_version
             else:
                 refusal = "an unknown kind of resource: this agent is older than the control plane"
         except InvalidInput as error:

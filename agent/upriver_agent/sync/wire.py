@@ -8,6 +8,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from upriver.discovery.port import AgentRecord, ServedModel
 from upriver.errors import InvalidInput
 from upriver.listing import is_digest
+from upriver.scores import ScoreKind
+from upriver.trials import Trial, check_trial
 from upriver.v1 import sync_pb2 as pb
 from upriver_agent.installing.fit import Device
 from upriver_agent.installing.worker import SlotFacts
@@ -35,6 +37,7 @@ _FAILURES = {
     Failure.DISK: pb.FAILURE_DISK,
 }
 MAX_REASON = 500
+MAX_TRIALS = 32
 _LEAST = -1e300
 """What stands for minus infinity."""
 
@@ -76,6 +79,13 @@ def read_upstreams(message: pb.Upstreams) -> tuple[AgentRecord, ...]:
     return tuple(records)
 
 
+def read_trials(message: pb.Trials) -> tuple[Trial, ...]:
+    """Heads to be tried here; raises InvalidInput for more than MAX_TRIALS, and for what can't be tried."""
+    if len(message.trials) > MAX_TRIALS:
+        raise InvalidInput(f"{len(message.trials)} trials: expected at most {MAX_TRIALS}")
+    return tuple(map(_read_trial, message.trials))
+
+
 def write_slots(
     facts: Iterable[SlotFacts], standing: Callable[[str], Standing] = lambda _: Standing()
 ) -> list[pb.SlotReport]:
@@ -112,6 +122,23 @@ def write_hello(
         program_version=program,
         boot=boot,
     )
+
+
+def _read_trial(message: pb.Trial) -> Trial:
+    if message.score not in list(ScoreKind):
+        raise InvalidInput(f"trial of {message.model[:80]!r}: score {message.score[:80]!r} is not known here")
+    trial = Trial(
+        message.model,
+        message.version_digest,
+        message.region,
+        message.head_digest,
+        message.top_version_digest,
+        ScoreKind(message.score),
+        tuple(message.temperatures),
+        tuple(message.thresholds),
+    )
+    check_trial(trial)
+    return trial
 
 
 def _read_pair(model: str, message: pb.Pair) -> Pair:

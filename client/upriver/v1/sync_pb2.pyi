@@ -60,18 +60,20 @@ class SyncRequest(_message.Message):
     def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., status: _Optional[_Union[Status, _Mapping]] = ..., acknowledgement: _Optional[_Union[Acknowledgement, _Mapping]] = ...) -> None: ...
 
 class SyncResponse(_message.Message):
-    __slots__ = ("nonce", "resource_version", "assignments", "upstreams", "directions")
+    __slots__ = ("nonce", "resource_version", "assignments", "upstreams", "directions", "trials")
     NONCE_FIELD_NUMBER: _ClassVar[int]
     RESOURCE_VERSION_FIELD_NUMBER: _ClassVar[int]
     ASSIGNMENTS_FIELD_NUMBER: _ClassVar[int]
     UPSTREAMS_FIELD_NUMBER: _ClassVar[int]
     DIRECTIONS_FIELD_NUMBER: _ClassVar[int]
+    TRIALS_FIELD_NUMBER: _ClassVar[int]
     nonce: str
     resource_version: str
     assignments: Assignments
     upstreams: Upstreams
     directions: Directions
-    def __init__(self, nonce: _Optional[str] = ..., resource_version: _Optional[str] = ..., assignments: _Optional[_Union[Assignments, _Mapping]] = ..., upstreams: _Optional[_Union[Upstreams, _Mapping]] = ..., directions: _Optional[_Union[Directions, _Mapping]] = ...) -> None: ...
+    trials: Trials
+    def __init__(self, nonce: _Optional[str] = ..., resource_version: _Optional[str] = ..., assignments: _Optional[_Union[Assignments, _Mapping]] = ..., upstreams: _Optional[_Union[Upstreams, _Mapping]] = ..., directions: _Optional[_Union[Directions, _Mapping]] = ..., trials: _Optional[_Union[Trials, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("agent", "tier", "tiers", "region", "labels", "hardware", "address", "tls", "protocol", "program_version", "boot", "resource_versions", "status")
@@ -337,6 +339,32 @@ class ServedVersion(_message.Message):
     version: str
     digest: str
     def __init__(self, version: _Optional[str] = ..., digest: _Optional[str] = ...) -> None: ...
+
+class Trials(_message.Message):
+    __slots__ = ("trials",)
+    TRIALS_FIELD_NUMBER: _ClassVar[int]
+    trials: _containers.RepeatedCompositeFieldContainer[Trial]
+    def __init__(self, trials: _Optional[_Iterable[_Union[Trial, _Mapping]]] = ...) -> None: ...
+
+class Trial(_message.Message):
+    __slots__ = ("model", "version_digest", "region", "head_digest", "top_version_digest", "score", "temperatures", "thresholds")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    HEAD_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    TOP_VERSION_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    TEMPERATURES_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    version_digest: str
+    region: str
+    head_digest: str
+    top_version_digest: str
+    score: str
+    temperatures: _containers.RepeatedScalarFieldContainer[float]
+    thresholds: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, model: _Optional[str] = ..., version_digest: _Optional[str] = ..., region: _Optional[str] = ..., head_digest: _Optional[str] = ..., top_version_digest: _Optional[str] = ..., score: _Optional[str] = ..., temperatures: _Optional[_Iterable[float]] = ..., thresholds: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Directions(_message.Message):
     __slots__ = ("report_interval",)
