@@ -21,10 +21,10 @@ from upriver.archive import sums
 from upriver.errors import InvalidInput, ManifestError, ProblemList, RuntimeMissing, UpriverError
 from upriver.heads import read_head
 from upriver.listing import version_digest
-from upriver.questions import RowsWriter, inputs_of, read_rows
+from upriver.questions import LABELS, RowsWriter, inputs_of, read_rows
 from upriver.scores import BOX_KINDS, ScoreKind, box_confidences, scalar_confidences
 from upriver.tensors import DTYPES, Array
-from upriver_agent.head import join_head
+from upriver_agent.head import join_head, problem_of
 from upriver_agent.predictor import Prediction, Predictor, open_predictor
 from upriver_agent.runtime import RuntimeKind
 from upriver_agent.versions import Version
@@ -39,7 +39,8 @@ _TELL_S: Final = 0.2
 class Order:
     """The version in `folder` answers `questions`; its answers go to `answers`, a file as `upriver.questions` has it.
 
-    It answers with the head in the file `head`, if that is not empty.
+    It answers with the head in the file `head`, if that is not empty. With `embeddings` the answers are its embeddings
+    [rows, width] as `embedding`, beside the questions' labels.
 
     Its arrays are those of `upriver.agreement.Answered` by name, and `confidences/<kind>` where a task has its own.
     """
@@ -52,6 +53,7 @@ class Order:
     timeout_s: float = 3600.0
     memory_mib: int = 4096
     head: str = ""
+    embeddings: bool = False
 
 
 def main() -> int:
@@ -94,7 +96,10 @@ def answer(order: Order, telling: IO[str]) -> dict[str, Any]:
                 prediction = head(prediction)
             now = time.perf_counter()
             spent += now - begun
-            writer.add(_answers(version, prediction))
+            if order.embeddings:
+                writer.add(_embeddings(version, prediction, group))
+            else:
+                writer.add(_answers(version, prediction))
             rows += len(next(iter(inputs.values())))
             if now >= due:
                 due = now + _TELL_S
@@ -137,6 +142,15 @@ def _predicted(predictor: Predictor, inputs: Mapping[str, Array], before: int) -
         raise InvalidInput(f"rows from {before} on: {error}") from error
     except (RuntimeError, ValueError) as error:  # what the interpreters raise
         raise InvalidInput(f"the model failed on rows from {before} on: {error}") from error
+
+
+def _embeddings(version: Version, prediction: Prediction, group: Mapping[str, Array]) -> dict[str, Array]:
+    problem = problem_of(version)
+    if problem or prediction.embedding is None:
+        raise InvalidInput(f"nothing can be learnt on this version: {problem}")
+    if LABELS not in group:
+        raise InvalidInput("the data has no labels; give each row its label")
+    return {"embedding": prediction.embedding.reshape(len(prediction.embedding), -1), LABELS: group[LABELS]}
 
 
 def _answers(version: Version, prediction: Prediction) -> dict[str, Array]:

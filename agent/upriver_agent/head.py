@@ -7,11 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upriver.errors import InferenceFailed, ModelInvalid
+from upriver.head_statistics import HeadStatistics, read_statistics
 from upriver.heads import Head, write_head
 from upriver.heads import logits as logits_of
+from upriver.listing import PRIOR
 from upriver.listing import digest as digest_of
 from upriver.policies import PolicyDocument
 from upriver_agent.predictor import Prediction
+from upriver_agent.versions.golden import read_arrays
 from upriver_agent.versions.manifest import ScoresAre, TaskKind
 from upriver_agent.versions.store import Version
 
@@ -119,6 +122,27 @@ def problem_of(version: Version) -> str:
     if len(set(version.labels)) != len(version.labels):
         return "some of its labels are the same"
     return ""
+
+
+def read_prior(version: Version) -> HeadStatistics | None:
+    """The sums over the version's training set, which heads on it start from; None when it has no `prior.npz`.
+
+    Raises ModelInvalid when they are not of this version: another width, other labels, or sums that no lessons make.
+    """
+    path = version.folder / PRIOR
+    if not path.exists():
+        return None
+    problem = problem_of(version)
+    if problem:
+        raise ModelInvalid(f"{PRIOR}: nothing can be learnt on this version: {problem}")
+    prior = read_statistics(read_arrays(path))
+    if prior.width != embedding_width(version):
+        raise ModelInvalid(f"{PRIOR}: on an embedding of {prior.width}; the version's has {embedding_width(version)}")
+    if prior.labels != version.labels:
+        raise ModelInvalid(f"{PRIOR}: its labels are not those of the version, in their order")
+    if prior.lessons < 1.0 or (np.diag(prior.outer) < 0.0).any():
+        raise ModelInvalid(f"{PRIOR}: sums of {prior.lessons:g} lessons; expected at least one, and no squares below 0")
+    return prior
 
 
 def embedding_width(version: Version) -> int | None:

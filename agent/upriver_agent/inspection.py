@@ -8,12 +8,22 @@ from typing import Any, Final
 
 from upriver.errors import ManifestError, ModelInvalid, ProblemList, RuntimeMissing, UpriverError
 from upriver.listing import MODEL
+from upriver_agent.head import embedding_width, problem_of, read_prior
 from upriver_agent.runtime import RuntimeKind
 from upriver_agent.versions import VerifyReport, Version, open_version, verify_version
+from upriver_agent.versions.manifest import TaskKind
 from upriver_agent.versions.model_file import ModelFile, ModelTensor, read_model_file
 from upriver_agent.versions.verify import DEFAULT_MEMORY_MIB, Trial, run_trial
 
-LEARNS: Final = "the output {name!r} is an embedding: an agent can learn a head on it"
+LEARNS: Final = (
+    "an agent can learn a head on the output {name!r}, {width} numbers for each row, from the sums over {lessons:,.0f}"
+    " training samples in prior.npz"
+)
+NO_PRIOR: Final = (
+    "the output {name!r} is an embedding of {width} numbers, but there is no prior.npz with the sums over what the"
+    " version was trained on, so no agent learns on it. To make one: upriver model prior FOLDER --data TRAINING"
+)
+CANNOT: Final = "no agent can learn on top of this version: {problem}"
 NO_EMBEDDING: Final = (
     "no embedding output, so no agent can learn on top of this version. To add one, make the layer before the last an"
     " output too, for example keras.Model(m.input, [m.output, m.layers[-2].output]), convert again, and name it in the"
@@ -93,9 +103,24 @@ def _version(path: Path, aside: Path, runtime: RuntimeKind, timeout_s: float) ->
         report = verify_version(version, runtime, timeout_s)
     except (ModelInvalid, RuntimeMissing) as error:
         problems = (*problems, str(error))
-    embedding = version.manifest.outputs.embedding
-    learning = NO_EMBEDDING if embedding is None else LEARNS.format(name=embedding)
-    return Inspection(path, version, version.model, report, problems, learning, can_learn=embedding is not None)
+    learning, can_learn = _learning(version)
+    return Inspection(path, version, version.model, report, problems, learning, can_learn)
+
+
+def _learning(version: Version) -> tuple[str, bool]:
+    """What learning on top of a version takes, in words, and whether it can be done now."""
+    embedding, width, problem = version.manifest.outputs.embedding, embedding_width(version), problem_of(version)
+    if embedding is None and version.manifest.task.kind is TaskKind.CLASSIFY:
+        return NO_EMBEDDING, False
+    if problem:
+        return CANNOT.format(problem=problem), False
+    try:
+        prior = read_prior(version)
+    except ModelInvalid as error:
+        return CANNOT.format(problem=error), False
+    if prior is None:
+        return NO_PRIOR.format(name=embedding, width=width), False
+    return LEARNS.format(name=embedding, width=width, lessons=prior.lessons), True
 
 
 def _model_in(folder: Path) -> ModelFile | None:

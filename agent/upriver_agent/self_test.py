@@ -23,6 +23,7 @@ from upriver import child
 from upriver.errors import GoldenMismatch, ModelInvalid, RuntimeMissing, UpriverError
 from upriver.listing import GOLDEN
 from upriver.tensors import DTYPES, Array
+from upriver_agent.head import read_prior
 from upriver_agent.predictor import Predictor
 from upriver_agent.runtime import Runtime, RuntimeKind, open_runtime
 from upriver_agent.versions.golden import Golden, compare, read_arrays, read_golden, read_inputs, write_golden
@@ -74,6 +75,7 @@ def run(trial: Trial) -> VerifyReport:
     seconds = _timed(lambda: once(1))
     once(BATCH)
     if trial.whole:
+        read_prior(version)
         golden_rows = _golden(version, predictor, trial)
     peak_kib = _peak_kib()
     return VerifyReport(

@@ -15,7 +15,8 @@ from upriver.errors import ModelInvalid
 MODEL: Final = "model.tflite"
 MANIFEST: Final = "manifest.toml"
 GOLDEN: Final = "golden.npz"
-LIMITS: Final[Mapping[str, int]] = {MANIFEST: 1 << 20, MODEL: 1 << 31, GOLDEN: 1 << 26}
+PRIOR: Final = "prior.npz"
+LIMITS: Final[Mapping[str, int]] = {MANIFEST: 1 << 20, MODEL: 1 << 31, GOLDEN: 1 << 26, PRIOR: 1 << 23}
 """Every file that a version may have, and how many bytes each may."""
 REQUIRED: Final = (MODEL, MANIFEST)
 """Those that it must have."""

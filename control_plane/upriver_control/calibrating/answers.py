@@ -26,7 +26,7 @@ _SHOWN: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
-class _Order:
+class Order:
     """As `upriver_agent.answering.Order` reads it."""
 
     folder: str
@@ -34,7 +34,8 @@ class _Order:
     answers: str
     timeout_s: float
     memory_mib: int
-    head: str
+    head: str = ""
+    embeddings: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +62,17 @@ def answers(
 
     Raises ModelInvalid, RuntimeMissing and DiskTrouble, which name the tier and the version.
     """
-    order = _Order(str(version), str(questions), str(out), timeout_s, memory_mib, str(head or ""))
+    order = Order(str(version), str(questions), str(out), timeout_s, memory_mib, str(head or ""))
     try:
-        said = _run(order, f"tier {tier.tier} ({tier.version})", told)
+        said = run_answering(order, f"tier {tier.tier} ({tier.version})", told)
         arrays = _gathered(out)
     finally:
         out.unlink(missing_ok=True)
     return Answers(_outputs(tier, said, arrays), str(said["agreement"]), float(said["ms_per_row"]))
 
 
-def _run(order: _Order, who: str, told: Callable[[int], None]) -> dict[str, Any]:
+def run_answering(order: Order, who: str, told: Callable[[int], None]) -> dict[str, Any]:
+    """Has the agent's program carry out an order; gives what it said in the end. Raises as `answers` does."""
     command = [sys.executable, "-P", "-m", CHILD, json.dumps(asdict(order))]
     complaints = Path(f"{order.answers}.err")
     said: dict[str, Any] = {}

@@ -14,6 +14,7 @@ from upriver.errors import ConfigError
 from upriver.v1 import registry_pb2 as pb
 from upriver_control.cli.connection import DEFAULT, AsJson, Ca, Connection, ControlPlane, TokenFile
 from upriver_control.cli.model_views import differences, model_document, print_version, version_document
+from upriver_control.cli.priors import prior_command
 from upriver_control.cli.publishing import Publication, publish
 
 SERVICE = pb.DESCRIPTOR.services_by_name["RegistryService"]
@@ -24,6 +25,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
+app.command("prior")(prior_command)
 VersionName = Annotated[
     str, typer.Argument(metavar="MODEL/VERSION", help="A version; MODEL/@ALIAS is the one that an alias points at.")
 ]

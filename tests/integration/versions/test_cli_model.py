@@ -52,11 +52,12 @@ def test_a_bare_model_shows_what_it_needs_and_that_it_runs() -> None:
     assert "'embedding'" in told["learning"]["advice"]
 
 
-def test_a_version_shows_its_manifest_and_that_it_can_learn(tmp_path: Path) -> None:
+def test_a_version_shows_its_manifest_and_what_it_needs_to_learn(tmp_path: Path) -> None:
     told = inspected(version_folder(tmp_path / "v", "float_embedding", EMBEDDED))
     assert told["version"]["model"] == "shapes"
     assert told["version"]["digest"].startswith("sha256:")
-    assert told["learning"]["possible"] is True
+    assert told["learning"]["possible"] is False
+    assert "upriver model prior" in told["learning"]["advice"]
 
 
 def test_an_archive_is_inspected_like_its_folder(tmp_path: Path) -> None:
