@@ -41,6 +41,11 @@ def draw(number: int) -> int:
     return z ^ (z >> 31)
 
 
+def draw_of_row(number: int, row: int) -> int:
+    """The draw of one of a question's rows, by its number at the touch point; see `draws`."""
+    return draw(number + row * _ROW_STEP)
+
+
 def draws(number: int, rows: Sequence[int]) -> NDArray[np.uint64]:
     """The draws of a question's rows, [rows], by their numbers at the touch point: functions of both numbers alone."""
     with np.errstate(over="ignore"):  # arithmetic modulo 2^64 is what is wanted

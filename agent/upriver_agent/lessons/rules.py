@@ -1,12 +1,10 @@
 """What may become a lesson, what counts of lessons that contradict each other, and which go first. Pure."""
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
-
-import numpy as np
-from numpy.typing import NDArray
 
 from upriver_agent import coin
 from upriver_agent.resilience.sources import SourceRules, Sources
@@ -17,7 +15,7 @@ MAX_VOTES: Final = 16
 """Teachers whose word about one content is remembered."""
 _MAX_SOURCES: Final = 1024
 _OF_A_BATCH: Final = re.compile(r"(q-[0-9a-f]{16}-[0-9a-f]{16})\.([0-9]{1,6})")
-_ONE: Final = float(np.nextafter(1.0, 0.0))
+_ONE: Final = math.nextafter(1.0, 0.0)
 
 
 def named(question: str, numbers: Sequence[int], row: int) -> tuple[str, int]:
@@ -36,13 +34,11 @@ def draw_of(question: str, numbers: Sequence[int], row: int) -> float:
     Audits may have seen it under either name, and what is in the holdout must never teach.
     """
     number = numbers[row] if numbers else row
-    told = [(question, number), named(question, numbers, row)]
-    return min(_draw(coin.number_of(name), number_there) for name, number_there in told)
-
-
-def _draw(number: int, row: int) -> float:
-    drawn: NDArray[np.uint64] = coin.draws(number, (row,))
-    return min(int(drawn[0]) / coin.SPAN, _ONE)
+    first, at_first = named(question, numbers, row)
+    drawn = coin.draw_of_row(coin.number_of(first), at_first)
+    if first != question:
+        drawn = min(drawn, coin.draw_of_row(coin.number_of(question), number))
+    return min(drawn / coin.SPAN, _ONE)
 
 
 class Quotas:

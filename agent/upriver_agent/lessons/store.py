@@ -50,6 +50,9 @@ def take(connection: sqlite3.Connection, lesson: Lesson, bounds: Bounds) -> tupl
     make_room(connection, bounds, change)
     if known:
         return Outcome.REPEATED, change.pure()
+    if not alike and not change.removed:
+        _count(connection, "taken", 1)
+        return Outcome.TAKEN, change
     state = connection.execute("SELECT state FROM lesson WHERE seq = ?", (seq,)).fetchone()
     if state is None:
         return Outcome.NO_ROOM, change.pure()
