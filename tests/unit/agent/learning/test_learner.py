@@ -1,6 +1,7 @@
 """The learner on an agent's real parts: what it promotes, what it does not, and what it does when it must forget."""
 
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -343,6 +344,63 @@ def test_without_a_promise_nothing_is_tried(tmp_path: Path) -> None:
     assert "set learning.max_loss" in world.learner.learning(MODEL).why
     assert world.learner.share(MODEL) == 0.0
     world.close()
+
+
+def test_lessons_of_a_version_that_is_gone_and_embeddings_of_another_width_teach_nothing(world: World) -> None:
+    retired = "sha256:" + "3" * 64
+    made = [world.lesson(NEW[0], world.rng.normal(size=4).astype(np.float16)) for _ in range(30)]
+    world.book.offer([replace(one, version_digest=retired) for one in made])
+    world.learner.judged([replace(world.verdict(), embedding=np.zeros(9, np.float32)) for _ in range(300)], "")
+    world.lessons(60)
+    world.learner.step()
+    assert world.learner.learning(MODEL).lessons == 60
+    assert not world.learnt
+    world.audits(260)
+    world.lessons(40)
+    world.learner.step()
+    assert world.learnt
+    assert world.learner.learning(MODEL).trials[0].trial.questions == 260
+
+
+def test_a_promotion_that_the_disk_refuses_changes_nothing_but_the_count_of_attempts(world: World) -> None:
+    blocked = world.folder / "state" / ".refined.json.new"
+    blocked.mkdir()
+    world.learn()
+    assert not world.learnt
+    learning = world.learner.learning(MODEL)
+    assert (learning.attempts, [one.promoted for one in learning.trials]) == (1, [False])
+    blocked.rmdir()
+    world.lessons(40)
+    world.learner.step()
+    assert world.learnt
+    assert world.learner.learning(MODEL).attempts == 2
+
+
+def test_who_holds_during_a_promotion_waits_for_it_and_then_nothing_is_promoted(world: World) -> None:
+    begun, go_on, done = threading.Event(), threading.Event(), threading.Event()
+    keep = world.heads.put
+
+    def slowly(data: bytes) -> str:
+        begun.set()
+        assert go_on.wait(30)
+        return keep(data)
+
+    world.heads.put = slowly  # type: ignore[method-assign]  # a slow disk
+    learns = threading.Thread(target=world.learn)
+    learns.start()
+    assert begun.wait(30)
+    holds = threading.Thread(target=lambda: (world.learner.hold(MODEL, True), done.set()))
+    holds.start()
+    assert not done.wait(0.05)
+    go_on.set()
+    learns.join(30)
+    holds.join(30)
+    assert world.learnt
+    head = world.answering.policy.document.head
+    world.lessons(200)
+    world.audits(400)
+    world.learner.step()
+    assert world.answering.policy.document.head == head
 
 
 def test_a_fixed_seed_reproduces_the_whole_course(tmp_path: Path) -> None:
