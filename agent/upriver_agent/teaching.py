@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from upriver.errors import DiskTrouble
 from upriver.services import handlers
+from upriver_agent.handing_up import table as handing
 from upriver_agent.journal import Journal
 from upriver_agent.learning import table as learning
 from upriver_agent.lessons import looking
@@ -22,7 +23,7 @@ from upriver_agent.serving.loaded import LoadedVersion
 from upriver_agent.serving.slots import Slots
 from upriver_agent.transport.lessons import SERVICE, LessonDesk, LessonServicer
 
-SCHEMA: Final = ((*STATEMENTS, *learning.STATEMENTS),)
+SCHEMA: Final = ((*STATEMENTS, *learning.STATEMENTS, *handing.STATEMENTS),)
 """The tables of everything that is made of lessons."""
 
 

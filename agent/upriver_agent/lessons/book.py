@@ -56,6 +56,8 @@ class LessonBook:
         self.journal = journal
         self.options = options
         self.clock = clock
+        self.forgetting: list[Callable[[sqlite3.Connection, Sequence[tuple[int, str]]], None]] = []
+        """Called in the transaction that forgets lessons, with their numbers and ids: what must be forgotten too."""
         self._steady = steady
         self._changing = threading.RLock()
         self._subscribers: list[Subscriber] = []
@@ -127,10 +129,17 @@ class LessonBook:
 
     def forget(self, choice: Choice) -> int:
         """Forgets all lessons of a choice; gives how many. What is learnt is then as if they had never been."""
+
+        def forget(connection: sqlite3.Connection) -> tuple[int, Change]:
+            found, change = store.forget(connection, choice, self.options.quorum)
+            for too in self.forgetting:
+                too(connection, found)
+            return len(found), change
+
         gone = 0
         while True:
             with self._held():
-                more, change = self._written(partial(store.forget, choice=choice, quorum=self.options.quorum))
+                more, change = self._written(forget)
                 self._tell(change, Gone.FORGOTTEN)
             gone += more
             if not more:

@@ -77,22 +77,23 @@ def expire(connection: sqlite3.Connection, before: float) -> Change:
     return change
 
 
-def forget(connection: sqlite3.Connection, choice: Choice, quorum: int) -> tuple[int, Change]:
-    """Forgets at most BATCH lessons of a choice; gives how many, 0 once none is left."""
+def forget(connection: sqlite3.Connection, choice: Choice, quorum: int) -> tuple[list[tuple[int, str]], Change]:
+    """Forgets at most BATCH lessons of a choice; gives their numbers and ids, none once none is left."""
     condition, values = where(choice)
     found = connection.execute(
-        f"SELECT lesson.seq, version, content, label FROM {FROM} WHERE {condition} LIMIT {BATCH}",  # noqa: S608 - marks only
+        "SELECT lesson.seq, question || '.' || row, version, content, label"  # noqa: S608 - marks only
+        f" FROM {FROM} WHERE {condition} LIMIT {BATCH}",
         values,
     ).fetchall()
     change = Change()
-    for seq, version, content, label in found:
+    for seq, _, version, content, label in found:
         _remove(connection, seq, change)
         connection.execute(
             "DELETE FROM vote WHERE version = ? AND content = ? AND label = ?", (version, content, label)
         )
         _restate(connection, version, content, quorum, change)
     _count(connection, "forgotten", len(found))
-    return len(found), change.pure()
+    return [(seq, id_) for seq, id_, *_ in found], change.pure()
 
 
 def set_aside(connection: sqlite3.Connection, teacher: str, quorum: int) -> Change:

@@ -83,9 +83,9 @@ OPTIONS = BookOptions(max_bytes=1 << 24, max_age_s=3600.0, quorum=2, teacher_err
 
 
 @contextmanager
-def opened(folder, clock=lambda: 2000.0, **options):
-    """A book whose clock the test holds, closed at the end."""
-    journal = Journal(folder / FILE, [STATEMENTS], durable=False, retry_s=0.0)
+def opened(folder, clock=lambda: 2000.0, more=(), **options):
+    """A book whose clock the test holds, with further tables in its file; closed at the end."""
+    journal = Journal(folder / FILE, [(*STATEMENTS, *more)], durable=False, retry_s=0.0)
     journal.start()
     book = LessonBook(journal, replace(OPTIONS, **options), clock, clock)
     book.attend("digits", DIGEST)

@@ -1,0 +1,111 @@
+"""Lessons that were learnt here go into what is handed up once, and what is forgotten goes out with them."""
+
+import numpy as np
+import pytest
+
+from tests.unit.agent.lessons.making import DIGEST, lesson, opened
+from upriver.oip.v2 import inference_pb2 as oip
+from upriver.tensors import Tensor
+from upriver.v1 import train_pb2 as pb
+from upriver_agent import wire
+from upriver_agent.handing_up import own, spool
+from upriver_agent.handing_up.own import Origin, OwnLessons
+from upriver_agent.handing_up.table import STATEMENTS
+from upriver_agent.lessons.lesson import Choice
+from upriver_agent.place import Place
+from upriver_agent.sealing import Seal
+
+ORIGIN = Origin(Place("till-1", "device", "north", ("device", "cloud")), lambda agent, model: f"{model} of {agent}")
+ROOM = 1 << 20
+
+
+def kept_input(number):
+    image = Tensor("image", "FP32", np.full((1, 2, 2), number, np.float32))
+    name = Tensor("name", "BYTES", np.array([b"\xff\x00png"], object))
+    return wire.write_request("digits", "", [image, name], {}, row_facts=False).SerializeToString()
+
+
+def consented(number, **changes):
+    return lesson(number, **{"consent": True, "input": kept_input(number)} | changes)
+
+
+def waiting(book):
+    return book.journal.read(lambda connection: spool.waiting(connection, 1000, 1 << 30))
+
+
+def test_what_its_caller_agreed_to_have_kept_is_handed_up_once_and_as_it_is(tmp_path):
+    with opened(tmp_path, more=STATEMENTS) as book:
+        mine = OwnLessons(book, None, ORIGIN)
+        book.offer([lesson(1), consented(2), lesson(3, consent=True)])
+        assert not mine.collect(ROOM)
+        assert not mine.collect(ROOM)
+        (entry,) = waiting(book)
+        told = pb.HandedLesson.FromString(entry.body)
+        assert (told.id, told.agent, told.tier, told.region) == (lesson(2).id, "till-1", "device", "north")
+        assert (told.model, told.version_digest, told.label, told.own_label) == ("digits", DIGEST, "7", "1")
+        assert dict(zip(told.labels, told.scores, strict=True)) == pytest.approx({"7": 0.9})
+        assert (told.teacher_agent, told.teacher_version_digest) == ("cloud-1", "digits of cloud-1")
+        assert told.learnt_time.ToNanoseconds() == 1002 * 10**9
+        image, name = told.inputs
+        assert (image.name, image.datatype, list(image.shape)) == ("image", "FP32", [2, 2])
+        assert np.frombuffer(image.data, "<f4").tolist() == [2.0] * 4
+        assert (name.datatype, list(name.shape), name.data) == ("BYTES", [], b"\xff\x00png")
+    with opened(tmp_path, more=STATEMENTS) as book:
+        assert not OwnLessons(book, None, ORIGIN).collect(ROOM)
+        assert len(waiting(book)) == 1
+
+
+def test_only_what_counts_is_handed_up(tmp_path):
+    with opened(tmp_path, more=STATEMENTS) as book:
+        mine = OwnLessons(book, None, ORIGIN)
+        same = {"embedding": (1, 2, 3)}
+        book.offer([consented(1, label="7", teacher="a", **same), consented(2, label="5", teacher="b", **same)])
+        mine.collect(ROOM)
+        assert waiting(book) == []
+        book.offer([consented(3, label="5", teacher="c", **same)])
+        mine.collect(ROOM)
+        assert [entry.id for entry in waiting(book)] == [lesson(2).id]
+
+
+def test_inputs_are_opened_before_they_go_and_those_that_do_not_open_stay(tmp_path):
+    (tmp_path / "key").write_bytes(b"a" * 32)
+    (tmp_path / "lost").write_bytes(b"b" * 32)
+    seal, lost = Seal(tmp_path / "key"), Seal(tmp_path / "lost")
+    with opened(tmp_path, more=STATEMENTS) as book:
+        mine = OwnLessons(book, seal, ORIGIN)
+        for number, key in ((1, seal), (2, lost)):
+            one = consented(number, sealed=key.name)
+            book.offer([consented(number, input=key.seal(one.input, one.id), sealed=key.name)])
+        book.offer([consented(3, input=b"\xff")])
+        assert not mine.collect(ROOM)
+        assert [entry.id for entry in waiting(book)] == [lesson(1).id]
+        oip.ModelInferRequest.FromString(kept_input(1))
+
+
+def test_what_is_forgotten_is_handed_up_no_more_and_told_where_it_may_be_known(tmp_path):
+    with opened(tmp_path, more=STATEMENTS) as book:
+        mine = OwnLessons(book, None, ORIGIN)
+        book.offer([consented(number) for number in range(4)])
+        mine.collect(ROOM)
+        tried = waiting(book)[:2]
+        book.journal.write(lambda connection: spool.trying(connection, tried)).result()
+        assert book.forget(Choice(ids=(lesson(0).id, lesson(2).id))) == 2
+        left = {entry.id: entry.forgotten for entry in waiting(book)}
+        assert left == {lesson(0).id: True, lesson(1).id: False, lesson(3).id: False}
+        mine.collect(ROOM)
+        assert {entry.id: entry.forgotten for entry in waiting(book)} == left
+
+
+def test_what_there_is_no_room_for_waits_in_the_book(tmp_path, monkeypatch):
+    monkeypatch.setattr(own, "MOST", 2)
+    with opened(tmp_path, more=STATEMENTS) as book:
+        mine = OwnLessons(book, None, ORIGIN)
+        book.offer([consented(number) for number in range(5)])
+        room = 3 * (400 + spool.OVERHEAD)
+        while mine.collect(room):
+            pass
+        some = waiting(book)
+        assert 0 < len(some) < 5
+        while mine.collect(ROOM):
+            pass
+        assert len(waiting(book)) == 5
