@@ -105,9 +105,10 @@ class Auditor:
     def watch(self, loaded: LoadedVersion) -> None:
         """Has a version watched from now on, as far as there is anything to watch; before it answers."""
         nulls = self._monitors.nulls(loaded.policy)
+        wanted = self._listener.wants(loaded)  # asked of every pair: what it says of one is what its share goes by
         if not self._on:
             loaded.unwatched = OFF if not self._settings.enabled else TOP
-        elif not nulls.watched and self._delivery is None and not self._listener.wants(loaded):
+        elif not nulls.watched and self._delivery is None and not wanted:
             loaded.unwatched = FOR_NOBODY
         else:
             loaded.watch = self._monitors.guard(loaded.model, loaded.policy, nulls).watch

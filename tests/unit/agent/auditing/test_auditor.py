@@ -327,8 +327,10 @@ class Hears:
     def __init__(self, wanted: float = 0.0) -> None:
         self.wanted = wanted
         self.heard: list[Verdict] = []
+        self.asked: list[LoadedVersion] = []
 
     def wants(self, loaded: LoadedVersion) -> bool:
+        self.asked.append(loaded)
         return self.wanted > 0.0
 
     def share(self, model: str) -> float:
@@ -379,3 +381,19 @@ def test_who_learns_has_its_share_audited_of_a_pair_that_nobody_else_watches(
     auditors(Top(), settings, listener=hears).watch(loaded)
     assert loaded.watch is not None
     assert loaded.watch.rate == loaded.watch.facts().report.rate == 0.25
+
+
+def test_who_learns_is_asked_about_a_pair_that_a_control_plane_has_audited_anyway(
+    tmp_path: Path, loaded: LoadedVersion
+) -> None:
+    hears = Hears(wanted=0.25)
+    delivery: Any = SimpleNamespace(start=lambda: None, close=lambda: None)
+    telemetry = Telemetry("me", DEVICE.tier, "eu", 0.0)
+    settings = AuditsSection(rate=0.0, max_rate=0.0, per_s=10_000.0)
+    auditor = Auditor(
+        tmp_path / "state", DEVICE, settings, Top(), lambda journal: delivery, telemetry, lambda: None, hears
+    )
+    auditor.watch(loaded)
+    assert hears.asked == [loaded]
+    assert loaded.watch is not None
+    assert loaded.watch.rate == 0.25
