@@ -22,18 +22,18 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from bench.learning_digits import KNOWN, LABELS, SHOWN, prior, seen
+from bench.learning_digits import LABELS, prior, seen
 from bench.learning_figures import Figures, figures, mean
-from bench.learning_loop import Course, Seen, Settings, Stream, run, static_pair, streams
+from bench.learning_loop import Course, Seen, Settings, run, static_pair
 from bench.learning_mesh import Kills, Pair, kills, p99_ratio
 from bench.learning_sums import MOST_BYTES, Sample, agreement, forget_error, merge_error, updates
 from bench.targets import tell
 from demo.digits import Digits, DigitsMissing, load_test
 from demo.processes import DemoFailed
+from demo.streams import KNOWN, REGIONS, Stream, streams
 from upriver.errors import UpriverError
 from upriver.head_statistics import HeadStatistics, nothing, target_of
 
-REGIONS: Final = {"west": (5, 6, 7), "east": (7, 8, 9)}
 QUESTIONS: Final = 20_000
 SEEDS: Final = 5
 QUICK_QUESTIONS = 3_000
@@ -104,7 +104,7 @@ def loops(
     kept: Course | None = None
     for name, new in REGIONS.items():
         for seed in range(seeds):
-            stream = streams(known.truth, SHOWN, new, KNOWN, questions, seed)
+            stream = streams(known.truth, new, questions, seed)
             static, course, wild = _courses(known, stream, begin, settings, seed)
             kept = course if kept is None else kept
             gated[name].append(figures(known, stream, static, course, KNOWN, settings.epsilon))

@@ -18,10 +18,6 @@ from upriver_agent.versions import open_version
 
 DEVICE: Final = MODELS / "device-five"
 TOP: Final = MODELS / "cloud"
-KNOWN: Final = 5
-"""The device knows the digits below this one."""
-SHOWN: Final = 40_000
-"""Of the digits in their order, the device was trained on some of the first so many."""
 LABELS: Final = tuple(str(digit) for digit in range(10))
 _BATCH = 500
 

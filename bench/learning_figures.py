@@ -6,7 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from bench.learning_loop import Course, Seen, Stream
+from bench.learning_loop import Course, Seen
+from demo.streams import Stream
 from upriver.scores import Floats
 
 WINDOW: Final = 500

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from demo.streams import Indices, Stream
 from upriver.head_fit import fit, joined
 from upriver.head_statistics import HARD_SHARE, HeadStatistics, nothing
 from upriver.scores import Floats, ScoreKind, confidences
@@ -27,7 +28,6 @@ from upriver_agent.learning.practice import (
     worth_practising,
 )
 
-Indices = NDArray[np.intp]
 Labels = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
@@ -55,15 +55,6 @@ class Seen:
         """What the top says, [digits]."""
         found: Labels = self.told.argmax(axis=1)
         return found
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """A region's questions as digits' indices: those that are asked, in order, and those that are kept aside to certify
-    the static pair and to know what a promoted pair truly loses."""
-
-    asked: Indices
-    aside: Indices
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,25 +108,6 @@ class Course:
     attempts: int = 0
     promotions: list[Promotion] = field(default_factory=list)
     learnt: HeadStatistics | None = None
-
-
-def streams(truth: Labels, trained_on: int, new: tuple[int, ...], known: int, count: int, seed: int) -> Stream:
-    """A region's questions: half of them about `new` digits, half about those below `known`.
-
-    Of the latter only digits from index `trained_on` on, which the device was not trained on. None comes twice.
-    """
-    chance = np.random.default_rng(seed)
-    old = np.flatnonzero((truth < known) & (np.arange(len(truth)) >= trained_on))
-    fresh = np.flatnonzero(np.isin(truth, new))
-    half = min(len(old), len(fresh))
-    if half < count // 2:
-        raise ValueError(f"{count} questions: expected at most {2 * half}, each about a digit of its own")
-    chance.shuffle(old)
-    chance.shuffle(fresh)
-    mixed = np.stack([old[:half], fresh[:half]], axis=1).reshape(-1)
-    asked = mixed[:count].copy()
-    chance.shuffle(asked)
-    return Stream(asked, mixed[count:])
 
 
 def static_pair(seen: Seen, stream: Stream, settings: Settings) -> Pair:

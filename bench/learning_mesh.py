@@ -43,6 +43,7 @@ max_rate = 0.9
 [learning]
 enabled = {learns}
 trust = "network"
+access = "network"
 holdout = {holdout}
 max_loss = {max_loss}
 confidence = 0.95

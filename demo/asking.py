@@ -12,6 +12,7 @@ from demo.digits import Digits
 from demo.tally import Labels, Tally, Told
 from upriver import parameters as names
 from upriver.channels import ChannelOptions, open_channel
+from upriver.labels import split_labels
 from upriver.oip.v2 import inference_pb2 as pb
 from upriver.tensors import Array, encode_raw
 
@@ -54,10 +55,9 @@ class Asker:
 def read(response: pb.ModelInferResponse, latency_ms: float) -> Told:
     """What an answer to one digit said."""
     facts = response.parameters
-    outputs = [output.name for output in response.outputs]
-    scores = np.frombuffer(response.raw_output_contents[outputs.index("probabilities")], np.float32)
+    column, labels = _best(response)
     return Told(
-        label=str(int(scores.argmax())),
+        label=labels[column] if column < len(labels) else str(column),
         tier=facts[names.TIER].string_param,
         version=response.model_version,
         path=tuple(facts[names.PATH].string_param.split(",")),
@@ -68,6 +68,14 @@ def read(response: pb.ModelInferResponse, latency_ms: float) -> Told:
         bytes_up=facts[names.BYTES_UP].int64_param,
         latency_ms=latency_ms,
     )
+
+
+def _best(response: pb.ModelInferResponse) -> tuple[int, tuple[str, ...]]:
+    """The column of the largest of one row's probabilities, and the columns' labels as far as they are told."""
+    at = [output.name for output in response.outputs].index("probabilities")
+    scores = np.frombuffer(response.raw_output_contents[at], np.float32)
+    told = response.outputs[at].parameters.get(names.LABELS)
+    return int(scores.argmax()), () if told is None else split_labels(told.string_param)
 
 
 def ask_all(

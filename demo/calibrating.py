@@ -36,7 +36,8 @@ class Certified:
     """What came out: names of policies by tier (the top has none), and what is certain of them.
 
     At most `max_loss` of questions end with another answer than the top's, with a probability of `confidence`: of
-    `questions` that nothing was chosen on, `losses` did. `local_share` of them ended on the device or the far edge.
+    `questions` that nothing was chosen on, `losses` did. `local_share` of them ended in the two lowest tiers,
+    `lowest_share` in the lowest.
     """
 
     policies: Mapping[str, str]
@@ -45,6 +46,7 @@ class Certified:
     questions: int
     losses: int
     local_share: float
+    lowest_share: float
     seconds: float
 
 
@@ -55,6 +57,7 @@ def calibrate(
     digits: Digits,
     changes: bool,
     progress: Progress,
+    max_loss: float = MAX_LOSS,
 ) -> Certified:
     """Calibrates the versions, by tier from the bottom to the top; `hops_ms` is the time of the hop up to each tier,
     and all that asking it costs: what models take on a machine that does all of this at once would differ every time.
@@ -72,7 +75,7 @@ def calibrate(
         for (tier, version), cost in zip(versions.items(), costs, strict=True)
     ]
     spec = pb.CalibrationSpec(
-        max_loss=MAX_LOSS,
+        max_loss=max_loss,
         confidence=CONFIDENCE,
         form=pb.CERTIFICATE_FORM_PER_TIER if changes else pb.CERTIFICATE_FORM_JOINT,
         cost=pb.COST_UNIT_MS,
@@ -102,6 +105,7 @@ def certified(calibration: pb.Calibration, seconds: float) -> Certified:
         questions=result.calibrate_questions,
         losses=round(result.losses),
         local_share=sum(shares[:2]),
+        lowest_share=shares[0],
         seconds=seconds,
     )
 

@@ -16,16 +16,13 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow import keras
 
-from demo.digits import TRAIN, Digits
+from demo.digits import Digits
 from demo.learning import COPIES, scaled
 from demo.networks import SEED, Recipe, conv
+from demo.streams import KNOWN, SHOWN
 from demo.warping import Images, Warp, warped
 from upriver.head_statistics import HeadStatistics
 
-KNOWN = 5
-"""The digits below this one."""
-SHOWN = TRAIN - 5_000
-"""Of the training digits it is shown the first so many: the others can be asked as digits that are new to it."""
 WIDTH = 128
 _TURNS, _WAYS = 4, 8
 _UPRIGHT_PASSES = 3

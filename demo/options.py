@@ -23,6 +23,9 @@ _EPILOG = (
 )
 
 
+MOST, MOST_LEARNING, USUAL_LEARNING = 10_000, 20_000, 8_000
+
+
 @dataclass(frozen=True)
 class Kill:
     """End an agent by kill -9 so many seconds into the questions."""
@@ -66,7 +69,9 @@ def read_options() -> argparse.Namespace:
         epilog=_EPILOG,
     )
     parser.add_argument("--once", action="store_true", help="end after the summary")
-    parser.add_argument("--questions", type=int, default=10_000, metavar="N", help="use only the first N digits")
+    parser.add_argument(
+        "--questions", type=int, metavar="N", help="use only the first N digits; with --learn, so many in each region"
+    )
     parser.add_argument("--consul", action="store_true", help="let the agents find each other through a real Consul")
     parser.add_argument(
         "--hop-delay", type=parse_delays, default=(0.0, 0.0, 0.0), metavar="MS,MS,MS", help="delay each hop, in ms"
@@ -92,8 +97,18 @@ def read_options() -> argparse.Namespace:
         action="store_true",
         help="turn the digits half-way and add noise: audits ring the alarm, and what is in doubt goes up",
     )
+    which.add_argument(
+        "--learn",
+        action="store_true",
+        help="another mesh: devices of two regions that know the digits 0 to 4 learn others from what they ask above",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the summary as JSON")
     arguments = parser.parse_args()
-    if not 1 <= arguments.questions <= 10_000:
-        parser.error(f"--questions {arguments.questions}: expected 1 to 10000")
+    most = MOST_LEARNING if arguments.learn else MOST
+    if arguments.questions is None:
+        arguments.questions = USUAL_LEARNING if arguments.learn else MOST
+    if not 1 <= arguments.questions <= most:
+        parser.error(f"--questions {arguments.questions}: expected 1 to {most}")
+    if arguments.learn and (arguments.consul or arguments.kill or any(arguments.hop_delay)):
+        parser.error("--learn starts a mesh of its own: expected none of --consul, --kill and --hop-delay")
     return arguments

@@ -24,6 +24,7 @@ from demo.control import MODELS, ControlPlane
 from demo.digits import Digits, DigitsMissing, load_test, load_unseen
 from demo.drift import drifted
 from demo.drifting import AUDITS_PER_S, AUDITS_RATE, DriftStory
+from demo.learn import play
 from demo.mesh import TIERS, Mesh, MeshOptions
 from demo.options import Kill, read_options
 from demo.processes import DemoFailed
@@ -49,6 +50,8 @@ def main() -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         with tempfile.TemporaryDirectory(prefix="upriver-demo-") as folder:
+            if arguments.learn:
+                return play(arguments, Path(folder), console, stop)
             return _run(arguments, Path(folder), console, stop)
     except (DemoFailed, DigitsMissing) as error:
         console.print(f"[red]demo:[/red] {error}", highlight=False)

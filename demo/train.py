@@ -15,12 +15,13 @@ import numpy as np
 
 from demo.converting import convert
 from demo.digits import Digits, load_test, load_train, load_tune
-from demo.five import KNOWN, shown, statistics_of, train_five
 from demo.five import RECIPE as FIVE
+from demo.five import shown, statistics_of, train_five
 from demo.judging import LABELS, MODELS, Judged, answers, write_version
 from demo.learning import Lessons, Teacher, scaled, train
 from demo.networks import RECIPES
 from demo.refine import refine
+from demo.streams import KNOWN
 from demo.warping import Floats, Images
 from upriver.head_statistics import write_statistics
 

@@ -46,7 +46,7 @@ def test_the_time_of_a_decision_is_of_score_and_comparison(tmp_path: Path) -> No
 
 
 def test_audits_count_against_the_baseline_that_compresses_too(tmp_path: Path) -> None:
-    certified = Certified({}, 0.005, 0.95, 5000, 16, 0.96, 1.0)
+    certified = Certified({}, 0.005, 0.95, 5000, 16, 0.96, 0.9, 1.0)
     measured = Measured(certified, tally("far-edge", 10, 300), tally("cloud", 10, 3000), 500.0, 100.0, 720.0)
     assert measured.packed_ratio == pytest.approx(0.5)
     out = io.StringIO()

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from bench.learning_figures import figures, half_life, mean, moving
-from bench.learning_loop import Course, Seen, Settings, run, static_pair, streams
+from bench.learning_loop import Course, Seen, Settings, run, static_pair
 from bench.learning_sums import Sample, agreement, forget_error, learnt, merge_error, updates
+from demo.streams import KNOWN, streams
 from upriver.head_statistics import HeadStatistics
 
 LABELS = tuple("0123456789")
-WIDTH, KNOWN = 24, 5
+WIDTH = 24
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def begin(seen):
 
 @pytest.fixture(scope="module")
 def courses(seen, begin):
-    stream = streams(seen.truth, 4000, (5, 6, 7), KNOWN, 6000, 0)
+    stream = streams(seen.truth, (5, 6, 7), 6000, 0, shown=4000)
     settings = Settings()
     pair = static_pair(seen, stream, settings)
     ways = {
@@ -47,7 +48,7 @@ def courses(seen, begin):
 
 
 def test_a_region_asks_half_about_what_is_new_and_nothing_that_the_device_was_trained_on(seen):
-    stream = streams(seen.truth, 4000, (5, 6, 7), KNOWN, 6000, 0)
+    stream = streams(seen.truth, (5, 6, 7), 6000, 0, shown=4000)
     both = np.concatenate([stream.asked, stream.aside])
     assert len(set(both.tolist())) == len(both)
     assert set(np.unique(seen.truth[both])) == {0, 1, 2, 3, 4, 5, 6, 7}
@@ -57,7 +58,7 @@ def test_a_region_asks_half_about_what_is_new_and_nothing_that_the_device_was_tr
 
 def test_more_questions_than_digits_are_refused(seen):
     with pytest.raises(ValueError, match="at most"):
-        streams(seen.truth, 4000, (5, 6, 7), KNOWN, 20_000, 0)
+        streams(seen.truth, (5, 6, 7), 20_000, 0, shown=4000)
 
 
 def test_who_does_not_learn_escalates_as_its_certified_threshold_has_it(courses):
