@@ -20,6 +20,7 @@ from upriver_agent.auditing.asking import TopAsker
 from upriver_agent.auditing.auditor import Auditor
 from upriver_agent.auditing.delivery import Delivery
 from upriver_agent.auditing.listening import Listener
+from upriver_agent.handing import Handing
 from upriver_agent.journal import Journal
 from upriver_agent.member import Member, Relay, Surroundings, above
 from upriver_agent.otlp import ExportOptions, SpanExport
@@ -114,6 +115,7 @@ class Agent:
         self._teaching = Teaching(config, self._place, self._slots)
         book = None if self._teaching.school.off else self._teaching.book
         self._sharing = Sharing(config, self._place, book, relays, channel, above(config), self._relay.downloader)
+        self._handing = Handing(config, self._place, self._teaching, relays, channel, above(config))
         self._slots.activating = self._activating
         self._heads = HeadStore(agent.state_dir)
         self._refiner = Refiner(agent.state_dir, loader, self._slots, self._heads, self._tell)
@@ -145,6 +147,7 @@ class Agent:
                 self._teaching.service(executor.blocking),
                 self._refining.service(executor.blocking),
                 self._sharing.service(executor.blocking),
+                self._handing.service(executor.blocking),
             ],
         )
         self._configured = _configured(config)
@@ -174,6 +177,7 @@ class Agent:
         self._refining.start()
         self._teaching.start()
         self._sharing.start()
+        self._handing.start()
         _LOG.info("agent %s (tier %s) serves on %s", config.agent.id, config.agent.tier, self.address)
         self._discovery.start(self._record())
         if self._member is not None:
@@ -197,6 +201,7 @@ class Agent:
         self._server.stop(1.0)
         self._auditor.close()
         self._sharing.close()
+        self._handing.close()
         self._refining.close()
         self._teaching.close()
         self._ticketing.close()
@@ -223,6 +228,7 @@ class Agent:
             **self._auditor.bytes_up(),
             **self._ticketing.counters(),
             **self._teaching.counters(),
+            **self._handing.counters(),
             **self._sharing.counters(),
         }
         return {name: count for name, count in counts.items() if count}

@@ -43,16 +43,6 @@ def contradictions(config: AgentConfig) -> Iterator[tuple[tuple[str, ...], str]]
             f"agent.advertise is empty while agent.listen = {config.agent.listen!r} is no address that others can "
             "call: set agent.advertise to host:port",
         )
-    if config.learning.share == "inputs" and not config.learning.keep_inputs:
-        yield (
-            ("learning.share", "learning.keep_inputs"),
-            "learning.share = 'inputs' while learning.keep_inputs is off: there would be none to share",
-        )
-    if config.learning.noise and not config.learning.clip_norm:
-        yield (
-            ("learning.noise", "learning.clip_norm"),
-            "learning.noise is set without learning.clip_norm: noise can't hide what has no bound",
-        )
     paths = [entry.path for entry in config.models]
     for path in sorted({path for path in paths if paths.count(path) > 1}):
         yield ("models",), f"models: {path} is listed more than once"

@@ -44,6 +44,7 @@ class Teaching:
         quotas = Quotas(section.teacher_per_min, section.caller_per_min, time.monotonic)
         maker = LessonMaker(place.agent, section.holdout, quotas, self.seal, time.time)
         self.school = School(place, _rules(config), self.book, maker, slots.active)
+        self._keeps = section.enabled and (not self.school.off or section.share == "inputs")
         self._slots = slots
         self._access = section.access
         self._counted: dict[str, int] = {}
@@ -51,7 +52,7 @@ class Teaching:
 
     def open(self) -> None:
         """Opens what was kept; before the first version is attended to."""
-        if not self.school.off:
+        if self._keeps:
             self.journal.start()
             self._open = True
 
