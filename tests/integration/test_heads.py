@@ -40,13 +40,13 @@ def images(seed, rows):
 
 
 def write_prior(folder, state):
-    """Puts the sums over some images, as the version itself labels them, beside the version that an agent keeps."""
+    """Adds the sums over some images, as the version itself labels them, to a version; `state` is for opening it."""
     version = open_version(folder, state)
     found = open_predictor(version).predict({"image": images(1, 600)})
     sums = nothing(found.embedding.shape[1], LABELS)
     for embedding, scores in zip(found.embedding, found.scores, strict=True):
         sums.add(embedding, np.eye(len(LABELS))[int(scores.argmax())])
-    np.savez(version.folder / "prior.npz", **write_statistics(sums))
+    np.savez(folder / "prior.npz", **write_statistics(sums))
 
 
 def heads(agent, capsys):
@@ -65,7 +65,7 @@ def test_what_a_device_asked_above_it_answers_itself_once_that_is_proven(tmp_pat
     with running(above, "cloud-1", "cloud") as cloud:
         version = make_version(tmp_path, "device", NEVER)
         config = write_config(tmp_path, "device-1", "device", LADDER, [version], LEARNS, [cloud])
-        write_prior(version, tmp_path / "device-1")
+        write_prior(version, tmp_path / "aside")
         with running(config, "device-1") as agent:
             assert set(ask(agent, 2)) == {"cloud-1"}
             for seed in range(3, 9):

@@ -2,17 +2,14 @@
 
 import logging
 import threading
-import zipfile
 from typing import Final
 
-import numpy as np
-
 from upriver.errors import ModelInvalid
-from upriver.head_statistics import HeadStatistics, read_statistics
+from upriver.head_statistics import HeadStatistics
+from upriver_agent.head import read_prior
 from upriver_agent.serving.loaded import LoadedVersion
 
 _LOG = logging.getLogger(__name__)
-FILE: Final = "prior.npz"
 _MOST: Final = 16
 
 
@@ -35,16 +32,8 @@ class Priors:
 
 
 def _read(loaded: LoadedVersion) -> HeadStatistics | None:
-    path = loaded.version.folder / FILE
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            found = read_statistics({name: arrays[name] for name in arrays.files})
-    except FileNotFoundError:
+        return read_prior(loaded.version)
+    except ModelInvalid as error:
+        _LOG.error("%s %s does not learn: %s", loaded.model, loaded.name, error)
         return None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, ModelInvalid) as error:
-        _LOG.error("%s %s does not learn: %s: %s", loaded.model, loaded.name, FILE, error)
-        return None
-    if not set(found.labels) <= set(loaded.version.labels):
-        _LOG.error("%s %s does not learn: %s has labels that its version does not", loaded.model, loaded.name, FILE)
-        return None
-    return found
