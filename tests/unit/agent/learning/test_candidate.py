@@ -10,12 +10,14 @@ from tests.heads import head_for, version_with_embedding
 from tests.unit.agent.learning.world import LABELS, World
 from upriver.agreement import Agreement
 from upriver.head_statistics import nothing, write_statistics
+from upriver.listing import PRIOR
 from upriver.policies import Basis, Certificate, Form, PolicyDocument, rules_digest
 from upriver.scores import ScoreKind
+from upriver_agent.head import embedding_width
 from upriver_agent.learning.candidate import learnt_labels, passes_of, promise_of, scored
 from upriver_agent.learning.gate import Promise
 from upriver_agent.learning.holdout import HeldOut, Key
-from upriver_agent.learning.prior import FILE, Priors
+from upriver_agent.learning.prior import Priors
 from upriver_agent.sections import LearningSection
 
 DIGEST = "sha256:" + "1" * 64
@@ -108,16 +110,20 @@ def test_a_certificate_names_the_questions_and_what_the_top_said_in_any_order(tm
     world.close()
 
 
-def test_a_prior_is_read_from_beside_its_version(tmp_path: Path) -> None:
+def test_a_prior_is_read_once_and_one_that_is_not_the_versions_is_none(tmp_path: Path) -> None:
     world = World(tmp_path)
-    loaded, path = world.given, world.version.folder / FILE
+    loaded, path = world.given, world.version.folder / PRIOR
     assert Priors().of(loaded) is None
-    np.savez(path, **write_statistics(nothing(4, LABELS[:3])))
-    found = Priors().of(loaded)
+    sums = nothing(embedding_width(world.version) or 0, LABELS)
+    sums.add(np.ones(sums.width), np.eye(len(LABELS))[0])
+    np.savez(path, **write_statistics(sums))
+    priors = Priors()
+    found = priors.of(loaded)
     assert found is not None
-    assert (found.width, found.labels) == (4, LABELS[:3])
+    assert (found.width, found.labels) == (sums.width, LABELS)
     np.savez(path, **write_statistics(nothing(4, ("stranger",))))
     assert Priors().of(loaded) is None
+    assert priors.of(loaded) is found
     path.write_bytes(b"PK no archive")
     assert Priors().of(loaded) is None
     path.unlink()
