@@ -1,4 +1,5 @@
-"""TensorFlow: opens Keras files and SavedModel folders and converts them. The only module that imports it.
+"""TensorFlow: opens Keras files and SavedModel folders and converts them. With
+`training/fine_tuning.py` the only module that imports it.
 
 Importing takes seconds, so it is imported when something is to be converted.
 """

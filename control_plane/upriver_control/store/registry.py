@@ -21,7 +21,17 @@ from upriver_control.store.records import (
     model_name,
     version_name,
 )
-from upriver_control.store.schema import aliases, claims, heads, loose_blobs, models, questions, version_files, versions
+from upriver_control.store.schema import (
+    aliases,
+    claims,
+    heads,
+    loose_blobs,
+    models,
+    questions,
+    version_files,
+    version_sources,
+    versions,
+)
 
 T = TypeVar("T")
 _REGISTRY: Final = 0x75707272  # an advisory lock of our own: "uprr"
@@ -173,7 +183,10 @@ class RegistryStore:
                 raise NotNow(f"{doomed.name} is {at_sign(doomed.aliases)}; move or delete the alias first")
             connection.execute(delete(version_files).where(version_files.c.number == doomed.number))
             connection.execute(delete(versions).where(versions.c.number == doomed.number))
-            loosen(connection, doomed.blobs(), now)
+            beside = version_sources.c.version_digest == doomed.digest
+            sources = list(connection.scalars(select(version_sources.c.digest).where(beside)))
+            connection.execute(delete(version_sources).where(beside))
+            loosen(connection, (*doomed.blobs(), *sources), now)
 
         self.change(change)
 
@@ -256,7 +269,8 @@ def loosen(connection: Connection, digests: Sequence[str], until: float) -> None
 
 def _used(connection: Connection, digests: Sequence[str]) -> set[str]:
     columns = (
-        versions.c.digest, version_files.c.digest, version_files.c.chunks, questions.c.digest, heads.c.digest
+        versions.c.digest, version_files.c.digest, version_files.c.chunks, questions.c.digest, heads.c.digest,
+        version_sources.c.digest,
     )  # fmt: skip
     found = (connection.scalars(select(column).where(column.in_(digests))) for column in columns)
     return {digest for some in found for digest in some}

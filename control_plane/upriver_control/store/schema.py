@@ -331,5 +331,6 @@ version_sources = Table(
     Column("kind", String(NAME), primary_key=True),
     Column("digest", String(DIGEST), nullable=False, index=True),
     Column("size_bytes", BigInteger, nullable=False),
+    Column("created", Double, nullable=False),
 )
 """What versions are trained from, among the artifacts: beside them, and never on a device."""

@@ -37,6 +37,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(length=63), nullable=False),
         sa.Column("digest", sa.String(length=71), nullable=False),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("created", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("version_digest", "kind", name=op.f("pk_version_sources")),
     )
     op.create_index(op.f("ix_version_sources_digest"), "version_sources", ["digest"])

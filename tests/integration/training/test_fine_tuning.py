@@ -1,0 +1,45 @@
+"""A training with TensorFlow, from lessons to a version that a device can run."""
+
+from dataclasses import replace
+from importlib.util import find_spec
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from tests.trained_versions import SPEC, lessons_of, make_keras, make_order, work, write_replay
+from tests.versions import LABELS
+from upriver.questions import read_index
+from upriver_control.training.order import MADE, SOURCE, read_result
+from upriver_control.validation import ChildValidation
+
+pytestmark = pytest.mark.skipif(find_spec("tensorflow") is None, reason="TensorFlow is of the train extra")
+MORE = (*LABELS, "class-new")
+
+
+def test_what_is_asked_above_is_learnt_with_a_new_label_and_what_was_known_is_not_forgotten(tmp_path):
+    spec = replace(SPEC, replay=write_replay(tmp_path / "replay", (0, 1, 2), 60), quantise="int8",
+                   settings={"epochs": 12, "learning_rate": 0.01, "new_label_lessons": 10})  # fmt: skip
+    tables = [lessons_of((3, 4, 10), 300, "north", 1, MORE), lessons_of((5, 6), 200, "south", 2)]
+    order = make_order(tmp_path / "job", spec, tables)
+    make_keras(tmp_path / "job" / SOURCE)
+    last, log = work(order)
+    assert last == {"made": True}, log[-2000:]
+    made = tmp_path / "job" / MADE
+    result = read_result((made / "result.json").read_text())
+    assert result.new_labels == ("class-new",)
+    assert result.lessons + result.holdout == 500
+    assert 60 <= result.holdout <= 140
+    assert [one.region for one in result.evaluations] == ["", "north", "south"]
+    for one in result.evaluations:
+        assert one.accuracy > 0.9 > one.base_accuracy
+    assert "epoch 12" in log
+    verdict = ChildValidation()(made / "version")
+    assert (verdict.model, verdict.version[:9], verdict.validation.golden_rows) == ("pattern", "train-t1-", 8)
+    assert "int8" in result.conversion
+    uses = pq.read_table(made / "lessons.parquet").to_pylist()
+    assert {use["use"] for use in uses} == {"train", "holdout"}
+    assert len(uses) == 500
+    assert read_index(made / "holdout").rows == result.holdout
+    with np.load(made / "version" / "golden.npz") as golden:
+        assert golden["outputs/probabilities"].shape == (8, 11)
