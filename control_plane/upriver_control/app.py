@@ -20,7 +20,17 @@ from grpc_reflection.v1alpha import reflection
 from upriver import logs
 from upriver.errors import Unreachable, UpriverError
 from upriver.services import handlers, method_handlers
-from upriver.v1 import audit_pb2, blob_pb2, fleet_pb2, policy_pb2, pool_pb2, registry_pb2, rollout_pb2, sync_pb2
+from upriver.v1 import (
+    audit_pb2,
+    blob_pb2,
+    fleet_pb2,
+    policy_pb2,
+    pool_pb2,
+    registry_pb2,
+    rollout_pb2,
+    sync_pb2,
+    train_pb2,
+)
 from upriver_control.blobs.deltas import Deltas
 from upriver_control.blobs.servicer import BlobServicer
 from upriver_control.certifying import Certifying
@@ -52,6 +62,7 @@ from upriver_control.store.audits import AuditTable
 from upriver_control.store.pools import PoolTable
 from upriver_control.store.registry import RegistryStore
 from upriver_control.store.rollouts import RolloutTable
+from upriver_control.teaching import Teaching
 from upriver_control.tuning import settle
 from upriver_control.validation import ChildValidation
 
@@ -76,6 +87,8 @@ _SERVICES: Final = tuple(
         (audit_pb2, "AuditService"),
         (policy_pb2, "PolicyService"),
         (pool_pb2, "PoolService"),
+        (train_pb2, "LessonIntakeService"),
+        (train_pb2, "TrainService"),
     )
 )
 
@@ -126,6 +139,9 @@ class ControlPlane:
         self._registry = RegistryServicer(self._publisher)
         versions = RegistryVersions(store, self._certifying.policies, self._certifying.publisher)
         self._rollouts = RolloutServicer(rollouts, versions, self._mirror)
+        self._teaching = Teaching(
+            kept, self._publisher, self._certifying, self._sessions, self._mirror, self._rollouts.start, me
+        )
         rate = config.server.arrivals_per_s
         servicers = (
             self._registry,
@@ -135,6 +151,8 @@ class ControlPlane:
             AuditServicer(self._audits),
             self._certifying.servicer,
             PoolServicer(self._pools),
+            self._teaching.intake,
+            self._teaching.servicer,
         )
         self._server = grpc.aio.server(
             interceptors=[OperatorTokens(kept.operator_token), AgentTokens(kept.join_token, kept.operator_token)],
@@ -174,6 +192,7 @@ class ControlPlane:
         await self._exchange.once()
         await asyncio.to_thread(self._publisher.clean)
         await self._certifying.start()
+        await self._teaching.start()
         port = bind(self._server, config)
         self.address = f"{config.server.listen.rpartition(':')[0]}:{port}"
         await self._server.start()
@@ -189,6 +208,7 @@ class ControlPlane:
                 ("signatures are renewed", self._every(renewal_s(config.trust), self._kept.repository.refresh)),
                 ("artifacts are swept", self._every(_SWEEP_S, self._publisher.sweep)),
                 ("calibrations are worked on", self._certifying.run(self._rollouts.start)),
+                ("models are trained", self._teaching.run()),
                 ("what is pooled is swept", self._every(_SWEEP_S, lambda: self._pools.expire(time.time()))),
                 ("audits are swept", self._every(_SWEEP_S, lambda: self._audits.sweep(time.time()))),
             )

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Mapping
 from typing import Final
@@ -10,7 +9,7 @@ from typing import Final
 from upriver.errors import UpriverError
 from upriver_control.calibrating.audit_log import TableAudits
 from upriver_control.calibrating.threaded import ThreadedJobs
-from upriver_control.calibrating.workshop import PREFIX, Limits, Workshop
+from upriver_control.calibrating.workshop import Limits, Workshop
 from upriver_control.jobs.ladder import Rung, ladder
 from upriver_control.kept import Kept
 from upriver_control.observed import AgentFacts
@@ -29,6 +28,7 @@ from upriver_control.store.policies import PolicyTable
 from upriver_control.store.questions import QuestionTable
 from upriver_control.store.registry import RegistryStore
 from upriver_control.working.child import Program
+from upriver_control.working.folders import Folders
 from upriver_control.working.runner import Rhythm, Runner
 
 _LOG: Final = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Certifying:
         self._fleet, self._mirror = fleet, mirror
         self._questions = QuestionTable(registry)
         self._workshop = Workshop(
-            folder=folder / f"{PREFIX}{os.getpid()}",
+            folders=Folders(folder),
             registry=registry,
             artifacts=kept.artifacts,
             signer=self.publisher,
@@ -95,7 +95,7 @@ class Certifying:
 
     async def start(self) -> None:
         """Removes what processes that were killed have left behind."""
-        await asyncio.to_thread(self._workshop.clean)
+        await asyncio.to_thread(self._workshop.folders.clean)
         await asyncio.to_thread(self._uploads.clean)
 
     async def _forget(self) -> None:

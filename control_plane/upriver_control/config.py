@@ -24,6 +24,7 @@ _PATHS = (
     ("server", "client_ca"),
     ("access", "operator_token_file"),
     ("access", "join_token_file"),
+    ("training", "python"),
 )
 _WILDCARDS = ("0.0.0.0", "[::]", "[::0]")  # noqa: S104 - compared with, never bound
 _Address = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$")]
@@ -123,6 +124,39 @@ class PoliciesSection(_Section):
     audit_days: float = Field(default=30.0, gt=0, le=3650)
 
 
+class TrainingSection(_Section):
+    """Lessons that are handed up, and trainings of whole models from them.
+
+    `lessons` is where lessons are kept, a folder or URL, empty for a folder below `state.folder`; they take at most
+    `max_gib` and go `keep_days` after they came. `python` runs trainings and has the `train` extra, empty for the
+    Python of the control plane; `ray_address` is the cluster for those that ask for Ray. A training ends after
+    `timeout_s`; its process may have `memory_mib`, its folder `disk_mib`. What comes out is calibrated to lose
+    `max_loss` with `confidence`, 0 for not at all, and rolled out where that is asked for and `rollout` allows it.
+
+    A training is started by itself, at most once in `every_h`, when there are `new_lessons` since the last one, when a
+    share of `escalation_rate` of the questions goes up, on an `alarm`, or whenever `every_h` has passed with
+    `schedule`; with all of them off, which is so unless they are set, never.
+    """
+
+    lessons: str = ""
+    max_gib: float = Field(default=100.0, gt=0, le=1 << 30)
+    keep_days: float = Field(default=365.0, gt=0, le=3650)
+    python: Path | None = None
+    ray_address: str = ""
+    at_once: int = Field(default=1, ge=1, le=16)
+    timeout_s: float = Field(default=6 * 3600.0, ge=1, le=30 * 86_400)
+    memory_mib: int = Field(default=16_384, ge=512, le=1 << 22)
+    disk_mib: int = Field(default=16_384, ge=16, le=1 << 26)
+    max_loss: float = Field(default=0.01, ge=0, lt=1)
+    confidence: float = Field(default=0.95, gt=0, lt=1)
+    rollout: bool = True
+    new_lessons: int = Field(default=0, ge=0)
+    escalation_rate: float = Field(default=0.0, ge=0, le=1)
+    alarm: bool = False
+    schedule: bool = False
+    every_h: float = Field(default=24.0, ge=0.01, le=24 * 365)
+
+
 class LogSection(_Section):
     """What is logged and how."""
 
@@ -139,6 +173,7 @@ class ControlPlaneConfig(_Section):
     trust: TrustSection = TrustSection()
     leader: LeaderSection = LeaderSection()
     policies: PoliciesSection = PoliciesSection()
+    training: TrainingSection = TrainingSection()
     log: LogSection = LogSection()
 
     @property
@@ -151,6 +186,11 @@ class ControlPlaneConfig(_Section):
     def artifacts_url(self) -> str:
         """Where blobs are kept, as fsspec has it."""
         return self.state.artifacts or str(self.state.folder.absolute() / "artifacts")
+
+    @property
+    def lessons_url(self) -> str:
+        """Where lessons are kept, as fsspec has it."""
+        return self.training.lessons or str(self.state.folder.absolute() / "lessons")
 
     @property
     def artifacts_options(self) -> Mapping[str, str]:

@@ -32,10 +32,20 @@ class Root(TyperGroup):
 
 
 class Partial(TyperGroup):
-    """A group that several packages may add to. A command that is not here may be one of a package that is missing."""
+    """A group that several packages may add to. A command that is not here may be one of a package that is missing.
+
+    A command that is called as its group is meant where none of the group's is named: `upriver train digits`.
+    """
 
     missing: Sequence[tuple[str, str]] = ()
     """Why packages could not be loaded, and the extras that bring what they lack."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The arguments, with the name of the command that is meant where none is named."""
+        own = self.name or ""
+        if args and own in self.commands and not args[0].startswith("-") and args[0] not in self.commands:
+            args = [own, *args]
+        return super().parse_args(ctx, args)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of a name; None when there is none."""

@@ -1,9 +1,7 @@
 """What a calibration is worked on with, and what becomes of it: files in a folder, policies signed. Methods block."""
 
 import asyncio
-import hashlib
 import math
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +15,7 @@ from upriver.errors import BlobNotFound, DiskTrouble, InvalidInput, NotFound
 from upriver.listing import digest as digest_of
 from upriver.policies import PolicyDocument, read_policy, write_policy
 from upriver.scores import Floats, ScoreKind
-from upriver_control.artifacts import CHUNK, Artifacts
+from upriver_control.artifacts import Artifacts
 from upriver_control.calibrating.order import (
     QUESTIONS,
     Made,
@@ -31,10 +29,9 @@ from upriver_control.calibrating.order import (
 from upriver_control.jobs import Job, Result, Source, TierSpec
 from upriver_control.store.policies import StoredPolicy
 from upriver_control.store.registry import RegistryStore
+from upriver_control.working.folders import Folders, bring
 
 MAX_AUDITS: Final = 200_000
-PREFIX: Final = "process-"
-"""Each process of a machine has a folder of its own, called by this and its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +69,9 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """Gets calibrations ready and finishes them. `folder` is the process's own."""
+    """Gets calibrations ready and finishes them."""
 
-    folder: Path
+    folders: Folders
     registry: RegistryStore
     artifacts: Artifacts
     signer: PolicySigner
@@ -87,14 +84,14 @@ class Workshop:
 
         Raises InvalidInput and NotFound for what is missing, DiskTrouble, Unreachable.
         """
-        folder = self._folder(job)
+        folder = self.folders.of(job)
         try:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             if job.spec.source is Source.AUDITS:
                 self._bring_audits(job, folder)
             else:
-                self._bring(job.spec.data, folder / QUESTIONS)
+                bring(self.artifacts, job.spec.data, folder / QUESTIONS)
                 for place, tier in enumerate(job.spec.tiers):
                     self._bring_version(tier, version_of(folder, place))
                     self._bring_head(tier, head_of(folder, place))
@@ -111,7 +108,7 @@ class Workshop:
 
         A policy that is signed and then not kept does no harm: no rollout can name it.
         """
-        made = read_made(self._folder(job))
+        made = read_made(self.folders.of(job))
         tiers, kept = [], []
         for found, tier, document in zip(made.result.tiers, job.spec.tiers, self._documents(job, made), strict=True):
             if not document:
@@ -128,14 +125,7 @@ class Workshop:
 
     def clear(self, job: Job) -> None:
         """Removes the job's folder."""
-        shutil.rmtree(self._folder(job), ignore_errors=True)  # what stays is removed by `clean`
-
-    def clean(self) -> None:
-        """Removes folders that processes of this machine left behind when they were killed."""
-        for folder in self.folder.parent.glob(f"{PREFIX}*"):
-            number = folder.name.removeprefix(PREFIX)
-            if folder == self.folder or not _runs(number):
-                shutil.rmtree(folder, ignore_errors=True)  # tried again at the next start
+        self.folders.clear(job)
 
     def _documents(self, job: Job, made: Made) -> list[str]:
         """The documents as they are to be signed; each must be of a version that is still published."""
@@ -154,9 +144,6 @@ class Workshop:
             return ""
         return write_policy(PolicyDocument(tier.version_digest, ScoreKind.MAX_PROBABILITY, -math.inf))
 
-    def _folder(self, job: Job) -> Path:
-        return self.folder / hashlib.sha256(job.id.encode()).hexdigest()[:16]
-
     def _bring_version(self, tier: TierSpec, folder: Path) -> None:
         try:
             version = self.registry.by_digest(tier.version_digest)
@@ -164,7 +151,7 @@ class Workshop:
             raise NotFound(f"tier {tier.tier}: {tier.version} is not published any more") from error
         folder.mkdir(parents=True)
         for file in version.files:
-            self._bring(file.digest, folder / file.name)
+            bring(self.artifacts, file.digest, folder / file.name)
 
     def _bring_head(self, tier: TierSpec, path: Path) -> None:
         """The head that the tier's policy names: what answers there is calibrated, not what would without it."""
@@ -173,20 +160,9 @@ class Workshop:
             return
         path.parent.mkdir(exist_ok=True)
         try:
-            self._bring(head, path)
+            bring(self.artifacts, head, path)
         except BlobNotFound as error:
             raise NotFound(f"tier {tier.tier}: head {head} is not kept here") from error
-
-    def _bring(self, digest: str, path: Path) -> None:
-        """Copies a blob in pieces, and holds it against its digest."""
-        found, offset = hashlib.sha256(), 0
-        with path.open("wb") as out:
-            while data := self.artifacts.read(digest, offset, CHUNK):
-                found.update(data)
-                out.write(data)
-                offset += len(data)
-        if f"sha256:{found.hexdigest()}" != digest:
-            raise DiskTrouble(f"blob {digest} is damaged where it is kept: upload or publish it again")
 
     def _bring_audits(self, job: Job, folder: Path) -> None:
         spec, found = job.spec, 0
@@ -204,14 +180,3 @@ class Workshop:
             found += 1
         if not found:
             raise InvalidInput(f"there is no tier {spec.only!r} below the top")
-
-
-def _runs(process: str) -> bool:
-    """Whether a process of this machine has that id; one that can't be told is taken for one that runs."""
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, ValueError, OverflowError):
-        return True
-    return True

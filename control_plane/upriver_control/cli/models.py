@@ -16,6 +16,7 @@ from upriver_control.cli.connection import DEFAULT, AsJson, Ca, Connection, Cont
 from upriver_control.cli.model_views import differences, model_document, print_version, version_document
 from upriver_control.cli.priors import prior_command
 from upriver_control.cli.publishing import Publication, publish
+from upriver_control.cli.training import upload_sources
 
 SERVICE = pb.DESCRIPTOR.services_by_name["RegistryService"]
 
@@ -83,6 +84,13 @@ def publish_command(
     quantise: Annotated[
         str, typer.Option(metavar="HOW", help="How to convert: float, dynamic-range, int8, or best.")
     ] = "best",
+    source: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Its Keras model, .keras, kept beside it to train from.")
+    ] = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Questions with labels that whoever trains from it must not forget."),
+    ] = None,
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", min=1.0, help="For the upload and the control plane's trial.")
     ] = 600.0,
@@ -99,14 +107,20 @@ def publish_command(
     upriver model publish build/digits-v7 --parent v6 --metric accuracy=0.987 --alias champion
     upriver model publish build/digits-v7 --samples golden-inputs.npz
     upriver model publish digits.keras --manifest manifest.toml --samples samples.npz --quantise int8
+    upriver model publish build/digits-v7 --source digits.keras --replay train.npz
     ```
     """
     order = Publication(
         path, parent, training_data, _metrics(metric or ()), tuple(alias or ()), samples, manifest, quantise, timeout
     )
+    if source is None and path.suffix == ".keras":
+        source = path  # it is what was converted
+    if source is None and replay is not None:
+        raise ConfigError("upriver model publish", ["--replay goes with --source"])
     console = Console(stderr=True, quiet=as_json)
     with Connection(control_plane, token_file, ca) as connection:
         version, created, conversion = publish(connection, order, console)
+        upload_sources(connection, version.name, source, replay)
     if as_json:
         told = {"created": created, "version": version_document(version)}
         typer.echo(json.dumps(told | ({"conversion": conversion} if conversion else {}), indent=2))

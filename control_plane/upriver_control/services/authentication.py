@@ -10,13 +10,17 @@ import grpc.aio
 from upriver_control.services.refusals import Context
 
 OPERATOR_SERVICES: Final = (
-    *(f"upriver.v1.{name}" for name in ("RegistryService", "RolloutService", "FleetService", "PolicyService")),
+    *(
+        f"upriver.v1.{name}"
+        for name in ("RegistryService", "RolloutService", "FleetService", "PolicyService", "TrainService")
+    ),
     "upriver.v1.AuditService/ListAudits",
     "upriver.v1.AuditService/SummarizeAudits",
 )
 AGENT_SERVICES: Final = (
     "upriver.v1.BlobService",
     "upriver.v1.AuditService/SubmitAudits",
+    "upriver.v1.LessonIntakeService",
     "upriver.v1.PoolService",
 )
 """Services, and methods of those that are for both."""

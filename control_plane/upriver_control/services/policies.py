@@ -249,6 +249,19 @@ class PolicyServicer:
         tiers = tuple(replace(one, promise=said) for one, said in zip(filled.tiers, promises, strict=True))
         return await self._start(model, replace(filled, tiers=tiers), request_id, automatic)
 
+    async def calibrate(self, model: str, spec: Spec, request_id: str) -> Job:
+        """Starts a calibration from data, for another part of the control plane; raises as Tiers and uploads do."""
+        made = await self._jobs.of_request(request_id)
+        if made is None:
+            filled = await self._tiers.filled(model, spec)
+            await asyncio.to_thread(self._uploads.use, spec.data)
+            made = await self._start(model, filled, request_id)
+        return made
+
+    async def get(self, model: str, job: str) -> Job:
+        """A calibration as it is now, for another part of the control plane; raises NotFound."""
+        return await self._jobs.get(model, job)
+
     async def _start(self, model: str, spec: Spec, request_id: str, automatic: bool = False) -> Job:
         open_now = await self._jobs.open_jobs()
         if len(open_now) >= MAX_OPEN:

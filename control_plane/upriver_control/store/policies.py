@@ -79,6 +79,13 @@ class PolicyTable:
         wanted = select(policies.c.document).where(here).order_by(policies.c.number)
         return self._database.read(lambda connection: list(connection.scalars(wanted)))
 
+    def names_of(self, model: str, version_digest: str) -> list[str]:
+        """The names of all policies of a version, newest first."""
+        here = (policies.c.model == model) & (policies.c.version_digest == version_digest)
+        wanted = select(policies.c.digest).where(here).order_by(policies.c.number.desc())
+        found = self._database.read(lambda connection: list(connection.scalars(wanted)))
+        return [policy_name(model, digest) for digest in found]
+
     def page(self, model: str = "", before: int = 0, size: int = 100) -> tuple[tuple[StoredPolicy, ...], int]:
         """Policies of a model (empty: all), newest first, below a number (0: from the newest); and the next number."""
         size = max(1, min(size, MAX_PAGE))

@@ -1,5 +1,6 @@
 """A training with TensorFlow, from lessons to a version that a device can run."""
 
+import json
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -7,9 +8,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from tests.control_plane_process import ControlPlaneProcess
+from tests.train_commands import command, submit, taught
 from tests.trained_versions import SPEC, lessons_of, make_keras, make_order, work, write_replay
-from tests.versions import LABELS
+from tests.versions import LABELS, make_version
 from upriver.questions import read_index
+from upriver_control.cli.lineage import app as lineage_app
+from upriver_control.cli.models import app as models_app
+from upriver_control.cli.train import app as train_app
 from upriver_control.training.order import MADE, SOURCE, read_result
 from upriver_control.validation import ChildValidation
 
@@ -43,3 +49,35 @@ def test_what_is_asked_above_is_learnt_with_a_new_label_and_what_was_known_is_no
     assert read_index(made / "holdout").rows == result.holdout
     with np.load(made / "version" / "golden.npz") as golden:
         assert golden["outputs/probabilities"].shape == (8, 11)
+
+
+def test_a_training_of_a_control_plane_ends_with_a_version_that_knows_what_it_was_made_of(tmp_path):
+    plane = ControlPlaneProcess(tmp_path / "plane")
+    plane.start()
+    try:
+        version = make_version(tmp_path, "v1", 0.5)
+        replay = tmp_path / "replay.npz"
+        np.savez(replay, image=np.zeros((40, 14, 14, 1), np.float32), label=np.arange(40) % 3)
+        source = make_keras(tmp_path / "model.keras")
+        command(models_app, "model", plane, "publish", str(version), "--source", str(source), "--replay", str(replay),
+                "--json")  # fmt: skip
+        lessons = [taught(number) for number in range(150)]
+        assert len(submit(plane, lessons).kept) == 150
+        done = json.loads(command(train_app, "train", plane, "pattern", "--set", "epochs=2", "--rollout",
+                                  "--quantise", "float", "--json"))  # fmt: skip
+        result = done["result"]
+        assert (done["state"], result["lessons"] + result["holdout"]) == ("succeeded", 150)
+        assert result["replayed"] > 20
+        assert any("no tier below the top runs models/pattern/versions/v1" in note for note in result["notes"])
+        assert any(note.startswith("not rolled out") for note in result["notes"])
+        name = result["version"].removeprefix("models/").replace("/versions/", "/")
+        ancestors = json.loads(command(lineage_app, "lineage", plane, name, "--json"))
+        assert [one["version"] for one in ancestors] == [result["version"], "models/pattern/versions/v1"]
+        assert ancestors[0]["training"]["result"]["lessons_digest"] == result["lessons_digest"]
+        assert ancestors[0]["source_digest"] != ancestors[1]["source_digest"] != ""
+        again = json.loads(command(train_app, "train", plane, "pattern", "--base", name.split("/")[1], "--detach",
+                                   "--json"))  # fmt: skip
+        assert again["base"] == result["version"]
+        command(train_app, "train", plane, "cancel", again["name"])
+    finally:
+        plane.kill()

@@ -1,0 +1,139 @@
+"""What becomes of a training's work: published, calibrated against what runs, rolled out where that is allowed.
+
+Every step finds what it has made before, by a request of its own, so a process that is killed between two of them goes
+on where it was.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Protocol
+
+from google.protobuf.duration_pb2 import Duration
+
+from upriver.errors import InvalidInput, NotFound, NotNow
+from upriver.v1 import rollout_pb2
+from upriver_control.jobs import Job, JobState, Spec, TierResult, TierSpec
+from upriver_control.jobs.ladder import Rung
+from upriver_control.jobs.training import Training, TrainResult, no_better
+from upriver_control.rollout import Rollout
+from upriver_control.training.workshop import Published, TrainingWorkshop
+
+LOOK_S: Final = 0.5
+SOAK_S: Final = 30
+MIN_QUESTIONS: Final = 20
+Tell = Callable[[str, float], None]
+Start = Callable[[rollout_pb2.CreateRolloutRequest], Awaitable[Rollout]]
+
+
+class Calibrations(Protocol):
+    """What a training needs of calibrations."""
+
+    async def calibrate(self, model: str, spec: Spec, request_id: str) -> Job:
+        """Starts one, or gives the one that this request has made before."""
+
+    async def get(self, model: str, job: str) -> Job:
+        """One as it is now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """What may follow. `max_loss` and `confidence` are what is calibrated for where nothing is said, 0 for nothing.
+
+    `hop_ms` is the time of a hop.
+    """
+
+    max_loss: float
+    confidence: float
+    rollout: bool
+    hop_ms: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingBench:
+    """Gets trainings ready and finishes them. `rungs` gives a model's ladder as the fleet is to run it."""
+
+    workshop: TrainingWorkshop
+    calibrations: Calibrations
+    rungs: Callable[[str], tuple[Rung, ...]]
+    start: Start
+    following: Following
+
+    def prepare(self, job: Training) -> Path | None:
+        """Makes the job's folder; None when its version is published already. Blocks."""
+        return self.workshop.prepare(job)
+
+    def clear(self, job: Training) -> None:
+        """Removes the job's folder. Blocks."""
+        self.workshop.clear(job)
+
+    async def finish(self, job: Training, tell: Tell) -> TrainResult:
+        """Publishes, and has what may follow follow."""
+        published = await asyncio.to_thread(self.workshop.publish, job)
+        result, notes = published.result, list(published.result.notes)
+        calibrated, tier = None, None
+        try:
+            calibrated, tier = await self._calibrated(job, published, tell)
+        except (InvalidInput, NotNow, NotFound) as error:
+            notes.append(f"not calibrated: {error}")
+        if calibrated is not None:
+            result = replace(result, calibration=calibrated.name)
+            if calibrated.state is not JobState.SUCCEEDED:
+                notes.append(f"not calibrated: {calibrated.name} has {calibrated.state.value}: {calibrated.reason}")
+        if job.spec.rollout:
+            reason = self._reason_against(result, tier)
+            if reason or tier is None:
+                notes.append(f"not rolled out: {reason}")
+            else:
+                tell("starting its rollout", 1.0)
+                made = await self.start(_rollout(job, result, tier))
+                result = replace(result, rollout=f"rollouts/{made.id}")
+        return replace(result, notes=tuple(notes))
+
+    def _reason_against(self, result: TrainResult, tier: TierResult | None) -> str:
+        """Why what came out is not rolled out; empty when it is."""
+        if not self.following.rollout:
+            return "the control plane does not allow it (training.rollout)"
+        return no_better(result) or ("" if tier is not None else "it was not calibrated, so nothing is certain of it")
+
+    async def _calibrated(
+        self, job: Training, published: Published, tell: Tell
+    ) -> tuple[Job | None, TierResult | None]:
+        """Its calibration, ended, and what that gave for the tier of its base; None when there is to be none."""
+        spec = job.spec
+        max_loss = spec.max_loss or self.following.max_loss
+        if not max_loss:
+            return None, None
+        if published.result.holdout < MIN_QUESTIONS:
+            raise NotNow(f"{published.result.holdout} held-out lessons; expected at least {MIN_QUESTIONS}")
+        tiers = tuple(
+            TierSpec(rung.tier, rung.pair.version, rung.pair.version_digest, hop_ms=self.following.hop_ms)
+            if rung.pair.version_digest != spec.base_digest
+            else TierSpec(rung.tier, published.version.name, published.version.digest, hop_ms=self.following.hop_ms)
+            for rung in self.rungs(job.model)
+        )
+        place = next((at for at, one in enumerate(tiers) if one.version == published.version.name), None)
+        if place is None or len(tiers) < 2 or place == len(tiers) - 1:
+            raise NotNow(f"of the fleet no tier below the top runs {spec.base}")
+        tell("calibrating", 1.0)
+        wanted = Spec(max_loss, spec.confidence or self.following.confidence, tiers, data=published.holdout)
+        made = await self.calibrations.calibrate(job.model, wanted, f"{job.name}/calibration")
+        while not made.has_ended:
+            await asyncio.sleep(LOOK_S)
+            made = await self.calibrations.get(job.model, made.id)
+            tell(f"calibrating: {made.doing or made.state.value}", 1.0)
+        found = made.result.tiers[place] if made.result is not None else None
+        return made, found if found is not None and found.policy else None
+
+
+def _rollout(job: Training, result: TrainResult, tier: TierResult) -> rollout_pb2.CreateRolloutRequest:
+    rings = [rollout_pb2.Ring(count=1), rollout_pb2.Ring(percent=10), rollout_pb2.Ring(percent=100)]
+    where = f",region={job.spec.region}" if job.spec.region else ""
+    return rollout_pb2.CreateRolloutRequest(
+        version=result.version,
+        policy=f"models/{job.model}/policies/{tier.policy.removeprefix('sha256:')}",
+        selector=f"tier={tier.tier}{where}",
+        strategy=rollout_pb2.Strategy(rings=rings, soak_time=Duration(seconds=SOAK_S), failure_limit=0.1, min_sample=5),
+        request_id=f"{job.name}/rollout",
+    )

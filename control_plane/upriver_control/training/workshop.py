@@ -1,0 +1,210 @@
+"""What a training is worked on with, and what becomes of it: files in a folder, a version published. Methods block.
+
+What was published is found again by the training's id, so a process that is killed after it does not train once more.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from upriver.errors import DiskTrouble, InvalidInput, NotFound
+from upriver.listing import digest as digest_of
+from upriver.listing import format_listing
+from upriver_control.artifacts import Artifacts, put_bytes
+from upriver_control.documents import to_document
+from upriver_control.jobs.training import Executor, Training, TrainResult
+from upriver_control.lessons.keeper import Keeper
+from upriver_control.publishing import Publisher
+from upriver_control.store.questions import QuestionTable, StoredQuestions
+from upriver_control.store.records import Lineage, StoredVersion
+from upriver_control.store.trainings import Source, SourceKind, SourceTable
+from upriver_control.training.order import (
+    BASE,
+    HOLDOUT,
+    LESSONS,
+    MADE,
+    MADE_LESSONS,
+    REPLAY,
+    RESULT,
+    SOURCE,
+    VERSION,
+    Order,
+    read_result,
+    write_order,
+)
+from upriver_control.working.folders import Folders, bring
+
+_KEEP_HOLDOUT_S: Final = 86_400.0
+_PAGE: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a training may take: memory of its process, and all files in its folder."""
+
+    memory_mib: int = 16_384
+    disk_mib: int = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A version that a training made, what came out, and the digest of its held-out questions, empty when they went."""
+
+    version: StoredVersion
+    result: TrainResult
+    holdout: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingWorkshop:
+    """Gets trainings ready and publishes what they made."""
+
+    folders: Folders
+    publisher: Publisher
+    artifacts: Artifacts
+    sources: SourceTable
+    questions: QuestionTable
+    keeper: Keeper
+    limits: Limits
+    clock: Callable[[], float]
+
+    def prepare(self, job: Training) -> Path | None:
+        """Makes the job's folder with everything that the work needs; None when its version is published already.
+
+        Raises InvalidInput and NotFound for what is missing, DiskTrouble, Unreachable.
+        """
+        if self.published(job) is not None:
+            return None
+        folder = self.folders.of(job)
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+            (folder / BASE).mkdir(parents=True)
+            (folder / LESSONS).mkdir()
+            self._bring_base(job, folder)
+            url = self._bring_lessons(job, folder)
+            limits = self.limits
+            return write_order(Order(job.spec, str(folder), prefix_of(job), url, limits.memory_mib, limits.disk_mib))
+        except OSError as error:
+            raise DiskTrouble(f"can't prepare {job.name} in {folder}: {error.strerror or error}") from error
+
+    def publish(self, job: Training) -> Published:
+        """Publishes what the work made, with everything that it was made from; or gives what was published before."""
+        made = self.folders.of(job) / MADE
+        known = self.published(job)
+        if known is not None:
+            return known
+        try:
+            result = read_result((made / RESULT).read_text())
+            found = {SourceKind.LESSONS: self._kept(made / MADE_LESSONS)}
+            if (made / SOURCE).exists():
+                found[SourceKind.KERAS] = self._kept(made / SOURCE)
+            holdout = self._kept(made / HOLDOUT).digest
+        except OSError as error:
+            raise DiskTrouble(f"{job.name}: can't read what it made: {error.strerror or error}") from error
+        replay = self.sources.of(job.spec.base_digest).get(SourceKind.REPLAY)
+        if replay is not None:
+            found[SourceKind.REPLAY] = replay
+        result = replace(result, lessons_digest=found[SourceKind.LESSONS].digest)
+        text = json.dumps(to_document(result), sort_keys=True).encode()
+        put_bytes(self.artifacts, digest_of(text), text)
+        found[SourceKind.RESULT] = Source(digest_of(text), len(text))
+        self.sources.keep(_digest(made / VERSION), found, self.clock())
+        self._hold(holdout, result.holdout, (made / HOLDOUT).stat().st_size)
+        version = self._publish(job, made, result)
+        return Published(version, replace(result, version=version.name), holdout)
+
+    def published(self, job: Training) -> Published | None:
+        """What a training has published before; None when nothing."""
+        for version in self.publisher.store.versions(job.model, None, _PAGE):
+            if not version.version.startswith(f"{prefix_of(job)}-"):
+                continue
+            source = self.sources.of(version.digest).get(SourceKind.RESULT)
+            if source is not None:
+                result = read_result(self.artifacts.read(source.digest).decode())
+                return Published(version, replace(result, version=version.name))
+        return None
+
+    def clear(self, job: Training) -> None:
+        """Removes the job's folder, and what a cluster was given to read."""
+        self.folders.clear(job)
+        self.keeper.files.after_training(job.id)
+
+    def _publish(self, job: Training, made: Path, result: TrainResult) -> StoredVersion:
+        lineage = Lineage(
+            parent=job.spec.base,
+            training_data=f"{job.name}: {result.lessons} lessons, {result.data_digest}",
+            metrics=_metrics(result),
+            conversion=result.conversion,
+        )
+        with self.publisher.incoming() as incoming:
+            for path in (made / VERSION).iterdir():
+                shutil.copyfile(path, incoming / path.name)
+            version, _ = self.publisher.publish(incoming, job.model, lineage)
+        return version
+
+    def _hold(self, digest: str, rows: int, size: int) -> None:
+        """Keeps the held-out questions for the calibration that follows, and no longer than it needs."""
+        until = self.clock() + _KEEP_HOLDOUT_S
+        self.questions.keep(StoredQuestions(digest, rows, True, size, until))
+
+    def _kept(self, path: Path) -> Source:
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+            stream.seek(0)
+            size = self.artifacts.put(f"sha256:{found}", stream)
+        return Source(f"sha256:{found}", size)
+
+    def _bring_base(self, job: Training, folder: Path) -> None:
+        spec = job.spec
+        try:
+            version = self.publisher.store.by_digest(spec.base_digest)
+        except NotFound as error:
+            raise NotFound(f"{spec.base} is not published any more") from error
+        for file in version.files:
+            bring(self.artifacts, file.digest, folder / BASE / file.name)
+        sources = self.sources.of(spec.base_digest)
+        if SourceKind.KERAS in sources:
+            bring(self.artifacts, sources[SourceKind.KERAS].digest, folder / SOURCE)
+        if spec.replay:
+            bring(self.artifacts, spec.replay, folder / REPLAY)
+
+    def _bring_lessons(self, job: Training, folder: Path) -> str:
+        spec = job.spec
+        tables = [
+            table.append_column("region", pa.array([part.region] * table.num_rows, pa.string()))
+            for part, table in self.keeper.snapshot(job.model, spec.region, spec.since)
+        ]
+        if not tables:
+            where = f" of region {spec.region}" if spec.region else ""
+            raise InvalidInput(f"there are no lessons of {job.model}{where}; see `upriver train data {job.model}`")
+        if spec.executor is Executor.RAY:
+            return self.keeper.files.for_training(job.id, tables)
+        for number, table in enumerate(tables):
+            pq.write_table(table, folder / LESSONS / f"part-{number:05d}.parquet")
+        return ""
+
+
+def prefix_of(job: Training) -> str:
+    """What names of versions begin with that a training makes."""
+    return f"train-{job.id}"
+
+
+def _metrics(result: TrainResult) -> dict[str, float]:
+    found = {"lessons": float(result.lessons)}
+    for one in result.evaluations[:40]:
+        name = one.region or "replay"
+        found |= {f"accuracy/{name}"[:200]: one.accuracy, f"base_accuracy/{name}"[:200]: one.base_accuracy}
+    return found
+
+
+def _digest(folder: Path) -> str:
+    """What the digest of the version in a folder will be."""
+    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+    return digest_of(format_listing(files))
