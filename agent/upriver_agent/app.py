@@ -21,6 +21,7 @@ from upriver_agent.auditing.auditor import Auditor
 from upriver_agent.auditing.delivery import Delivery
 from upriver_agent.auditing.listening import Listener
 from upriver_agent.handing import Handing
+from upriver_agent.held_out import JournalHoldout
 from upriver_agent.journal import Journal
 from upriver_agent.member import Member, Relay, Surroundings, above
 from upriver_agent.otlp import ExportOptions, SpanExport
@@ -121,6 +122,7 @@ class Agent:
         self._refiner = Refiner(agent.state_dir, loader, self._slots, self._heads, self._tell)
         school = self._teaching.school
         self._refining = Refining(config, self._teaching.book, school, self._refiner, self._slots)
+        self._sharing.holds_out(JournalHoldout(self._teaching.journal, self._slots.active))
         self._auditor = self._audits(None if school.off else self._refining.learner)
         self._ticketing = Ticketing(config, self._upstreams)
         if self._ticketing.desk is not None:

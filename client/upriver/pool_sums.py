@@ -40,17 +40,20 @@ class PoolKey:
 
 @dataclass(frozen=True, slots=True)
 class PoolPart:
-    """Sums over so many agents."""
+    """Sums over so many agents, who had to forget so many lessons, ever."""
 
     key: PoolKey
     agents: int
     sums: Sums
+    forgotten: int = 0
 
 
-def part_of(model: str, version_digest: str, region: str, sums: Sums, trial: str = "", agents: int = 1) -> PoolPart:
+def part_of(
+    model: str, version_digest: str, region: str, sums: Sums, trial: str = "", agents: int = 1, forgotten: int = 0
+) -> PoolPart:
     """A part, one agent's own by default."""
     width = sums.width if isinstance(sums, HeadStatistics) else len(sums)
-    return PoolPart(PoolKey(model, version_digest, region, trial, width), agents, sums)
+    return PoolPart(PoolKey(model, version_digest, region, trial, width), agents, sums, forgotten)
 
 
 def summed(parts: Iterable[PoolPart]) -> list[PoolPart]:
@@ -79,8 +82,8 @@ def check_part(part: PoolPart) -> None:
         problems.append(f"model {key.model[:80]!r}, region {key.region[:80]!r}: expected short names")
     if not is_digest(key.version_digest) or (key.trial and not is_digest(key.trial)):
         problems.append("expected digests of a version and a trial: sha256: and 64 digits")
-    if part.agents < 1:
-        problems.append(f"of {part.agents} agents: expected at least 1")
+    if part.agents < 1 or part.forgotten < 0:
+        problems.append(f"of {part.agents} agents, {part.forgotten} forgotten: expected at least 1, and 0")
     if isinstance(part.sums, HeadStatistics):
         problems += [] if not key.trial else ["statistics with a trial"]
         problems += _statistics_problems(part.sums)
@@ -113,13 +116,13 @@ def _count_problems(counts: Floats) -> list[str]:
 
 
 def _sum(key: PoolKey, parts: list[PoolPart]) -> PoolPart:
-    agents = sum(part.agents for part in parts)
+    agents, forgotten = sum(part.agents for part in parts), sum(part.forgotten for part in parts)
     statistics = [part.sums for part in parts if isinstance(part.sums, HeadStatistics)]
     if statistics:
-        return PoolPart(key, agents, _bounded(merged(statistics)))
+        return PoolPart(key, agents, _bounded(merged(statistics)), forgotten)
     counts = [part.sums for part in parts if not isinstance(part.sums, HeadStatistics)]
     total: Floats = np.sum(counts, axis=0)
-    return PoolPart(key, agents, total)
+    return PoolPart(key, agents, total, forgotten)
 
 
 def _bounded(sums: HeadStatistics) -> HeadStatistics:

@@ -117,6 +117,7 @@ def write_part(part: PoolPart) -> pb.PoolPart:
         region=key.region,
         trial=key.trial,
         agents=part.agents,
+        forgotten=part.forgotten,
     )
     if isinstance(part.sums, HeadStatistics):
         arrays = write_statistics(part.sums)
@@ -141,7 +142,8 @@ def read_part(message: pb.PoolPart) -> PoolPart:
                 raise InvalidInput(f"pooled {message.model[:80]!r}: sums of a kind that is not known here")
     except (ModelInvalid, ValueError) as error:
         raise InvalidInput(f"pooled {message.model[:80]!r}: {error}") from error
-    part = part_of(message.model, message.version_digest, message.region, sums, message.trial, message.agents)
+    counted = (message.agents, message.forgotten)
+    part = part_of(message.model, message.version_digest, message.region, sums, message.trial, *counted)
     check_part(part)
     return part
 

@@ -65,7 +65,7 @@ class HeldOut:
     answers now would not have escalated, `known` whether that is known.
     """
 
-    embeddings: NDArray[np.float16]
+    embeddings: NDArray[np.float16] | NDArray[np.float32]
     labels: Sequence[str]
     passes: Flags
     known: Flags

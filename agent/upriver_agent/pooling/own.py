@@ -20,6 +20,8 @@ from upriver_agent.lessons.lesson import Choice, Gone, Lesson, State, Subscriber
 
 _MOST_WAITING: Final = 2048
 MAX_VERSIONS: Final = 16
+LEAST_SHARE: Final = 0.01
+"""Of a teacher's probabilities smaller ones go to the lesson's own label, here as where heads are learnt."""
 
 _Key = tuple[str, str, int]
 
@@ -74,6 +76,8 @@ class OwnSums:
         self._sums: dict[_Key, _Sums] = {}
         self._revision = 0
         self._forgotten = 0
+        self._must_go: Counter[_Key] = Counter()
+        self._forgotten_before = 0
         self._stale = True
 
     def added(self, lesson: Lesson) -> None:
@@ -85,6 +89,8 @@ class OwnSums:
         """These do not count any more."""
         with self._lock:
             self._forgotten += len(lessons)
+            if why in (Gone.FORGOTTEN, Gone.NOT_BELIEVED):
+                self._must_go += Counter((one.model, one.version_digest, len(one.embedding)) for one in lessons)
             self._wait([(-1, lesson) for lesson in lessons])
 
     def quarantined(self, teacher: str) -> None:
@@ -96,8 +102,12 @@ class OwnSums:
             self._stale = True
             self._forgotten += 1
 
-    def follow(self, lessons: Lessons) -> None:
-        """Begins from what is kept and is told of changes from then on; raises DiskTrouble."""
+    def follow(self, lessons: Lessons, forgotten: int = 0) -> None:
+        """Begins from what is kept and is told of changes from then on; raises DiskTrouble.
+
+        `forgotten` is how many were forgotten before, of whichever version.
+        """
+        self._forgotten_before = forgotten
         with lessons.still():
             self._read(lessons)
             lessons.subscribe(self)
@@ -118,7 +128,11 @@ class OwnSums:
         with self._lock:
             self._take_in()
             most = sorted(self._sums.items(), key=lambda entry: (-entry[1].lessons, entry[0]))[:MAX_VERSIONS]
-            return [part_of(model, version, region, _written(kept)) for (model, version, _), kept in sorted(most)]
+            return [self._part(key, kept, region) for key, kept in sorted(most, key=lambda entry: entry[0])]
+
+    def _part(self, key: _Key, kept: _Sums, region: str) -> PoolPart:
+        forgotten = self._forgotten_before + self._must_go[key]
+        return part_of(key[0], key[1], region, _written(kept), forgotten=forgotten)
 
     def _read(self, lessons: Lessons) -> None:
         with self._lock:
@@ -149,7 +163,7 @@ class OwnSums:
 
 def targets_of(labels: Sequence[str], lesson: Lesson) -> Floats:
     """A lesson's target [labels]; `labels` has all that it speaks of, so that it does not depend on other lessons."""
-    return target_of(labels, lesson.label, dict(lesson.probabilities))
+    return target_of(labels, lesson.label, {k: v for k, v in lesson.probabilities.items() if v >= LEAST_SHARE})
 
 
 def _add(kept: _Sums, changes: Sequence[tuple[int, Lesson]], clip: Clip) -> None:
@@ -179,4 +193,4 @@ def _written(kept: _Sums) -> HeadStatistics:
 
 
 def _spoken_of(lesson: Lesson) -> Mapping[str, None]:
-    return dict.fromkeys((lesson.label, *lesson.probabilities))
+    return dict.fromkeys((lesson.label, *(k for k, v in lesson.probabilities.items() if v >= LEAST_SHARE)))

@@ -78,7 +78,7 @@ class Releases:
         if not self._count(part.key.version_digest):
             return before if stands else None
         noisy = with_noise(sums, self._privacy.deviation, self._noise)
-        return _Release(PoolPart(part.key, part.agents, noisy), sums.lessons, forgotten)
+        return _Release(PoolPart(part.key, part.agents, noisy, part.forgotten), sums.lessons, forgotten)
 
     def _count(self, version_digest: str) -> bool:
         """Uses a release up; False when there is none left."""

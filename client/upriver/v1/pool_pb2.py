@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15upriver/v1/pool.proto\x12\nupriver.v1\"\x89\x01\n\x11SubmitPoolRequest\x12&\n\x06header\x18\x01 \x01(\x0b\x32\x16.upriver.v1.PoolHeader\x12\'\n\x06roster\x18\x02 \x03(\x0b\x32\x17.upriver.v1.PooledAgent\x12#\n\x05parts\x18\x03 \x03(\x0b\x32\x14.upriver.v1.PoolPart\"=\n\nPoolHeader\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x11\n\tunchanged\x18\x03 \x01(\x08\"+\n\x0bPooledAgent\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\"\xc8\x01\n\x08PoolPart\x12\r\n\x05model\x18\x01 \x01(\t\x12\x16\n\x0eversion_digest\x18\x02 \x01(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\x12\r\n\x05trial\x18\x04 \x01(\t\x12\x0e\n\x06\x61gents\x18\x05 \x01(\x05\x12\x32\n\nstatistics\x18\x06 \x01(\x0b\x32\x1c.upriver.v1.PooledStatisticsH\x00\x12*\n\x06\x63ounts\x18\x07 \x01(\x0b\x32\x18.upriver.v1.PooledCountsH\x00\x42\x06\n\x04sums\"A\n\x10PooledStatistics\x12\x0e\n\x06labels\x18\x01 \x03(\t\x12\r\n\x05outer\x18\x02 \x01(\x0c\x12\x0e\n\x06toward\x18\x03 \x01(\x0c\"\x1e\n\x0cPooledCounts\x12\x0e\n\x06values\x18\x01 \x01(\x0c\"v\n\x12SubmitPoolResponse\x12*\n\x08standing\x18\x01 \x01(\x0e\x32\x18.upriver.v1.PoolStanding\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12%\n\x04\x64rop\x18\x03 \x03(\x0b\x32\x17.upriver.v1.PooledAgent*\x96\x01\n\x0cPoolStanding\x12\x1d\n\x19POOL_STANDING_UNSPECIFIED\x10\x00\x12\x19\n\x15POOL_STANDING_COUNTED\x10\x01\x12\x18\n\x14POOL_STANDING_STAGED\x10\x02\x12\x17\n\x13POOL_STANDING_STALE\x10\x03\x12\x19\n\x15POOL_STANDING_UNKNOWN\x10\x04\x32\\\n\x0bPoolService\x12M\n\nSubmitPool\x12\x1d.upriver.v1.SubmitPoolRequest\x1a\x1e.upriver.v1.SubmitPoolResponse(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15upriver/v1/pool.proto\x12\nupriver.v1\"\x89\x01\n\x11SubmitPoolRequest\x12&\n\x06header\x18\x01 \x01(\x0b\x32\x16.upriver.v1.PoolHeader\x12\'\n\x06roster\x18\x02 \x03(\x0b\x32\x17.upriver.v1.PooledAgent\x12#\n\x05parts\x18\x03 \x03(\x0b\x32\x14.upriver.v1.PoolPart\"=\n\nPoolHeader\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x11\n\tunchanged\x18\x03 \x01(\x08\"+\n\x0bPooledAgent\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\"\xdb\x01\n\x08PoolPart\x12\r\n\x05model\x18\x01 \x01(\t\x12\x16\n\x0eversion_digest\x18\x02 \x01(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\x12\r\n\x05trial\x18\x04 \x01(\t\x12\x0e\n\x06\x61gents\x18\x05 \x01(\x05\x12\x32\n\nstatistics\x18\x06 \x01(\x0b\x32\x1c.upriver.v1.PooledStatisticsH\x00\x12*\n\x06\x63ounts\x18\x07 \x01(\x0b\x32\x18.upriver.v1.PooledCountsH\x00\x12\x11\n\tforgotten\x18\x08 \x01(\x03\x42\x06\n\x04sums\"A\n\x10PooledStatistics\x12\x0e\n\x06labels\x18\x01 \x03(\t\x12\r\n\x05outer\x18\x02 \x01(\x0c\x12\x0e\n\x06toward\x18\x03 \x01(\x0c\"\x1e\n\x0cPooledCounts\x12\x0e\n\x06values\x18\x01 \x01(\x0c\"v\n\x12SubmitPoolResponse\x12*\n\x08standing\x18\x01 \x01(\x0e\x32\x18.upriver.v1.PoolStanding\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12%\n\x04\x64rop\x18\x03 \x03(\x0b\x32\x17.upriver.v1.PooledAgent*\x96\x01\n\x0cPoolStanding\x12\x1d\n\x19POOL_STANDING_UNSPECIFIED\x10\x00\x12\x19\n\x15POOL_STANDING_COUNTED\x10\x01\x12\x18\n\x14POOL_STANDING_STAGED\x10\x02\x12\x17\n\x13POOL_STANDING_STALE\x10\x03\x12\x19\n\x15POOL_STANDING_UNKNOWN\x10\x04\x32\\\n\x0bPoolService\x12M\n\nSubmitPool\x12\x1d.upriver.v1.SubmitPoolRequest\x1a\x1e.upriver.v1.SubmitPoolResponse(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'upriver.v1.pool_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_POOLSTANDING']._serialized_start=708
-  _globals['_POOLSTANDING']._serialized_end=858
+  _globals['_POOLSTANDING']._serialized_start=727
+  _globals['_POOLSTANDING']._serialized_end=877
   _globals['_SUBMITPOOLREQUEST']._serialized_start=38
   _globals['_SUBMITPOOLREQUEST']._serialized_end=175
   _globals['_POOLHEADER']._serialized_start=177
@@ -40,13 +40,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_POOLEDAGENT']._serialized_start=240
   _globals['_POOLEDAGENT']._serialized_end=283
   _globals['_POOLPART']._serialized_start=286
-  _globals['_POOLPART']._serialized_end=486
-  _globals['_POOLEDSTATISTICS']._serialized_start=488
-  _globals['_POOLEDSTATISTICS']._serialized_end=553
-  _globals['_POOLEDCOUNTS']._serialized_start=555
-  _globals['_POOLEDCOUNTS']._serialized_end=585
-  _globals['_SUBMITPOOLRESPONSE']._serialized_start=587
-  _globals['_SUBMITPOOLRESPONSE']._serialized_end=705
-  _globals['_POOLSERVICE']._serialized_start=860
-  _globals['_POOLSERVICE']._serialized_end=952
+  _globals['_POOLPART']._serialized_end=505
+  _globals['_POOLEDSTATISTICS']._serialized_start=507
+  _globals['_POOLEDSTATISTICS']._serialized_end=572
+  _globals['_POOLEDCOUNTS']._serialized_start=574
+  _globals['_POOLEDCOUNTS']._serialized_end=604
+  _globals['_SUBMITPOOLRESPONSE']._serialized_start=606
+  _globals['_SUBMITPOOLRESPONSE']._serialized_end=724
+  _globals['_POOLSERVICE']._serialized_start=879
+  _globals['_POOLSERVICE']._serialized_end=971
 # @@protoc_insertion_point(module_scope)

@@ -49,7 +49,7 @@ class PooledAgent(_message.Message):
     def __init__(self, agent: _Optional[str] = ..., epoch: _Optional[int] = ...) -> None: ...
 
 class PoolPart(_message.Message):
-    __slots__ = ("model", "version_digest", "region", "trial", "agents", "statistics", "counts")
+    __slots__ = ("model", "version_digest", "region", "trial", "agents", "statistics", "counts", "forgotten")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_DIGEST_FIELD_NUMBER: _ClassVar[int]
     REGION_FIELD_NUMBER: _ClassVar[int]
@@ -57,6 +57,7 @@ class PoolPart(_message.Message):
     AGENTS_FIELD_NUMBER: _ClassVar[int]
     STATISTICS_FIELD_NUMBER: _ClassVar[int]
     COUNTS_FIELD_NUMBER: _ClassVar[int]
+    FORGOTTEN_FIELD_NUMBER: _ClassVar[int]
     model: str
     version_digest: str
     region: str
@@ -64,7 +65,8 @@ class PoolPart(_message.Message):
     agents: int
     statistics: PooledStatistics
     counts: PooledCounts
-    def __init__(self, model: _Optional[str] = ..., version_digest: _Optional[str] = ..., region: _Optional[str] = ..., trial: _Optional[str] = ..., agents: _Optional[int] = ..., statistics: _Optional[_Union[PooledStatistics, _Mapping]] = ..., counts: _Optional[_Union[PooledCounts, _Mapping]] = ...) -> None: ...
+    forgotten: int
+    def __init__(self, model: _Optional[str] = ..., version_digest: _Optional[str] = ..., region: _Optional[str] = ..., trial: _Optional[str] = ..., agents: _Optional[int] = ..., statistics: _Optional[_Union[PooledStatistics, _Mapping]] = ..., counts: _Optional[_Union[PooledCounts, _Mapping]] = ..., forgotten: _Optional[int] = ...) -> None: ...
 
 class PooledStatistics(_message.Message):
     __slots__ = ("labels", "outer", "toward")

@@ -31,11 +31,12 @@ _EMPTY: Final = ""
 
 @dataclass(frozen=True, slots=True)
 class PoolLine:
-    """What counts of one kind: over so many agents so many lessons, or audits of a trial."""
+    """What counts of one kind: over so many agents so many lessons, or audits of a trial; and lessons forgotten."""
 
     key: PoolKey
     agents: int
     amount: float
+    forgotten: int = 0
 
 
 class PoolTable:
@@ -83,14 +84,15 @@ class PoolTable:
             pool_parts.c.trial,
             pool_parts.c.width,
         )
+        counted = (pool_parts.c.agents, pool_parts.c.amount, pool_parts.c.forgotten)
         wanted = (
-            select(*keys, func.sum(pool_parts.c.agents).label("agents"), func.sum(pool_parts.c.amount).label("amount"))
+            select(*keys, *(func.sum(one).label(one.name) for one in counted))
             .join(pool_children, _counts())
             .group_by(*keys)
             .order_by(*keys)
         )
         found = self._database.read(lambda connection: connection.execute(wanted).all())
-        return [PoolLine(PoolKey(*row[:5]), int(row.agents), float(row.amount)) for row in found]
+        return [PoolLine(PoolKey(*row[:5]), int(row.agents), float(row.amount), int(row.forgotten)) for row in found]
 
     def sums(self, model: str, version_digest: str, trial: str = "") -> Sequence[PoolPart]:
         """The sums of a version by region and width: statistics, or the counts of a trial."""
@@ -237,6 +239,7 @@ def _part_row(submission: Submission[Parts], number: int, part: PoolPart) -> Map
         "width": key.width,
         "agents": part.agents,
         "amount": sums.lessons if isinstance(sums, HeadStatistics) else float(sums[0]),
+        "forgotten": part.forgotten,
         "body": write_part(part).SerializeToString(),
     }
 

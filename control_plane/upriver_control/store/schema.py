@@ -240,6 +240,7 @@ pool_parts = Table(
     Column("width", Integer, nullable=False),
     Column("agents", Integer, nullable=False),
     Column("amount", Double, nullable=False),
+    Column("forgotten", BigInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),
 )
 """The sums of those submissions, as they came; `amount` is of lessons, or of audits that a trial counted."""

@@ -46,6 +46,7 @@ def upgrade() -> None:
         sa.Column("width", sa.Integer(), nullable=False),
         sa.Column("agents", sa.Integer(), nullable=False),
         sa.Column("amount", sa.Double(), nullable=False),
+        sa.Column("forgotten", sa.BigInteger(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("child", "epoch", "number", name=op.f("pk_pool_parts")),
     )
