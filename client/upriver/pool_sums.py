@@ -48,6 +48,16 @@ class PoolPart:
     forgotten: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class PoolLine:
+    """What counts of one kind: over so many agents so many lessons, or audits of a trial; and lessons forgotten."""
+
+    key: PoolKey
+    agents: int
+    amount: float
+    forgotten: int = 0
+
+
 def part_of(
     model: str, version_digest: str, region: str, sums: Sums, trial: str = "", agents: int = 1, forgotten: int = 0
 ) -> PoolPart:

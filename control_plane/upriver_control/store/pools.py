@@ -8,7 +8,6 @@ DiskTrouble as Database does.
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, delete, func, select, update
@@ -16,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from upriver.head_statistics import HeadStatistics
 from upriver.pool import Answer, Child, Pool, PoolLimits, Submission
-from upriver.pool_sums import PoolKey, PoolPart, summed
+from upriver.pool_sums import PoolKey, PoolLine, PoolPart, summed
 from upriver.pool_wire import Parts, read_part, write_part
 from upriver.v1 import pool_pb2
 from upriver_control.store.database import Database
@@ -27,16 +26,6 @@ LIMITS: Final = PoolLimits(max_children=100_000, expiry_s=30 * 86_400.0, patienc
 """What an agent has learnt counts for a month after it was last heard of."""
 _AT_ONCE: Final = 64
 _EMPTY: Final = ""
-
-
-@dataclass(frozen=True, slots=True)
-class PoolLine:
-    """What counts of one kind: over so many agents so many lessons, or audits of a trial; and lessons forgotten."""
-
-    key: PoolKey
-    agents: int
-    amount: float
-    forgotten: int = 0
 
 
 class PoolTable:

@@ -1,0 +1,64 @@
+"""What runs in which region, by what agents report: where heads can be tried, and what they would take the place of."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from upriver.errors import ManifestError
+from upriver.policies import Form, PolicyDocument, read_policy
+from upriver_control.observed import AgentFacts, Pair
+from upriver_control.regional.model import Promise
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What most agents of a region run of a version. `policy` is read from the pair's document, or the manifest's."""
+
+    model: str
+    region: str
+    pair: Pair
+    policy: PolicyDocument
+    tiers: tuple[str, ...]
+    agents: int
+
+
+def standing(agents: Iterable[AgentFacts], manifest: dict[str, str]) -> list[Standing]:
+    """By model, version and region, in order; the top tier is left out: it has nobody to learn from.
+
+    `manifest` has the policy documents of versions' manifests by digest; a version without a policy is left out.
+    """
+    found: dict[tuple[str, str, str], list[tuple[AgentFacts, Pair]]] = {}
+    for agent in agents:
+        if not agent.tiers or agent.tier == agent.tiers[-1]:
+            continue
+        for model, slot in agent.slots.items():
+            if slot.active is not None:
+                found.setdefault((model, slot.active.version_digest, agent.region), []).append((agent, slot.active))
+    standings = []
+    for (model, digest, region), running in sorted(found.items(), key=lambda entry: entry[0]):
+        pairs = [pair for _, pair in running]
+        pair = max(pairs, key=lambda one: (sum(one.is_same(other) for other in pairs), one.policy_document))
+        policy = _policy(pair.policy_document or manifest.get(digest, ""))
+        if policy is not None:
+            tiers = tuple(sorted({agent.tier for agent, _ in running}))
+            standings.append(Standing(model, region, pair, policy, tiers, len(running)))
+    return standings
+
+
+def promise_of(policy: PolicyDocument, max_loss: float, confidence: float) -> Promise | str:
+    """What every head must keep: as it is set, or as the pair that runs is certified for; else why there is none."""
+    certificate = policy.certificate
+    if max_loss > 0.0:
+        delta = 0.05 if certificate is None else certificate.delta
+        return Promise(max_loss, 1.0 - confidence if confidence else delta)
+    if certificate is None:
+        return "what runs there has no certificate that says what a head may lose: set regions.max_loss"
+    if certificate.form is not Form.PER_TIER:
+        return "what runs there is certified for a set of pairs together: set regions.max_loss"
+    return Promise(certificate.epsilon, 1.0 - confidence if confidence else certificate.delta)
+
+
+def _policy(document: str) -> PolicyDocument | None:
+    try:
+        return read_policy(document) if document else None
+    except ManifestError:  # an agent runs what no longer counts as a policy: nothing is learnt from it
+        return None

@@ -1,0 +1,237 @@
+"""Heads of two regions from what is pooled to what is certified, on a database and with agents that only count."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from upriver.head_statistics import HeadStatistics, nothing
+from upriver.heads import Head, read_head
+from upriver.listing import digest as digest_of
+from upriver.policies import Basis, Certificate, Form, PolicyDocument, read_policy, rules_digest, write_policy
+from upriver.pool import Submission
+from upriver.pool_sums import part_of
+from upriver.scores import ScoreKind
+from upriver.trials import HeldOut, count
+from upriver_control.observed import Pair
+from upriver_control.regional.model import Need, RegionTrial, Scope, TrialState
+from upriver_control.regional.planning import Pace
+from upriver_control.regional.standing import Standing
+from upriver_control.regions.making import HeadMaker, Terms
+from upriver_control.store.database import open_database
+from upriver_control.store.pools import PoolTable
+from upriver_control.store.trials import TrialTable
+
+VERSION, TOP, DATA = (f"sha256:{digit * 64}" for digit in "abc")
+NAME = "models/m/versions/1"
+WIDTH = 12
+MEANS = {label: np.random.default_rng(at).normal(size=WIDTH) * 3.0 for at, label in enumerate("abcd")}
+TOPS = {"m": TOP}
+
+
+def policy(epsilon: float = 0.05) -> PolicyDocument:
+    bare = PolicyDocument(VERSION, ScoreKind.MAX_PROBABILITY, 0.9)
+    promised = Certificate(Form.PER_TIER, Basis.TOP, epsilon, 0.1, 1000, 1.0, 0.5, 0.5, TOP, rules_digest(bare), DATA)
+    return PolicyDocument(VERSION, ScoreKind.MAX_PROBABILITY, 0.9, certificate=promised)
+
+
+def questions(labels: str, number: int, seed: int) -> tuple[np.ndarray, list[str]]:
+    chance = np.random.default_rng(seed)
+    told = [labels[at] for at in chance.integers(len(labels), size=number)]
+    return np.array([MEANS[label] for label in told]).reshape(number, WIDTH) + chance.normal(size=(number, WIDTH)), told
+
+
+def learnt(labels: str, number: int, seed: int) -> HeadStatistics:
+    h, told = questions(labels, number, seed)
+    names = tuple(sorted(set(labels)))
+    sums = nothing(WIDTH, names)
+    for one, label in zip(h, told, strict=True):
+        sums.add(one, np.eye(len(names))[names.index(label)])
+    return sums
+
+
+@dataclass
+class Books:
+    """Fake shelves."""
+
+    heads: dict[str, bytes] = field(default_factory=dict)
+    policies: dict[str, str] = field(default_factory=dict)
+
+    def prior(self, version_digest: str) -> HeadStatistics | None:
+        return learnt("ab", 300, 1) if version_digest == VERSION else None
+
+    def head(self, digest: str) -> Head | None:
+        return read_head(self.heads[digest]) if digest in self.heads else None
+
+    def lend(self, data: bytes, now: float, for_s: float) -> str:
+        self.heads[digest_of(data)] = data
+        return digest_of(data)
+
+    def publish(self, model: str, tier: str, document: str, head: str) -> str:
+        assert head in self.heads
+        name = f"models/{model}/policies/{len(self.policies)}"
+        self.policies[name] = document
+        return name
+
+
+class World:
+    """Two regions with one agent each; north sees c, south sees d, and both a and b."""
+
+    def __init__(self, database, pace: Pace) -> None:
+        self.pools, self.trials, self.books = PoolTable(database, 0.0), TrialTable(database), Books()
+        self.maker = HeadMaker(self.pools, self.trials, self.books, Terms(pace=pace))
+        self.sees = {"north": "abc", "south": "abd"}
+        self.running = dict.fromkeys(self.sees, policy())
+        self.lessons = dict.fromkeys(self.sees, 0)
+        self.forgotten = dict.fromkeys(self.sees, 0)
+        self.seen: dict[str, str] = {region: labels[2] for region, labels in self.sees.items()}
+        self.held = dict.fromkeys(self.sees, 600)
+        self.epoch = 0
+        self.now = 0.0
+
+    def standings(self) -> list[Standing]:
+        return [
+            Standing("m", region, Pair(NAME, VERSION, write_policy(one)), one, ("device",), 1)
+            for region, one in sorted(self.running.items())
+        ]
+
+    def answers(self, region: str) -> HeldOut:
+        """What is held out: what answers now keeps what it knows; a head is asked."""
+        h, told = questions(self.sees[region], self.held[region], 77)
+        running = self.running[region]
+        if running.head:
+            head = self.books.head(running.head)
+            assert head is not None
+            z = (h.astype(np.float32) @ head.weights()[:-1] + head.weights()[-1]) / running.temperature
+            p = np.exp(z - z.max(axis=1, keepdims=True))
+            passes = (p / p.sum(axis=1, keepdims=True)).max(axis=1) >= running.threshold
+        else:
+            passes = np.array([label in "ab" for label in told])
+        return HeldOut(h.astype(np.float32), told, passes, np.ones(len(told), np.bool_))
+
+    def agents_send(self) -> None:
+        self.epoch += 1
+        opened = self.trials.open()
+        for region in self.sees:
+            sums = learnt(self.seen[region], self.lessons[region], 5)
+            parts = [part_of("m", VERSION, region, sums, forgotten=self.forgotten[region])]
+            for one in opened:
+                head = self.books.head(one.trial.head)
+                assert head is not None
+                if one.region == region and self.held[region]:
+                    counts = count(one.trial, head, self.answers(region))
+                    parts.append(part_of("m", VERSION, region, counts, one.id))
+            self.pools.submit(Submission(region, {region: self.epoch}, tuple(parts), str(self.epoch)), self.now)
+
+    def round(self) -> list[RegionTrial]:
+        """Agents send, the control plane fits, agents count, the control plane looks and rolls out."""
+        self.now += 100.0
+        self.agents_send()
+        self.maker.fit(self.standings(), TOPS, self.now)
+        self.agents_send()
+        self.maker.look(self.standings(), self.now)
+        picked = self.maker.pick(self.standings(), self.now)
+        for one in picked:
+            self.running[one.region] = read_policy(self.books.policies[one.made])
+            self.maker.rolled_out(one, ["rollouts/r"])
+        return picked
+
+
+@pytest.fixture
+def world(tmp_path):
+    database = open_database(f"sqlite:///{tmp_path}/control.db")
+    yield World(database, Pace(least_lessons=30.0, wait_s=50.0, give_up_s=1000.0, again_s=500.0))
+    database.close()
+
+
+def test_regions_get_heads_that_keep_the_promise_and_escalate_less(world) -> None:
+    world.lessons = {"north": 200, "south": 200}
+    picked = world.round()
+    assert {one.region for one in picked} == {"north", "south"}
+    for one in picked:
+        assert one.verdict is not None
+        certificate = world.running[one.region].certificate
+        assert certificate is not None
+        assert (certificate.epsilon, certificate.top, certificate.questions) == (0.05, TOP, 600)
+        assert certificate.delta == one.verdict.delta < 0.1 * 6 / np.pi**2 / 4 + 1e-12
+        assert one.verdict.gained > one.verdict.given_up
+        assert one.verdict.coverage > 0.8
+    attempts = sorted(one.verdict.attempt for one in world.trials.all("m") if one.verdict is not None)
+    assert attempts == [1, 1, 2, 2]  # its own and that of all regions, in each
+    assert world.round() == []  # nothing new was learnt
+
+
+def test_changes_of_a_head_take_less_than_a_kilobyte(world) -> None:
+    world.lessons = {"north": 100, "south": 100}
+    world.round()
+    world.lessons = {"north": 400, "south": 400}
+    world.round()
+    changed = [one for one in world.trials.all("m") if one.delta_bytes]
+    assert changed
+    assert all(one.delta_bytes <= 1000 for one in changed)
+
+
+def test_a_head_that_breaks_the_promise_is_not_rolled_out(world) -> None:
+    world.lessons = {"north": 200, "south": 200}
+    world.seen = {"north": "d", "south": "d"}  # taught what there is none of, and c is taken for it
+    world.sees = {"north": "abc", "south": "abc"}
+    before = MEANS["d"].copy()
+    MEANS["d"][:] = MEANS["c"]
+    try:
+        assert world.round() == []
+    finally:
+        MEANS["d"][:] = before
+    assert {one.state for one in world.trials.all("m")} == {TrialState.FAILED}
+
+
+def test_no_look_is_taken_at_too_few_questions_and_no_attempt_spent(world) -> None:
+    world.lessons = {"north": 200, "south": 0}
+    world.held = {"north": 20, "south": 0}
+    assert world.round() == []
+    assert {one.state for one in world.trials.all("m")} == {TrialState.OPEN}
+    world.now += 2000.0
+    assert world.round() == []
+    assert {one.state for one in world.trials.all("m")} <= {TrialState.WITHDRAWN, TrialState.OPEN}
+    assert world.trials.attempts("m", VERSION, "north") == 0
+
+
+def test_what_was_forgotten_leaves_the_head_and_without_another_the_region_goes_back(world) -> None:
+    world.lessons = {"north": 200, "south": 200}
+    world.round()
+    before = world.running["north"].head
+    world.lessons["north"], world.forgotten["north"] = 199, 1
+    (again,) = [one for one in world.round() if one.region == "north"]
+    assert again.need is Need.NOTHING
+    assert world.running["north"].head not in ("", before)
+    world.lessons["north"], world.forgotten["north"] = 0, 200
+    world.held["north"] = 5
+    world.round()
+    assert world.maker.to_go(world.standings()) == []
+    world.now += 2000.0
+    world.round()
+    (gone,) = [trial for standing, trial in world.maker.to_go(world.standings()) if standing.region == "north"]
+    assert read_policy(gone.base).head == ""
+
+
+def test_a_region_keeps_its_own_head_only_while_it_beats_that_of_all(world) -> None:
+    world.lessons = {"north": 200, "south": 0}
+    picked = world.round()
+    assert [(one.region, one.scope) for one in picked] == [("north", Scope.REGION)]
+    world.lessons = {"north": 200, "south": 400}
+    world.seen["south"] = "cd"
+    world.sees["south"] = "abcd"
+    assert {one.region: one.scope for one in world.round()}.get("south") is not None
+    newest: Sequence[RegionTrial] = [one for one in world.trials.all("m", "north") if one.scope is Scope.GLOBAL]
+    assert newest[0].need is Need.AS_FEW
+    answers_as_much = newest[0].verdict is not None and newest[0].verdict.gained >= newest[0].verdict.given_up
+    assert (world.running["north"].head == newest[0].trial.head) == answers_as_much
+
+
+def test_trials_of_what_does_not_run_any_more_end(world) -> None:
+    world.lessons = {"north": 200, "south": 0}
+    world.held = {"north": 0, "south": 0}
+    world.round()
+    (ended,) = world.maker.look([], world.now)
+    assert (ended.state, ended.why) == (TrialState.WITHDRAWN, "its version does not run there any more")
+    assert world.trials.open() == []
