@@ -73,7 +73,8 @@ class OwnLessons:
             kept = set(spool.put(connection, entries, most_bytes))
             seen = [number for number, entry in zip(numbers, entries, strict=True) if entry.id in kept]
             spool.saw(connection, [*seen, *useless])
-            connection.execute("DELETE FROM handing_seen WHERE seq NOT IN (SELECT seq FROM lesson)")
+            if not rows:
+                connection.execute("DELETE FROM handing_seen WHERE seq NOT IN (SELECT seq FROM lesson)")
             return len(rows) == MOST and len(seen) + len(useless) == len(rows)
 
         return self._journal.write(change).result()

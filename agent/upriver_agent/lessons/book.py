@@ -64,6 +64,7 @@ class LessonBook:
         self._live: dict[str, str] = {}
         self._standings: dict[str, Standing] = {}
         self._loaded = False
+        self._resumes = True
         self._set_aside = 0
         self._wall = clock() - steady()
         self._since = clock()
@@ -160,9 +161,11 @@ class LessonBook:
                 self._tell(change, Gone.EXPIRED)
                 if not change.removed:
                     break
-            for teacher, standing in list(self._standings.items()):
-                if standing.quarantined:  # what a kill left half done
-                    self._set_teacher_aside(teacher)
+            if self._resumes:  # what a kill may have left half done
+                for teacher, standing in list(self._standings.items()):
+                    if standing.quarantined:
+                        self._set_teacher_aside(teacher)
+                self._resumes = False
 
     # Who is believed.
 

@@ -25,7 +25,10 @@ class Inbox:
 
     def hear(self, heard: Heard) -> None:
         """Takes in what was answered above, or drops it when there is no room."""
-        size = 0 if heard.prediction.embedding is None else heard.prediction.embedding.nbytes
+        said = heard.prediction
+        size = 0 if said.embedding is None else said.embedding.nbytes
+        if said.scores is not None:
+            size += 2 * said.scores.nbytes  # ours, and as many that were merged into them
         if heard.request is not None:
             for tensor in heard.request.inputs.values():
                 array = tensor.array

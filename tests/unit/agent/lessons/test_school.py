@@ -80,9 +80,9 @@ def test_what_there_is_no_room_for_is_dropped_and_counted_and_nobody_waits(monke
     assert [box.get(0.0).question for _ in range(3)] == [told(number).question for number in range(3)]
     assert box.get(0.0) is None
     monkeypatch.setattr(inbox, "MOST", 1000)
-    monkeypatch.setattr(inbox, "MOST_BYTES", 40)
+    monkeypatch.setattr(inbox, "MOST_BYTES", 100)
     for number in range(5):
-        box.hear(told(number, rows=2))  # 32 bytes each
+        box.hear(told(number, rows=2))  # 32 bytes of embeddings and 48 of scores each
     assert box.dropped == 12
     box.get(0.0)
     box.hear(told(9))
