@@ -13,7 +13,8 @@ from upriver_control.observed import AgentFacts, Pair
 class Rung:
     """One tier of a model: the pair that most of its agents run, or are to run, and how many of how many that are.
 
-    `invoke_ms` is the median that agents with that pair report, None where none has told yet.
+    `invoke_ms` is the median that agents with that pair report, None where none has told yet. On `refined` of them a pair
+    answers that they made of it.
     """
 
     tier: str
@@ -21,6 +22,7 @@ class Rung:
     agents: int
     of: int
     invoke_ms: float | None
+    refined: int = 0
 
 
 def ladder(model: str, agents: Sequence[AgentFacts], intent: Intent | None) -> tuple[Rung, ...]:
@@ -74,8 +76,10 @@ def _rung(model: str, tier: str, serving: Sequence[tuple[AgentFacts, Pair]]) -> 
         return None
     pair, count = Counter(pair for _, pair in serving).most_common(1)[0]
     buckets: Counter[int] = Counter()
+    refined = 0
     for facts, _ in serving:
         slot = facts.slots.get(model)
         if slot is not None and slot.active is not None and slot.active.version_digest == pair.version_digest:
             buckets.update(slot.counters.latency_buckets)
-    return Rung(tier, pair, count, len(serving), median_ms(buckets))
+            refined += slot.refined is not None
+    return Rung(tier, pair, count, len(serving), median_ms(buckets), refined)

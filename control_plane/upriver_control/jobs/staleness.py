@@ -28,6 +28,11 @@ def stale(document: str, rungs: Sequence[Rung], certified: str = "") -> str:
         for rung in rungs:
             if rung.tier == peer.tier and not _is_covered(rung.pair.policy_document, peer):
                 return f"{rung.tier} runs another pair than the one that this was certified together with"
+            if rung.tier == peer.tier and rung.refined:
+                return (
+                    f"{rung.refined} of {rung.of} agents of {rung.tier} answer with what they made of the pair that this"
+                    " was certified together with"
+                )
     return ""
 
 

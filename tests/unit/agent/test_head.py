@@ -40,6 +40,19 @@ def test_a_heads_scores_are_those_of_its_weights(rows: int, are_logits: bool) ->
 
 
 @pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("shift", [-5000.0, -59.0, 59.0, 5000.0])
+def test_probabilities_are_right_however_large_the_logits_are(rows: int, shift: float) -> None:
+    weights = np.random.default_rng(1).normal(size=(9, 5))
+    weights[-1] += shift
+    head = head_of("sha256:" + "0" * 64, tuple("abcde"), weights)
+    embedding = np.random.default_rng(2).normal(size=(rows, 8)).astype(np.float32)
+    found = BoundHead(head, "p", False)(prediction_of(embedding)).scores
+    assert found is not None
+    expected = probabilities(logits(head.weights(), embedding), are_logits=True)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [1, 2])
 @pytest.mark.parametrize("broken", [np.nan, np.inf])
 def test_an_embedding_that_says_nothing_makes_scores_that_say_nothing(rows: int, broken: float) -> None:
     head = head_of("sha256:" + "0" * 64, ("a", "b"), np.ones((5, 2)))

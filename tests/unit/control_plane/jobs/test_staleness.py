@@ -51,6 +51,13 @@ def test_another_pair_beside_it_ends_a_joint_certificate(edge: PolicyDocument | 
     assert stale(write_policy(JOINT), ladder(edge)).startswith("edge runs another pair")
 
 
+def test_what_agents_beside_it_have_refined_ends_a_joint_certificate() -> None:
+    device, edge, cloud = ladder(EDGE_PLAIN)
+    rungs = (device, replace(edge, of=5, refined=2), cloud)
+    assert stale(write_policy(JOINT), rungs).startswith("2 of 5 agents of edge answer with what they made")
+    assert stale(write_policy(certified(DEVICE)), rungs) == "", "one that speaks of its pair alone does not mind"
+
+
 @pytest.mark.parametrize("edge", [None, EDGE_PLAIN])
 def test_a_pair_that_is_certified_alone_does_not_mind_the_others(edge: PolicyDocument | None) -> None:
     assert stale(write_policy(certified(DEVICE)), ladder(edge)) == ""
