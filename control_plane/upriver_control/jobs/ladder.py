@@ -13,8 +13,8 @@ from upriver_control.observed import AgentFacts, Pair
 class Rung:
     """One tier of a model: the pair that most of its agents run, or are to run, and how many of how many that are.
 
-    `invoke_ms` is the median that agents with that pair report, None where none has told yet. On `refined` of them a pair
-    answers that they made of it.
+    `invoke_ms` is the median that agents with that pair report, None where none has told yet. On `refined` of them
+    answers what they made of it.
     """
 
     tier: str

@@ -30,8 +30,8 @@ def stale(document: str, rungs: Sequence[Rung], certified: str = "") -> str:
                 return f"{rung.tier} runs another pair than the one that this was certified together with"
             if rung.tier == peer.tier and rung.refined:
                 return (
-                    f"{rung.refined} of {rung.of} agents of {rung.tier} answer with what they made of the pair that this"
-                    " was certified together with"
+                    f"{rung.refined} of {rung.of} agents of {rung.tier} answer with what they made of the pair that"
+                    " this was certified together with"
                 )
     return ""
 
