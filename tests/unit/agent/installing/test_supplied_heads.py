@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.heads import head_for, policy_with, version_with_embedding
+from tests.agent_process import until
+from tests.heads import head_for, loader_in, policy_with, version_with_embedding
 from upriver.errors import ModelInvalid, Unreachable
 from upriver.heads import MAX_BYTES, write_head
 from upriver.listing import digest
 from upriver.policies import write_policy
 from upriver_agent.installing.fit import Device, Needs
+from upriver_agent.installing.installer import Installer
 from upriver_agent.installing.mesh_supply import MeshSupply, SignedFile, SignedVersion
-from upriver_agent.slot import Pair
+from upriver_agent.serving.slots import Slots
+from upriver_agent.slot import Assigned, Failure, Pair, State
 from upriver_agent.versions import Version
 from upriver_agent.versions.head_store import SPARE, HeadStore
 
@@ -23,8 +26,11 @@ DEVICE = Device("x86_64", 2, 1 << 32, 1 << 30, "litert", "2.1.0")
 
 
 class Signed:
+    def __init__(self, files: dict[str, SignedFile]) -> None:
+        self.files = files
+
     def version(self, name: str, digest: str) -> SignedVersion:
-        return SignedVersion({}, Needs(0, 0))
+        return SignedVersion(self.files, Needs(0, 0))
 
     def policy(self, model: str, document: str) -> None:
         return
@@ -52,10 +58,13 @@ class Above:
 
 class Here:
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.version: Version = version_with_embedding(folder)
         self.above = Above(folder / "above")
         self.heads = HeadStore(folder / "state")
-        self.supply = MeshSupply(folder / "state", Signed(), self.above, DEVICE, self.heads)
+        files = {path.name: path.read_bytes() for path in self.version.folder.iterdir()}
+        signed = {name: SignedFile(self.above.add(data), len(data)) for name, data in files.items()}
+        self.supply = MeshSupply(folder / "state", Signed(signed), self.above, DEVICE, self.heads)
 
     def pair(self, seed: int) -> Pair:
         policy = policy_with(self.version, head_for(self.version, seed))
@@ -102,6 +111,33 @@ def test_what_is_no_head_is_refused(here: Here) -> None:
     policy = replace(policy_with(here.version, head_for(here.version, 1)), head=here.above.add(b"no head"))
     with pytest.raises(ModelInvalid, match="not a head"):
         here.supply.obtain("pattern", replace(here.pair(1), policy=write_policy(policy)), (), NEVER)
+
+
+def test_an_assigned_head_answers_and_does_so_after_a_start_with_nothing_to_be_reached(here: Here) -> None:
+    def installer() -> tuple[Installer, Slots]:
+        loader = loader_in(here.folder)
+        slots = Slots(loader)
+        return Installer(here.folder / "state", here.supply, loader, slots, lambda: None, lambda _: None), slots
+
+    pair, missing = here.published(1), here.pair(2)
+    one, slots = installer()
+    one.recover()
+    one.start()
+    one.assign("first", {"pattern": Assigned(pair, 1)})
+    until(lambda: any(slot.active for slot in slots.all()), 20, "the pair")
+    base = slots.active("pattern")
+    assert base.head is not None
+    one.assign("second", {"pattern": Assigned(missing, 2)})
+    until(lambda: one.facts()[0].slot.state is State.FAILED, 20, "a head that nobody has to be told")
+    assert one.facts()[0].slot.failure is Failure.UNAVAILABLE
+    assert slots.active("pattern") is base
+    one.close()
+
+    (here.above.folder / policy_with(here.version, head_for(here.version, 1)).head).unlink()
+    again, slots = installer()
+    assert again.recover() == {"pattern"}
+    assert slots.active("pattern").policy.document.head == policy_with(here.version, head_for(here.version, 1)).head
+    again.close()
 
 
 def test_heads_of_kept_pairs_stay_here_and_as_blobs(here: Here) -> None:

@@ -11,11 +11,13 @@ import pytest
 from tests.heads import REPORT, head_for, loader_in, policy_with, version_with_embedding
 from upriver.errors import DiskTrouble, ModelInvalid, NotNow
 from upriver.heads import Head, write_head
+from upriver.policies import write_policy
 from upriver_agent.monitoring.monitor import Report
 from upriver_agent.policy import make_policy
 from upriver_agent.predictor import Prediction
 from upriver_agent.refinement import REPLACED, UNLOADED
 from upriver_agent.serving.loaded import LoadedVersion
+from upriver_agent.serving.refined_record import save
 from upriver_agent.serving.refiner import ALARM, Refiner, base_of
 from upriver_agent.serving.slots import Slots
 from upriver_agent.serving.statistics import count
@@ -263,6 +265,28 @@ def test_the_record_is_whole_at_any_time(here: Here) -> None:
         kept = json.loads((here.folder / "state/refined.json").read_text())
         document = kept["models"]["pattern"]["refined"]["document"]
         assert json.loads(document)["head"] in here.heads.all()
+
+
+def test_a_process_that_ends_between_two_writes_leaves_the_old_pair_or_the_new_one(here: Here) -> None:
+    first, second = head_for(here.version, 1), head_for(here.version, 2)
+    here.promote(first)
+    kept = here.refiner.standing("pattern")
+    assert kept.refined is not None
+    state = here.folder / "state"
+
+    here.heads.put(write_head(second))  # the head is kept, and nobody speaks of it yet
+    (state / "heads/.new").write_bytes(b"upriver-head 1\n{")
+    (state / ".refined.json.new").write_text('{"format": 1, "mod')
+    here.again()
+    assert here.answering.policy.document.head == policy_with(here.version, first).head
+
+    newer = replace(kept.refined, document=write_policy(policy_with(here.version, second)), attempt=9)
+    save(state / "refined.json", {"pattern": replace(kept, refined=newer)})  # kept, and not yet answering
+    here.again()
+    assert here.answering.policy.document.head == policy_with(here.version, second).head
+    assert here.refiner.standing("pattern").refined == newer
+    here.promote(first)
+    assert here.answering.policy.document.head == policy_with(here.version, first).head
 
 
 def test_pairs_of_one_version_share_its_interpreters_until_the_last_is_closed(here: Here) -> None:
