@@ -194,16 +194,18 @@ class LessonBook:
         with self._held():
             self._load()
             standing = self._standing(teacher)
-            if not standing.quarantined and not standing.bad:
+            aside = Choice(teacher=teacher, states=frozenset({State.ASIDE}))
+            if not standing.quarantined and not standing.bad and not self.count(aside)[0]:
                 raise NotNow(f"{teacher[:80]!r} is not in quarantine")
             self._keep(teacher, standing.released(), self.clock())
-            counted = 0
-            while True:
+        counted = 0
+        while True:
+            with self._held():
                 change = self._written(partial(store.bring_back, teacher=teacher, quorum=self.options.quorum))
                 self._tell(change, Gone.REPLACED)
-                counted += len(change.added)
-                if not self.count(Choice(teacher=teacher, states=frozenset({State.ASIDE})))[0]:
-                    return counted
+            counted += len(change.added)
+            if not self.count(aside)[0] or self._standing(teacher).quarantined:
+                return counted
 
     def standings(self) -> Mapping[str, Standing]:
         """What is known of teachers."""

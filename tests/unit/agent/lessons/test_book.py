@@ -183,6 +183,17 @@ def test_a_quarantine_that_a_kill_cut_short_goes_on_at_the_next_start(tmp_path):
         assert book.count(Choice(states=frozenset({State.ASIDE})))[0] == 5
 
 
+def test_a_release_that_a_kill_cut_short_can_be_said_again(tmp_path):
+    with opened(tmp_path) as book:
+        book.offer([lesson(number, teacher="honest") for number in range(5)])
+        audits(book, "honest", "sha256:up", [False] * 12)
+        book.release("honest")
+        book.journal.write(lambda db: db.execute("UPDATE lesson SET state = 3 WHERE seq < 3")).result(WAIT_S)
+    with opened(tmp_path) as book:
+        assert book.release("honest") == 2
+        assert len(told(book)) == 5
+
+
 def test_a_damaged_file_is_set_aside_and_who_learns_begins_anew(tmp_path):
     with opened(tmp_path) as book:
         sums = Sums(book)
