@@ -141,6 +141,7 @@ class School:
             self._safely(partial(self._make, first, made), rows=1 if isinstance(first, Told) else len(first.escalated))
             lessons += made
             rows += 1
+            time.sleep(0)  # lets a thread that answers have the interpreter at once, and not after its switch interval
             first = self._inbox.get(0.0) if len(lessons) < _BATCH else None
         if lessons:
             self._safely(partial(self._offer, lessons), rows=len(lessons))
