@@ -6,7 +6,8 @@ from typing import Any
 
 from upriver.services import handlers
 from upriver_agent.learning.attempts import AttemptBook
-from upriver_agent.learning.learner import Learner, LearnerParts
+from upriver_agent.learning.examiner import Parts
+from upriver_agent.learning.learner import Learner
 from upriver_agent.learning.prior import Priors
 from upriver_agent.lessons.book import LessonBook
 from upriver_agent.lessons.school import School
@@ -23,7 +24,7 @@ class Refining:
         def models() -> list[str]:
             return [slot.model for slot in slots.all() if slot.active is not None]
 
-        parts = LearnerParts(
+        parts = Parts(
             journal=book.journal,
             book=book,
             refiner=refiner,

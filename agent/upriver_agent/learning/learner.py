@@ -16,36 +16,24 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-import numpy as np
-
 from upriver.errors import DiskTrouble, NotNow, UpriverError
 from upriver.head_statistics import HeadStatistics
 from upriver.listing import is_digest
 from upriver_agent.auditing.case import Verdict
 from upriver_agent.head import embedding_width, problem_of
-from upriver_agent.journal import Journal
 from upriver_agent.learning import holdout, practice, trials
-from upriver_agent.learning.attempts import AttemptBook
-from upriver_agent.learning.candidate import (
-    Candidate,
-    candidate_of,
-    fitted,
-    holdout_of,
-    learnt_labels,
-    policy_of,
-    promise_of,
-)
-from upriver_agent.learning.gate import Promise, Trial, judge
+from upriver_agent.learning.candidate import promise_of
+from upriver_agent.learning.course import Course
+from upriver_agent.learning.examiner import Examiner, Parts, Snapshot
+from upriver_agent.learning.gate import Promise
 from upriver_agent.learning.holdout import Key
-from upriver_agent.learning.practice import Practised, Progress, practise
+from upriver_agent.learning.practice import Progress
 from upriver_agent.learning.sums import LessonSums
 from upriver_agent.learning.trials import Tried
-from upriver_agent.lessons.book import LessonBook
-from upriver_agent.lessons.lesson import Choice, Gone, Lesson, State
+from upriver_agent.lessons.lesson import Gone, Lesson
 from upriver_agent.sections import LearningSection
 from upriver_agent.serving.loaded import LoadedVersion
-from upriver_agent.serving.refiner import ALARM, Current, Refiner
-from upriver_agent.versions.manifest import ScoresAre
+from upriver_agent.serving.refiner import ALARM, Current
 
 _LOG = logging.getLogger(__name__)
 NICER: Final = 10
@@ -55,23 +43,8 @@ FORGOTTEN: Final = "its head had learnt what must be forgotten, and no other has
 BY_OPERATOR: Final = "an operator wants it so"
 _TICK_S: Final = 1.0
 _IDLE_S: Final = 30.0
-_PAGE: Final = 500
 _MORE: Final = 1.1
 """Lessons are practised again when they or the holdout have grown by this factor."""
-_TELLING: Final = 30
-"""From so many questions held out on their number tells how many go up."""
-
-
-@dataclass(slots=True)
-class Course:
-    """What is learnt of one version. `why` says why nothing is, or what the next attempt waits for."""
-
-    version: str
-    prior: HeadStatistics
-    sums: LessonSums
-    why: str = ""
-    practised: tuple[int, int] = (0, 0)
-    """Lessons and questions held out when lessons were last practised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,29 +67,6 @@ class Learning:
     trials: tuple[Tried, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LearnerParts:
-    """What a learner is made of. `prior_of` gives a version's prior, None without one; `audited` is told of each answer
-    by a tier between that the top was asked about too: teacher, its pair, and whether the top agrees."""
-
-    journal: Journal
-    book: LessonBook
-    refiner: Refiner
-    attempts: AttemptBook
-    prior_of: Callable[[LoadedVersion], HeadStatistics | None]
-    audited: Callable[[str, str, bool], None]
-
-
-@dataclass(slots=True)
-class _Snapshot:
-    """Lessons at one moment, and those that are practised."""
-
-    sums: HeadStatistics
-    lessons: int
-    until: int
-    practised: Practised
-
-
 @dataclass(slots=True)
 class _Told:
     """What was told from other threads and is not seen to yet, by model."""
@@ -132,7 +82,7 @@ class Learner:
 
     def __init__(
         self,
-        parts: LearnerParts,
+        parts: Parts,
         section: LearningSection,
         models: Callable[[], Sequence[str]],
         clock: Callable[[], float] = time.time,
@@ -141,10 +91,11 @@ class Learner:
         self._parts = parts
         self._section = section
         self._models = models
-        self._clock = clock
         self._lock = threading.Lock()
         self._deciding = threading.RLock()
         self._courses: dict[str, Course] = {}
+        self._examiner = Examiner(parts, section.holdout, self._lock, clock)
+        self._alarms: dict[str, float] = {}
         self._told = _Told()
         self._held: frozenset[str] = frozenset()
         self._trouble = ""
@@ -159,7 +110,7 @@ class Learner:
         with self._lock:
             course = self._of(lesson)
             if course is not None:
-                course.sums.add(lesson.seq, lesson.embedding, lesson.label, lesson.probabilities)
+                course.change(True, lesson)
         self._stirred.set()
 
     def removed(self, lessons: Sequence[Lesson], why: Gone) -> None:
@@ -168,7 +119,7 @@ class Learner:
             for lesson in lessons:
                 course = self._of(lesson)
                 if course is not None:
-                    course.sums.remove(lesson.seq, lesson.embedding, lesson.label, lesson.probabilities)
+                    course.change(False, lesson)
                 if why in (Gone.FORGOTTEN, Gone.NOT_BELIEVED):
                     self._told.gone.setdefault(lesson.model, set()).add(lesson.seq)
         self._stirred.set()
@@ -265,7 +216,7 @@ class Learner:
         """The version that learns and the sums over its lessons without the prior, apart; None when none does."""
         with self._lock:
             course = self._courses.get(model)
-            return None if course is None else (course.version, course.sums.statistics())
+            return (course.version, course.sums.statistics()) if course is not None and course.ready else None
 
     # On the thread.
 
@@ -319,17 +270,17 @@ class Learner:
         if isinstance(promise, str) or key is None:
             course.why = promise if isinstance(promise, str) else "no question was held out yet"
             return
-        progress = self._progress(model, course, key)
+        progress = self._examiner.progress(model, course, key)
         self._told.full[model] = progress.held_out >= holdout.WANTED
         course.why = self._not_now(model, course, progress, promise)
         if not course.why:
             course.practised = (progress.lessons, progress.held_out)
-            snapshot = self._snapshot(model, course)
+            snapshot = self._examiner.snapshot(model, course)
             if self._told.gone.get(model) and current.standing.refined is not None:
                 return  # told meanwhile: that is seen to first
             course.why = practice.prospect(snapshot.practised, progress, promise).why
             if not course.why:
-                self._try(course, current, key, promise, snapshot)
+                self._try(course, current, key, promise, snapshot, current.answering)
 
     def _not_now(self, model: str, course: Course, progress: Progress, promise: Promise) -> str:
         if model in self._held:
@@ -345,23 +296,22 @@ class Learner:
         version = current.given.version
         with self._lock:
             course = self._courses.get(model)
-        if course is not None and course.version == version.digest:
+        if course is not None and course.version == version.digest and course.ready:
             return course
         prior = self._parts.prior_of(current.given)
         width = embedding_width(version)
         assert prior is not None and width is not None  # noqa: S101, PT018 - narrows types; _cannot has looked
-        sums = LessonSums(width, version.labels, float(self._section.memory_lessons))
+        course = Course(version.digest, prior, LessonSums(width, version.labels, float(self._section.memory_lessons)))
+        with self._lock:
+            self._courses[model] = course
+        course.read(self._parts.book.all_of(model, version.digest))
         refined = current.standing.refined
-        tried = None if refined is None else self._tried(model, current.answering.policy.document.head)
-        with self._parts.book.still():
-            for lesson in self._parts.book.all_of(model, version.digest):
-                sums.add(lesson.seq, lesson.embedding, lesson.label, lesson.probabilities)
-            course = Course(version.digest, prior, sums)
-            with self._lock:
-                self._courses[model] = course
-                if refined is not None and (tried is None or sums.up_to(tried.until) < tried.lessons):
-                    # Lessons left when nobody could be told, since the process ended just then, or all are lost.
-                    self._told.gone.setdefault(model, set()).add(0)
+        tried = None if refined is None else self._examiner.tried(model, current.answering.policy.document.head)
+        with self._lock:
+            course.catch_up()
+            if refined is not None and (tried is None or course.sums.up_to(tried.until) < tried.lessons):
+                # Lessons left when nobody could be told, since the process ended just then, or all are lost.
+                self._told.gone.setdefault(model, set()).add(0)
         return course
 
     def _of(self, lesson: Lesson) -> Course | None:
@@ -383,81 +333,25 @@ class Learner:
             promise if isinstance(promise, str) and self._parts.refiner.standing(loaded.model).refined is None else ""
         )
 
-    def _progress(self, model: str, course: Course, key: Key) -> Progress:
-        held_out = self._parts.journal.read(partial(holdout.count, key=key))
-        before = self._parts.attempts.of(key)
-        last = next(
-            (one for one in self._parts.journal.read(partial(trials.listing, model=model)) if one.promoted), None
-        )
-        with self._lock:
-            lessons = len(course.sums)
-        since = (lessons, held_out)
-        if last is not None and last.version == course.version and last.trial.questions <= held_out:
-            since = (max(0, lessons - last.lessons), held_out - last.trial.questions)
-        rising = practice.rising_share(*since, self._section.holdout) if since[1] >= _TELLING else 1.0
-        return Progress(lessons, held_out, before.lessons, before.held_out, before.number, rising)
-
-    def _snapshot(self, model: str, course: Course) -> _Snapshot:
-        with self._parts.book.still():
-            with self._lock:
-                sums, lessons, until = course.sums.statistics(), len(course.sums), course.sums.newest
-                after = course.sums.after(practice.MOST_PRACTISED)
-            choice = Choice(model=model, version_digest=course.version, states=frozenset({State.TAKEN}))
-            found: list[Lesson] = []
-            while page := self._parts.book.page(choice, after, _PAGE):
-                found += [lesson for lesson in page if course.sums.has(lesson.seq)]
-                after = page[-1].seq
-            targets = [course.sums.target(lesson.label, lesson.probabilities) for lesson in found]
-        embeddings = np.array([lesson.embedding for lesson in found], np.float16).reshape(len(found), course.sums.width)
-        rows = np.array(targets).reshape(len(found), len(sums.labels))
-        return _Snapshot(sums, lessons, until, practise(course.prior, sums, embeddings, rows))
-
-    def _candidate(self, course: Course, current: Current, snapshot: _Snapshot) -> Candidate:
-        own = current.given.version.labels
-        before = current.answering.form.labels
-        labels = learnt_labels(own, before, snapshot.sums)
-        head = fitted(course.version, labels, course.prior, snapshot.sums, snapshot.practised.temperature)
-        return candidate_of(head, snapshot.lessons, snapshot.until)
-
     def _try(
         self,
         course: Course,
         current: Current,
         key: Key,
         promise: Promise,
-        snapshot: _Snapshot,
-        against: LoadedVersion | None = None,
+        snapshot: Snapshot,
+        against: LoadedVersion,
     ) -> bool:
-        """Tries a head; gives whether it answers now. `against` is what it must escalate less than: what answers now,
-        if nothing else is said."""
+        """Tries a head unless an operator holds the model; gives whether it answers now."""
         model = current.given.model
-        candidate = self._candidate(course, current, snapshot)
         with self._deciding:
             if model in self._held or not self._section.promote:
                 return False
-            held_out = self._parts.journal.read(partial(holdout.read, key=key, width=course.sums.width))
-            number = self._parts.attempts.begin(key, snapshot.lessons, len(held_out.ids))
-            are_logits = current.given.version.manifest.outputs.scores_are is ScoresAre.LOGITS
-            scored = holdout_of(candidate, against or current.answering, are_logits, held_out)
-            trial = judge(scored, promise, number)
-            record = self._keep(course, model, candidate, trial)
-            if not trial.passed:
-                course.why = f"attempt {number} did not pass: {trial.why}"
-                _LOG.info(
-                    "%s: a head of %d lessons does not pass, attempt %d: %s", model, snapshot.lessons, number, trial.why
-                )
-                return False
-            policy = policy_of(current.given.policy.document, candidate, trial, held_out)
-            self._parts.refiner.promote(model, current.base, policy, candidate.data, snapshot.lessons, number)
-            self._parts.journal.write(partial(trials.promoted, number=record)).result()
-        course.why = ""
-        return True
-
-    def _keep(self, course: Course, model: str, candidate: Candidate, trial: Trial) -> int:
-        tried = Tried(
-            model, course.version, self._clock(), candidate.digest, candidate.lessons, candidate.until, False, trial
-        )
-        return self._parts.journal.write(partial(trials.add, tried=tried)).result()
+            trial = self._examiner.attempt(course, current, key, promise, snapshot, against)
+        course.why = "" if trial.passed else f"attempt {trial.attempt} did not pass: {trial.why}"
+        if not trial.passed:
+            _LOG.info("%s: a head of %d lessons did not pass: %s", model, snapshot.lessons, course.why)
+        return trial.passed
 
     # What has to leave.
 
@@ -470,7 +364,7 @@ class Learner:
                 return False
         if not gone:
             return False
-        tried = self._tried(model, current.answering.policy.document.head)
+        tried = self._examiner.tried(model, current.answering.policy.document.head)
         if tried is None or min(gone) <= tried.until:
             return True
         with self._lock:
@@ -484,11 +378,11 @@ class Learner:
         with self._parts.book.still():
             with self._lock:
                 gone = set(self._told.gone.get(model, ()))
-            snapshot = self._snapshot(model, course)
+            snapshot = self._examiner.snapshot(model, course)
         replaced = False
         try:
             if isinstance(promise, Promise) and key is not None:
-                replaced = self._try(course, current, key, promise, snapshot, against=current.given)
+                replaced = self._try(course, current, key, promise, snapshot, current.given)
         finally:
             if not replaced:
                 self._parts.refiner.revert(model, FORGOTTEN)
@@ -504,8 +398,6 @@ class Learner:
         watch = current.given.watch
         if watch is not None and watch.alarmed:
             since = max(since, watch.facts().report.alarm_since)
-        if since:
+        if since > self._alarms.get(model, 0.0):
+            self._alarms[model] = since
             self._parts.journal.write(partial(holdout.restart, model=model, since=since)).result()
-
-    def _tried(self, model: str, head: str) -> Tried | None:
-        return self._parts.journal.read(partial(trials.of_head, model=model, head=head)) if head else None

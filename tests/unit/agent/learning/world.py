@@ -18,7 +18,8 @@ from upriver_agent.auditing.case import Case, Parts, Verdict
 from upriver_agent.journal import Journal
 from upriver_agent.learning import table
 from upriver_agent.learning.attempts import AttemptBook
-from upriver_agent.learning.learner import Learner, LearnerParts
+from upriver_agent.learning.examiner import Parts as LearnerParts
+from upriver_agent.learning.learner import Learner
 from upriver_agent.lessons.book import BookOptions, LessonBook
 from upriver_agent.lessons.lesson import Lesson, content_of
 from upriver_agent.lessons.table import FILE, STATEMENTS
