@@ -45,11 +45,21 @@ def make_prior(folder: Path, data: Path, told: Callable[[int, int], None], limit
     with tempfile.TemporaryDirectory(prefix="upriver-prior-") as aside:
         questions, out = Path(aside) / "questions", Path(aside) / "answers"
         rows = write_questions(found, questions, lambda _: None).questions
-        order = Order(
-            str(folder.resolve()), str(questions), str(out), limits.timeout_s, limits.memory_mib, embeddings=True
-        )
-        said = run_answering(order, str(folder), lambda done: told(done, rows))
-        sums = _summed(out, tuple(said["labels"]))
+        return write_prior(folder, questions, out, lambda done: told(done, rows), limits)
+
+
+def write_prior(
+    folder: Path, questions: Path, aside: Path, told: Callable[[int], None] = lambda _: None, limits: Limits = Limits()
+) -> HeadStatistics:
+    """The same for a questions file with labels; `aside` is where its embeddings may be written meanwhile."""
+    order = Order(
+        str(folder.resolve()), str(questions), str(aside), limits.timeout_s, limits.memory_mib, embeddings=True
+    )
+    try:
+        said = run_answering(order, str(folder), told)
+        sums = _summed(aside, tuple(said["labels"]))
+    finally:
+        aside.unlink(missing_ok=True)
     _write(folder / PRIOR, sums)
     return sums
 

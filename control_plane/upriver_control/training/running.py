@@ -25,6 +25,7 @@ from upriver_control.convert.conversion import open_trained
 from upriver_control.convert.cost import Quantise
 from upriver_control.intake.contract import Input, read_contract
 from upriver_control.jobs.training import Evaluation, TrainResult
+from upriver_control.priors import write_prior
 from upriver_control.training import answering, code, manifests
 from upriver_control.training.dataset import BaseVersion, Batch, Dataset, write_chunk
 from upriver_control.training.gathering import (
@@ -193,6 +194,8 @@ def _converted(
     answering.write_samples(samples, stacked(rows, contract), [places[row.label] for row in rows])
     conversion = convert_to_version(trained, manifest, samples, order.spec.quantise, folder)
     _golden(base, contract, gathered, folder, aside)
+    if base.manifest["outputs"].get("embedding"):
+        _prior(contract, gathered, folder, aside)
     if trained.suffix == ".keras":
         (order.made / SOURCE).write_bytes(trained.read_bytes())
     return folder, conversion.told
@@ -211,6 +214,25 @@ def _golden(base: BaseVersion, contract: Sequence[Input], gathered: Gathered, fo
     else:
         return
     make_golden(folder, samples, folder / GOLDEN)
+
+
+def _prior(contract: Sequence[Input], gathered: Gathered, folder: Path, aside: Path) -> None:
+    """What agents learn on from here: the sums over all that it was trained on, and no input of it."""
+    questions = aside / "trained-on"
+    _write_rows(questions, [*gathered.train, *gathered.replay], contract)
+    write_prior(folder, questions, aside / "embeddings")
+    questions.unlink()
+
+
+def _write_rows(path: Path, rows: Sequence[Row], contract: Sequence[Input]) -> None:
+    """Rows as a questions file with labels."""
+    with path.open("wb") as out, RowsWriter(out) as writer:
+        for at in range(0, len(rows), 256):
+            taken = rows[at : at + 256]
+            labels = np.empty(len(taken), object)
+            labels[:] = [row.label for row in taken]
+            inputs = {f"inputs/{name}": array for name, array in stacked(taken, contract).items()}
+            writer.add({**inputs, LABELS: labels})
 
 
 def _evaluated(
@@ -245,13 +267,7 @@ def _kept(order: Order, contract: Sequence[Input], gathered: Gathered) -> str:
         }
     )
     pq.write_table(table, order.made / MADE_LESSONS, compression="zstd")
-    with (order.made / HOLDOUT).open("wb") as out, RowsWriter(out) as writer:
-        for at in range(0, len(gathered.held), 256):
-            rows = gathered.held[at : at + 256]
-            labels = np.empty(len(rows), object)
-            labels[:] = [row.label for row in rows]
-            inputs = {f"inputs/{name}": array for name, array in stacked(rows, contract).items()}
-            writer.add({**inputs, LABELS: labels})
+    _write_rows(order.made / HOLDOUT, gathered.held, contract)
     spec = order.spec
     return data_digest(((row.id, row.label) for row in gathered.train), spec.base_digest, spec.replay)
 

@@ -13,6 +13,8 @@ from tests.train_commands import command, submit, taught
 from tests.trained_versions import SPEC, lessons_of, make_keras, make_order, work, write_replay
 from tests.versions import LABELS, make_version
 from upriver.questions import read_index
+from upriver_agent.head import read_prior
+from upriver_agent.versions.store import load_folder
 from upriver_control.cli.lineage import app as lineage_app
 from upriver_control.cli.models import app as models_app
 from upriver_control.cli.train import app as train_app
@@ -47,6 +49,9 @@ def test_what_is_asked_above_is_learnt_with_a_new_label_and_what_was_known_is_no
     assert {use["use"] for use in uses} == {"train", "holdout"}
     assert len(uses) == 500
     assert read_index(made / "holdout").rows == result.holdout
+    prior = read_prior(load_folder(made / "version", "", "made"))
+    assert prior is not None
+    assert (prior.lessons, prior.labels) == (result.lessons + result.replayed, MORE)
     with np.load(made / "version" / "golden.npz") as golden:
         assert golden["outputs/probabilities"].shape == (8, 11)
 
