@@ -4,7 +4,7 @@ import json
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import grpc
 import numpy as np
@@ -205,3 +205,32 @@ def test_what_may_be_kept_goes_up_once_and_what_is_forgotten_is_told(tmp_path):
         assert run(["lessons", "forget", *gone, "--agent", agent.address, "--yes"]) == 0
         until(lambda: sum(spool_of(tmp_path / "cloud-1").values()) == 3, WAIT_S, "what was forgotten")
         assert {id_ for id_, forgotten in spool_of(tmp_path / "cloud-1").items() if forgotten} == set(gone)
+
+
+def test_a_tier_between_that_lies_is_put_into_quarantine_by_what_the_top_says_of_it(tmp_path, capsys):
+    """It says another class than it should, always and for sure."""
+    ladder = ["device", "edge", "cloud"]
+    models = {
+        "device": make_version(tmp_path, "device", NEVER),
+        "edge": make_version(tmp_path, "edge", ALWAYS, labels=(*LABELS[1:], LABELS[0])),
+        "cloud": make_version(tmp_path, "cloud", ALWAYS),
+    }
+    audits = {"device": "[audits]\nrate = 0.5\ntarget = 0.1\nper_s = 1000\n", "edge": "[audits]\nenabled = false\n"}
+    with ExitStack() as stack:
+        agents = []
+        for tier in reversed(ladder):
+            more = OPEN + audits.get(tier, "")
+            config = write_config(tmp_path, f"{tier}-1", tier, ladder, [models[tier]], more, agents)
+            agents.append(stack.enter_context(running(config, f"{tier}-1", tier)))
+        at = agents[-1]
+        client = stack.enter_context(Client(at.address))
+        assert {answer.agent for answer in client.infer("pattern", images(rows=40))} == {"edge-1"}
+        until(lambda: any(one.quarantined for one in stats(at).teachers), WAIT_S, "the quarantine")
+        until(lambda: {one.state for one in stats(at).classes} == {pb.LESSON_STATE_ASIDE}, WAIT_S, "lessons aside")
+        client.infer("pattern", images(rows=40))
+        until(lambda: stats(at).counters["quarantine"] > 0, WAIT_S, "that no lesson of it is taken")
+        (edge,) = stats(at).teachers
+        assert (edge.agent, edge.taken, edge.contradictions) == ("edge-1", 0, edge.audits)
+        assert run(["lessons", "stats", "--agent", at.address]) == 0
+        assert "no, since" in capsys.readouterr().out
+        assert run(["lessons", "release", "edge-1", "--agent", at.address]) == 0

@@ -1,8 +1,11 @@
 """Inputs sealed on the disk: only the key opens them, and a key that is lost takes nothing else with it."""
 
+import sys
+
 import pytest
 
-from upriver.errors import DiskTrouble
+from upriver.errors import ConfigError, DiskTrouble, RuntimeMissing
+from upriver_agent.config import load_config
 from upriver_agent.sealing import Seal, key_problem, open_input
 
 
@@ -49,3 +52,19 @@ def test_a_file_that_holds_no_key_is_refused_with_what_is_expected(tmp_path, con
 
 def test_a_file_that_is_not_there_is_told(tmp_path):
     assert "can't be read" in key_problem(tmp_path / "nothing")
+
+
+def test_without_the_package_that_seals_a_key_is_refused_with_the_extra_that_brings_it(tmp_path, monkeypatch):
+    path = tmp_path / "key"
+    path.write_bytes(bytes(32))
+    (tmp_path / "agent.toml").write_text(
+        f'[agent]\ntier = "device"\n[learning]\nkeep_inputs = true\nencrypt_key_file = "{path}"\n'
+    )
+    assert load_config(tmp_path / "agent.toml", {}).learning.encrypt_key_file == path
+    for name in [name for name in sys.modules if name.partition(".")[0] == "cryptography"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    with pytest.raises(RuntimeMissing, match=r"upriver\[fleet\]"):
+        Seal(path)
+    with pytest.raises(ConfigError, match=r"learning\.encrypt_key_file.*upriver\[fleet\]"):
+        load_config(tmp_path / "agent.toml", {})
