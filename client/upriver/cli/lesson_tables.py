@@ -105,7 +105,7 @@ def print_lesson(lesson: Lesson) -> None:
     """Prints all that is known of one."""
     table = Table(box=None, pad_edge=False, show_header=False)
     shares = ", ".join(f"{label} {share:.4f}" for label, share in lesson.probabilities.items())
-    kept = "not kept" if not lesson.has_input else lesson.input_problem or "kept"
+    kept = (lesson.input_problem or "kept") if lesson.has_input else "not kept"
     rows = (
         ("lesson", lesson.id),
         ("model", f"{lesson.model} {lesson.version_digest[:19]}"),
@@ -118,7 +118,7 @@ def print_lesson(lesson: Lesson) -> None:
         ("its policy", lesson.teacher_policy_digest),
         ("source", lesson.source),
         ("trace", lesson.trace_id),
-        ("input", kept if lesson.consent else "no consent"),
+        ("input", kept),
     )
     for name, value in rows:
         table.add_row(name, escape(value))

@@ -184,6 +184,22 @@ def test_a_person_answers_once_and_others_are_told_who_did(tmp_path):
             desk.answer("q-none", LABELS[0], "", "")
 
 
+def test_what_a_person_answers_is_told_once_with_the_question_that_is_then_let_go_of(tmp_path):
+    with opened(tmp_path) as desk:
+        heard = []
+        desk.taught = lambda *told: heard.append(told)
+        issue(desk, "q-1")
+        desk.answer("q-1", "three", "", "person eve")
+        for ticket, error in (("q-1", NotNow), ("q-none", NotFound)):
+            with pytest.raises(error):
+                desk.answer(ticket, "one", "", "")
+        ((ticket, model, question, reply),) = heard
+        assert (ticket, model) == ("q-1", "m")
+        assert read_question(question, ticket).inputs.keys() == request().inputs.keys()
+        assert parse_response(oip.ModelInferResponse.FromString(reply), 1, 0.0)[0].label == "three"
+        assert desk.get("q-1", with_input=True).request == b""
+
+
 def test_what_is_gone_says_how_it_ended(tmp_path):
     now = [1000.0]
     with opened(tmp_path, clock=lambda: now[0], max_age_s=10.0) as desk:
