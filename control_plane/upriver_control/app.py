@@ -26,6 +26,7 @@ from upriver.v1 import (
     fleet_pb2,
     policy_pb2,
     pool_pb2,
+    region_pb2,
     registry_pb2,
     rollout_pb2,
     sync_pb2,
@@ -38,6 +39,7 @@ from upriver_control.config import ControlPlaneConfig, TrustSection
 from upriver_control.kept import Kept, open_kept
 from upriver_control.listening import bind, facts, write_ready
 from upriver_control.needed import FleetNeeds
+from upriver_control.pooling import Pooling
 from upriver_control.publishing import Publisher
 from upriver_control.reconcile.consul_lock import ConsulLock
 from upriver_control.reconcile.exchange import Exchange
@@ -50,7 +52,6 @@ from upriver_control.reconcile.threaded import ThreadedAgents, ThreadedRollouts
 from upriver_control.services.audits import AuditServicer
 from upriver_control.services.authentication import AgentTokens, OperatorTokens
 from upriver_control.services.fleet import FleetServicer
-from upriver_control.services.pool import PoolServicer
 from upriver_control.services.published import RegistryVersions
 from upriver_control.services.registry import RegistryServicer
 from upriver_control.services.rollouts import RolloutServicer
@@ -59,7 +60,6 @@ from upriver_control.sessions.arrivals import Arrivals
 from upriver_control.sessions.sessions import Sessions
 from upriver_control.store.agents import AgentTable
 from upriver_control.store.audits import AuditTable
-from upriver_control.store.pools import PoolTable
 from upriver_control.store.registry import RegistryStore
 from upriver_control.store.rollouts import RolloutTable
 from upriver_control.teaching import Teaching
@@ -87,6 +87,7 @@ _SERVICES: Final = tuple(
         (audit_pb2, "AuditService"),
         (policy_pb2, "PolicyService"),
         (pool_pb2, "PoolService"),
+        (region_pb2, "RegionService"),
         (train_pb2, "LessonIntakeService"),
         (train_pb2, "TrainService"),
     )
@@ -120,7 +121,11 @@ class ControlPlane:
         agents = ThreadedAgents(AgentTable(kept.database, time.time))
         self._lock = _leader_lock(config)
         self._mirror = RolloutMirror(rollouts)
-        self._sessions = Sessions(lambda facts: self._mirror.intent.desired(facts), self._mirror.watches)
+        self._sessions = Sessions(
+            lambda facts: self._mirror.intent.desired(facts),
+            self._mirror.watches,
+            trials=lambda region: self._pooling.heads.announced(region),
+        )
         me = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._exchange = Exchange(agents, self._sessions, me)
         self._reconciler = Reconciler(self._mirror, rollouts, self._lock, self._sessions)
@@ -134,8 +139,15 @@ class ControlPlane:
         )
         self._deltas = Deltas(kept.artifacts)
         self._audits = AuditTable(kept.database)
-        self._pools = PoolTable(kept.database, time.time())
         self._certifying = Certifying(kept, store, self._audits, self._sessions, self._mirror, me)
+        self._pooling = Pooling(
+            kept,
+            store,
+            self._certifying.publisher,
+            self._sessions,
+            lambda: self._reconciler.leads,
+            lambda: self._sessions.trials_changed(),
+        )
         self._registry = RegistryServicer(self._publisher)
         versions = RegistryVersions(store, self._certifying.policies, self._certifying.publisher)
         self._rollouts = RolloutServicer(rollouts, versions, self._mirror)
@@ -150,7 +162,8 @@ class ControlPlane:
             BlobServicer(kept.artifacts, self._deltas, kept.repository),
             AuditServicer(self._audits),
             self._certifying.servicer,
-            PoolServicer(self._pools),
+            self._pooling.servicer,
+            self._pooling.views,
             self._teaching.intake,
             self._teaching.servicer,
         )
@@ -209,7 +222,8 @@ class ControlPlane:
                 ("artifacts are swept", self._every(_SWEEP_S, self._publisher.sweep)),
                 ("calibrations are worked on", self._certifying.run(self._rollouts.start)),
                 ("models are trained", self._teaching.run()),
-                ("what is pooled is swept", self._every(_SWEEP_S, lambda: self._pools.expire(time.time()))),
+                ("what is pooled is swept", self._every(_SWEEP_S, self._pooling.sweep)),
+                ("heads of regions are made", self._pooling.run(self._rollouts.start)),
                 ("audits are swept", self._every(_SWEEP_S, lambda: self._audits.sweep(time.time()))),
             )
         ]

@@ -157,6 +157,28 @@ class TrainingSection(_Section):
     every_h: float = Field(default=24.0, ge=0.01, le=24 * 365)
 
 
+class RegionsSection(_Section):
+    """Heads that are made of what the agents of a region have learnt.
+
+    `heads` is what is done by itself: nothing, heads that are certified and then wait for an operator, or also rolled
+    out. A head may lose `max_loss` with this `confidence`, 0 is what runs there is certified for. It is made of
+    `least_lessons` at least, looked after every `look_s`; agents have `wait_s` to count what it gets right, and where
+    too few questions were held out for `give_up_h` the trial ends; one that came to nothing is tried again after
+    `again_h`. A change of a head takes at most `change_bytes`. Rings are watched for `soak_s`.
+    """
+
+    heads: Literal["off", "certify", "roll-out"] = "certify"
+    max_loss: float = Field(default=0.0, ge=0, lt=1)
+    confidence: float = Field(default=0.0, ge=0, lt=1)
+    least_lessons: float = Field(default=50.0, ge=1)
+    look_s: float = Field(default=60.0, ge=0.1, le=86_400)
+    wait_s: float = Field(default=600.0, ge=0, le=30 * 86_400)
+    give_up_h: float = Field(default=24.0, gt=0, le=24 * 365)
+    again_h: float = Field(default=24.0, ge=0, le=24 * 365)
+    change_bytes: int = Field(default=1000, ge=100, le=1 << 22)
+    soak_s: float = Field(default=30.0, ge=0, le=30 * 86_400)
+
+
 class LogSection(_Section):
     """What is logged and how."""
 
@@ -174,6 +196,7 @@ class ControlPlaneConfig(_Section):
     leader: LeaderSection = LeaderSection()
     policies: PoliciesSection = PoliciesSection()
     training: TrainingSection = TrainingSection()
+    regions: RegionsSection = RegionsSection()
     log: LogSection = LogSection()
 
     @property

@@ -2,13 +2,14 @@
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 
 from google.protobuf.duration_pb2 import Duration
 
 from upriver.errors import InvalidInput
 from upriver.policies import MAX_BYTES as MAX_POLICY
+from upriver.trials import Trial
 from upriver.v1 import sync_pb2 as pb
 from upriver_control.observed import (
     Activation,
@@ -125,7 +126,26 @@ def write_upstream(agent: AgentFacts) -> pb.Upstream:
     return upstream
 
 
-def content_version(message: pb.Assignments | pb.Upstreams) -> str:
+def write_trials(trials: Iterable[Trial]) -> pb.Trials:
+    """Heads that are to be tried."""
+    return pb.Trials(
+        trials=[
+            pb.Trial(
+                model=trial.model,
+                version_digest=trial.version_digest,
+                region=trial.region,
+                head_digest=trial.head,
+                top_version_digest=trial.top,
+                score=trial.score,
+                temperatures=trial.temperatures,
+                thresholds=trial.thresholds,
+            )
+            for trial in trials
+        ]
+    )
+
+
+def content_version(message: pb.Assignments | pb.Upstreams | pb.Trials) -> str:
     """Names a resource's content: the same content has the same version in every process."""
     return hashlib.sha256(message.SerializeToString(deterministic=True)).hexdigest()[:24]
 

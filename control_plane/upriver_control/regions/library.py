@@ -10,6 +10,7 @@ import numpy as np
 from upriver.errors import BlobNotFound, ModelInvalid, NotFound
 from upriver.head_statistics import HeadStatistics, read_statistics
 from upriver.heads import Head, read_head
+from upriver.listing import PRIOR
 from upriver.listing import digest as digest_of
 from upriver_control.artifacts import Artifacts, put_bytes
 from upriver_control.policy_publishing import PolicyPublisher
@@ -17,7 +18,6 @@ from upriver_control.store.heads import HOLD_S, HeadTable
 from upriver_control.store.registry import RegistryStore
 
 _LOG: Final = logging.getLogger(__name__)
-PRIOR: Final = "prior.npz"
 _MOST: Final = 32
 
 
@@ -63,8 +63,8 @@ class Library:
         return digest
 
     def publish(self, model: str, tier: str, document: str, head: str) -> str:
-        """Signs and keeps a policy with its head; gives the policy's name."""
-        return self._publisher.publish(model, tier, document, self._artifacts.read(head)).name
+        """Signs and keeps a policy with its head, if it has one; gives the policy's name."""
+        return self._publisher.publish(model, tier, document, self._artifacts.read(head) if head else b"").name
 
     def _read_prior(self, version_digest: str) -> HeadStatistics | None:
         try:

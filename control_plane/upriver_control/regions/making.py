@@ -45,7 +45,7 @@ class Books(Protocol):
         ...
 
     def publish(self, model: str, tier: str, document: str, head: str) -> str:
-        """Signs and keeps a policy with its head; gives its name."""
+        """Signs and keeps a policy with its head, if it has one; gives its name."""
         ...
 
 
@@ -139,6 +139,12 @@ class HeadMaker:
     def rolled_out(self, trial: RegionTrial, rollouts: Sequence[str]) -> None:
         """Notes what brings a head to its region."""
         self._trials.save(replace(trial, rollouts=tuple(rollouts)))
+
+    def base_of(self, trial: RegionTrial) -> str:
+        """The name of the policy without a head that a region goes back to; empty for the manifest's."""
+        if not trial.base:
+            return ""
+        return self._books.publish(trial.trial.model, trial.tiers[0], trial.base, "")
 
     def _lines(self) -> list[PoolLine]:
         return [line for line in self._pools.lines() if not line.key.trial]

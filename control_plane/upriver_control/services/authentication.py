@@ -12,7 +12,14 @@ from upriver_control.services.refusals import Context
 OPERATOR_SERVICES: Final = (
     *(
         f"upriver.v1.{name}"
-        for name in ("RegistryService", "RolloutService", "FleetService", "PolicyService", "TrainService")
+        for name in (
+            "RegistryService",
+            "RolloutService",
+            "FleetService",
+            "PolicyService",
+            "RegionService",
+            "TrainService",
+        )
     ),
     "upriver.v1.AuditService/ListAudits",
     "upriver.v1.AuditService/SummarizeAudits",

@@ -17,6 +17,7 @@ class Kind(StrEnum):
 
     ASSIGNMENTS = "assignments"
     UPSTREAMS = "upstreams"
+    TRIALS = "trials"
     DIRECTIONS = "directions"
 
 

@@ -7,9 +7,10 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from upriver.trials import Trial
 from upriver.v1 import sync_pb2 as pb
 from upriver_control.observed import AgentFacts, Desired, SlotFacts
 from upriver_control.sessions.session import Kind, Session
@@ -19,6 +20,7 @@ from upriver_control.sync_wire import (
     read_slots,
     read_traffic,
     write_assignments,
+    write_trials,
     write_upstream,
 )
 
@@ -38,6 +40,7 @@ BUSY_QUIET_S = 5.0
 
 Wanted = Callable[[AgentFacts], Mapping[str, Desired]]
 Busy = Callable[[AgentFacts], bool]
+Tried = Callable[[str], Sequence[Trial]]
 
 
 class Sessions:
@@ -47,8 +50,12 @@ class Sessions:
     `intent_changed` is called.
     """
 
-    def __init__(self, wanted: Wanted, busy: Busy, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, wanted: Wanted, busy: Busy, clock: Callable[[], float] = time.time, trials: Tried = lambda _: ()
+    ) -> None:
+        """`trials` gives the heads that are tried in a region; asked again when `trials_changed` is called."""
         self._wanted = wanted
+        self._trials = trials
         self._busy = busy
         self._clock = clock
         self._sessions: dict[str, Session] = {}
@@ -106,6 +113,8 @@ class Sessions:
         self._refresh(session)
         if self._send_upstreams(session):
             session.wants(Kind.UPSTREAMS)
+        if self._send_trials(session):
+            session.wants(Kind.TRIALS)
         if not session.pending:
             session.wants(Kind.DIRECTIONS)  # it has everything: this tells it that it is connected
         return session
@@ -204,6 +213,12 @@ class Sessions:
                 session.wants(Kind.UPSTREAMS)
         return len(self._sessions) / UPSTREAMS_PER_S
 
+    def trials_changed(self) -> None:
+        """Has heads that are to be tried sent to those that try others."""
+        for session in self._sessions.values():
+            if self._send_trials(session):
+                session.wants(Kind.TRIALS)
+
     def compose(self, session: Session, kind: Kind) -> pb.SyncResponse | None:
         """What is to be sent of a kind now; None when the agent has it already."""
         match kind:
@@ -219,6 +234,12 @@ class Sessions:
                     return None
                 response = session.response(kind, version)
                 response.upstreams.CopyFrom(upstreams)
+            case Kind.TRIALS:
+                version, trials = self._tried(session.facts)
+                if session.sent.get(kind) == version:
+                    return None
+                response = session.response(kind, version)
+                response.trials.CopyFrom(trials)
             case Kind.DIRECTIONS:
                 response = pb.SyncResponse()
                 response.directions.report_interval.FromMilliseconds(round(session.interval_s * 1000))
@@ -262,6 +283,14 @@ class Sessions:
     def _send_upstreams(self, session: Session) -> bool:
         version, _ = self._upstreams(session.facts)
         return session.sent.get(Kind.UPSTREAMS) != version
+
+    def _send_trials(self, session: Session) -> bool:
+        has = session.sent.get(Kind.TRIALS)  # None: an older program, which does not know of them
+        return has is not None and has != self._tried(session.facts)[0]
+
+    def _tried(self, facts: AgentFacts) -> tuple[str, pb.Trials]:
+        trials = write_trials(self._trials(facts.region))
+        return (content_version(trials) if trials.trials else ""), trials
 
     def _upstreams(self, facts: AgentFacts) -> tuple[str, pb.Upstreams]:
         above = facts.tiers[facts.tiers.index(facts.tier) + 1 :]

@@ -1,0 +1,152 @@
+"""Makes heads of regions by itself, and rolls them out, where that is allowed; has agents told what to try.
+
+Every process tells its agents; the one that leads makes.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Literal, Protocol
+
+from google.protobuf.duration_pb2 import Duration
+
+from upriver.errors import UpriverError
+from upriver.trials import Trial
+from upriver.v1 import rollout_pb2
+from upriver_control.observed import AgentFacts
+from upriver_control.regional.model import RegionTrial
+from upriver_control.regional.standing import Standing, standing
+from upriver_control.regions.making import HeadMaker
+from upriver_control.services.automatic import Start
+from upriver_control.store.trials import TrialTable
+
+_LOG: Final = logging.getLogger(__name__)
+MAX_TRIALS: Final = 32
+"""So many are tried at once in a region; further ones wait."""
+TELL_S: Final = 2.0
+
+
+class Manifests(Protocol):
+    """Where versions' own policies are."""
+
+    def policy(self, version_digest: str) -> str:
+        """The policy in a version's manifest, as a document; empty without one."""
+        ...
+
+
+class RegionHeads:
+    """The loop. Made and used on a running event loop."""
+
+    def __init__(
+        self,
+        maker: HeadMaker,
+        trials: TrialTable,
+        manifests: Manifests,
+        agents: Callable[[], Mapping[str, AgentFacts]],
+        leads: Callable[[], bool],
+        changed: Callable[[], None],
+        clock: Callable[[], float],
+    ) -> None:
+        """`agents` gives all agents, `changed` is called when other heads are to be tried; `clock` gives Unix times."""
+        self._maker = maker
+        self._trials = trials
+        self._manifests = manifests
+        self._agents = agents
+        self._leads = leads
+        self._changed = changed
+        self._clock = clock
+        self._told: tuple[int, int] = (-1, -1)
+        self._open: Mapping[str, Sequence[Trial]] = {}
+        self._known: dict[str, str] = {}
+
+    def announced(self, region: str) -> Sequence[Trial]:
+        """The heads that agents of a region are to try."""
+        return self._open.get(region, ())
+
+    async def run(
+        self, heads: Literal["off", "certify", "roll-out"], every_s: float, soak_s: float, start: Start
+    ) -> None:
+        """Looks every now and then until it is cancelled. `start` starts rollouts, where heads are rolled out."""
+        loop = asyncio.get_running_loop()
+        due = 0.0
+        while True:
+            try:
+                await self.tell()
+                if heads != "off" and self._leads() and loop.time() >= due:
+                    due = loop.time() + every_s
+                    await self.look(start if heads == "roll-out" else None, soak_s)
+            except UpriverError as error:
+                _LOG.warning("heads of regions wait: %s", error)
+            await asyncio.sleep(min(TELL_S, every_s))
+
+    async def tell(self) -> None:
+        """Has agents told where what is to be tried has changed."""
+        revision = await asyncio.to_thread(self._trials.revision)
+        if revision == self._told:
+            return
+        found: dict[str, list[Trial]] = {}
+        for one in await asyncio.to_thread(self._trials.open):
+            found.setdefault(one.region, []).append(one.trial)
+        self._told = revision
+        opened = {region: tuple(trials[:MAX_TRIALS]) for region, trials in found.items()}
+        if opened != self._open:
+            self._open = opened
+            self._changed()
+
+    async def look(self, start: Start | None, soak_s: float) -> None:
+        """Looks once: fits what is due, judges what was counted, and rolls out what passed if `start` is given."""
+        agents = list(self._agents().values())
+        now = self._clock()
+        standings, picked, gone = await asyncio.to_thread(self._work, agents, now, start is not None)
+        if picked or gone or standings:
+            await self.tell()
+        if start is None:
+            return
+        for trial in picked:
+            made = [await self._roll_out(trial, tier, trial.made, trial.id, start, soak_s) for tier in trial.tiers]
+            await asyncio.to_thread(self._maker.rolled_out, trial, made)
+        for one, trial in gone:
+            name = await asyncio.to_thread(self._maker.base_of, trial)
+            for tier in one.tiers:
+                await self._roll_out(trial, tier, name, f"{trial.id}-back", start, soak_s)
+
+    def _work(
+        self, agents: Sequence[AgentFacts], now: float, rolls_out: bool
+    ) -> tuple[list[Standing], list[RegionTrial], list[tuple[Standing, RegionTrial]]]:
+        versions = {s.active.version_digest for agent in agents for s in agent.slots.values() if s.active is not None}
+        self._known = {one: self._known.get(one) or self._manifests.policy(one) for one in sorted(versions)}
+        standings = standing(agents, self._known)
+        self._maker.look(standings, now)
+        self._maker.fit(standings, _tops(agents), now)
+        if not rolls_out:
+            return standings, [], []
+        return standings, self._maker.pick(standings, now), self._maker.to_go(standings)
+
+    async def _roll_out(
+        self, trial: RegionTrial, tier: str, policy: str, request_id: str, start: Start, soak_s: float
+    ) -> str:
+        soak = Duration()
+        soak.FromMilliseconds(round(1000 * soak_s))
+        rings = [rollout_pb2.Ring(count=1), rollout_pb2.Ring(percent=10), rollout_pb2.Ring(percent=100)]
+        request = rollout_pb2.CreateRolloutRequest(
+            version=trial.version,
+            policy=policy,
+            selector=f"region={trial.region},tier={tier}",
+            strategy=rollout_pb2.Strategy(rings=rings, soak_time=soak, failure_limit=0.1, min_sample=5),
+            request_id=f"region-{request_id[7:47]}-{tier}",
+        )
+        made = await start(request)
+        _LOG.warning("rollouts/%s brings %s to %s in %s", made.id, policy or "no head", tier, trial.region)
+        return f"rollouts/{made.id}"
+
+
+def _tops(agents: Sequence[AgentFacts]) -> dict[str, str]:
+    """The version that most agents on top run, by model."""
+    found: dict[str, Counter[str]] = {}
+    for agent in agents:
+        if agent.tiers and agent.tier == agent.tiers[-1]:
+            for model, slot in agent.slots.items():
+                if slot.active is not None:
+                    found.setdefault(model, Counter())[slot.active.version_digest] += 1
+    return {model: versions.most_common(1)[0][0] for model, versions in found.items()}
