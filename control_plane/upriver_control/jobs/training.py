@@ -68,7 +68,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """What came out; `version` is the published one's name, `tier` the one that it was calibrated for, if any."""
+    """What came out; `version` is the published one's name, `holdout_digest` the file of the held-out questions."""
 
     lessons: int
     holdout: int
@@ -81,6 +81,7 @@ class TrainResult:
     conversion: str = ""
     version: str = ""
     lessons_digest: str = ""
+    holdout_digest: str = ""
     calibration: str = ""
     rollout: str = ""
     notes: tuple[str, ...] = ()

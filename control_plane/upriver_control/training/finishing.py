@@ -117,7 +117,9 @@ class TrainingBench:
         if place is None or len(tiers) < 2 or place == len(tiers) - 1:
             raise NotNow(f"of the fleet no tier below the top runs {spec.base}")
         tell("calibrating", 1.0)
-        wanted = Spec(max_loss, spec.confidence or self.following.confidence, tiers, data=published.holdout)
+        wanted = Spec(
+            max_loss, spec.confidence or self.following.confidence, tiers, data=published.result.holdout_digest
+        )
         made = await self.calibrations.calibrate(job.model, wanted, f"{job.name}/calibration")
         while not made.has_ended:
             await asyncio.sleep(LOOK_S)

@@ -5,6 +5,7 @@ URL; the base version and its source are sent along.
 """
 
 import io
+import socket
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
@@ -27,13 +28,14 @@ except ModuleNotFoundError as error:
     ) from error
 
 ROWS: Final = 2_000
-_CONNECT_S: Final = 30
+_CONNECT_S: Final = 10.0
 
 
 def run_on_ray(order: Order, tell: Callable[[str, float], None]) -> None:
     """Trains as ordered on the cluster at the order's address, `local` for one on this machine."""
     address = order.spec.ray_address
     tell(f"connecting to Ray at {address}", 0.0)
+    _look_for(address)
     try:
         ray.init(address=address, log_to_driver=True, include_dashboard=False)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
@@ -50,6 +52,17 @@ def run_on_ray(order: Order, tell: Callable[[str, float], None]) -> None:
         raise InvalidInput(answer)
     order.made.mkdir(exist_ok=True)
     _unpack(answer, order.made)
+
+
+def _look_for(address: str) -> None:
+    """Raises InvalidInput at once where nobody listens: Ray itself would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdecimal():
+        return  # `local` or `auto`
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise InvalidInput(f"there is no Ray cluster at {address!r}: {error}") from error
 
 
 def _trained(order: Order, files: bytes) -> bytes | str:

@@ -55,11 +55,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A version that a training made, what came out, and the digest of its held-out questions, empty when they went."""
+    """A version that a training made, and what came out."""
 
     version: StoredVersion
     result: TrainResult
-    holdout: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +110,14 @@ class TrainingWorkshop:
         replay = self.sources.of(job.spec.base_digest).get(SourceKind.REPLAY)
         if replay is not None:
             found[SourceKind.REPLAY] = replay
-        result = replace(result, lessons_digest=found[SourceKind.LESSONS].digest)
+        result = replace(result, lessons_digest=found[SourceKind.LESSONS].digest, holdout_digest=holdout)
         text = json.dumps(to_document(result), sort_keys=True).encode()
         put_bytes(self.artifacts, digest_of(text), text)
         found[SourceKind.RESULT] = Source(digest_of(text), len(text))
         self.sources.keep(_digest(made / VERSION), found, self.clock())
         self._hold(holdout, result.holdout, (made / HOLDOUT).stat().st_size)
         version = self._publish(job, made, result)
-        return Published(version, replace(result, version=version.name), holdout)
+        return Published(version, replace(result, version=version.name))
 
     def published(self, job: Training) -> Published | None:
         """What a training has published before; None when nothing."""
