@@ -69,16 +69,16 @@ class Handing:
             return "" if served is None else served.digest
 
         own = None
-        if self._on and not teaching.school.off:
+        if not teaching.school.off:  # also while nothing is shared: what was handed up before may be forgotten
             own = OwnLessons(teaching.book, teaching.seal, Origin(place, version_of))
         self._sender = Sender(
             self._journal,
-            own,
+            own if self._on else None,
             lambda: ways(place, agents(), above.addresses),
             Submission(channel, above.channel, above.token),
             self._pace,
         )
-        if own is not None:
+        if own is not None and self._on:
             teaching.book.subscribe(_Stirs(self._sender))
 
     def service(self, blocking: Callable[[], AbstractContextManager[None]]) -> Any:
