@@ -36,7 +36,7 @@ class Refining:
         self._book = book
         self._access = config.learning.access
         self._models = models
-        self.learner = Learner(parts, config.learning, models)
+        self.learner = Learner(parts, config.learning, models, audits=config.audits.enabled)
         """It also listens to audits."""
 
     def service(self, blocking: Callable[[], AbstractContextManager[None]]) -> Any:

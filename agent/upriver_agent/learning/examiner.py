@@ -73,7 +73,7 @@ class Examiner:
         read = self._parts.journal.read
         held_out = read(partial(holdout.count, key=key))
         before = self._parts.attempts.of(key)
-        last = next((one for one in read(partial(trials.listing, model=model)) if one.promoted), None)
+        last = read(partial(trials.last_promoted, model=model))
         with self._lock:
             lessons = len(course.sums)
         since = (lessons, held_out)

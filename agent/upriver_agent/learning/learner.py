@@ -38,6 +38,8 @@ from upriver_agent.serving.refiner import ALARM, Current
 _LOG = logging.getLogger(__name__)
 NICER: Final = 10
 NO_PRIOR: Final = "its version has no prior.npz: a head would know nothing of what the version was trained on"
+NOTHING_HELD_OUT: Final = "no question was held out yet"
+NO_AUDITS: Final = "audits.enabled is off: nothing is held out, so no head can be tried"
 BUSY: Final = "the lessons are being counted"
 FORGOTTEN: Final = "its head had learnt what must be forgotten, and no other has passed"
 BY_OPERATOR: Final = "an operator wants it so"
@@ -86,8 +88,10 @@ class Learner:
         section: LearningSection,
         models: Callable[[], Sequence[str]],
         clock: Callable[[], float] = time.time,
+        audits: bool = True,
     ) -> None:
-        """`models` gives the names of those that answer; `clock` gives Unix times."""
+        """`models` gives the names of those that answer, `clock` Unix times; `audits` is whether there are any."""
+        self._blind = "" if audits else NO_AUDITS
         self._parts = parts
         self._section = section
         self._models = models
@@ -268,7 +272,7 @@ class Learner:
         promise = promise_of(current.given.policy.document, self._section)
         key = self._parts.journal.read(partial(holdout.key_of, model=model, version=course.version))
         if isinstance(promise, str) or key is None:
-            course.why = promise if isinstance(promise, str) else "no question was held out yet"
+            course.why = promise if isinstance(promise, str) else self._blind or NOTHING_HELD_OUT
             return
         progress = self._examiner.progress(model, course, key)
         self._told.full[model] = progress.held_out >= holdout.WANTED

@@ -9,6 +9,7 @@ from upriver_agent.learning.gate import Trial
 
 MOST: Final = 200
 """Trials that are kept of one model, the newest."""
+_COLUMNS: Final = "model, version, at, head, lessons, until, promoted, record"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +61,25 @@ def promoted(connection: sqlite3.Connection, number: int) -> None:
 def listing(connection: sqlite3.Connection, model: str, most: int = MOST) -> list[Tried]:
     """A model's trials, newest first."""
     rows = connection.execute(
-        "SELECT model, version, at, head, lessons, until, promoted, record FROM trial WHERE model = ?"
-        " ORDER BY seq DESC LIMIT ?",
+        f"SELECT {_COLUMNS} FROM trial WHERE model = ? ORDER BY seq DESC LIMIT ?",  # noqa: S608 - a constant
         (model, most),
     )
     return [_read(row) for row in rows]
 
 
+def last_promoted(connection: sqlite3.Connection, model: str) -> Tried | None:
+    """The trial of the head that was promoted last; None when none was, or none is kept."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM trial WHERE model = ? AND promoted ORDER BY seq DESC LIMIT 1",  # noqa: S608 - a constant
+        (model,),
+    ).fetchone()
+    return None if row is None else _read(row)
+
+
 def of_head(connection: sqlite3.Connection, model: str, head: str) -> Tried | None:
     """The trial that a head passed; None when none is kept."""
     row = connection.execute(
-        "SELECT model, version, at, head, lessons, until, promoted, record FROM trial WHERE model = ? AND head = ?"
-        " ORDER BY seq DESC LIMIT 1",
+        f"SELECT {_COLUMNS} FROM trial WHERE model = ? AND head = ? ORDER BY seq DESC LIMIT 1",  # noqa: S608 - a constant
         (model, head),
     ).fetchone()
     return None if row is None else _read(row)

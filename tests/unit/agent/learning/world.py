@@ -200,6 +200,14 @@ class World:
             replace(case, **changes), own == label, own, label, "cloud-1", top, embedding_of(label, self.rng)
         )
 
+    def contradicted(self, teacher: str) -> Verdict:
+        """A question that a teacher answered otherwise than the top; outside the holdout."""
+        found = self.verdict()
+        case = replace(
+            found.case, teacher=teacher, teacher_policy="sha256:edge", teacher_answer="something else", draw=0.9
+        )
+        return replace(found, case=case)
+
     def learn(self) -> None:
         """Lessons and audits enough for a promotion, and a look at them."""
         self.lessons(60)
@@ -208,14 +216,22 @@ class World:
 
     def right(self, labels: Sequence[str]) -> float:
         """The share of questions with these labels that what answers now answers, and rightly."""
+        here, agrees = self._seen([label for label in labels for _ in range(50)])
+        return float((here & agrees).mean())
+
+    def lost(self) -> float:
+        """The share of all questions, half of them of new labels, that what answers now answers wrongly."""
+        here, agrees = self._seen([*(label for label in LABELS for _ in range(100)), *(NEW * 500)])
+        return float((here & ~agrees).mean())
+
+    def _seen(self, truth: list[str]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which of some fresh questions are answered here, and which of them rightly."""
         loaded = self.answering
-        if loaded.head is None:
-            return 0.0
+        if loaded.head is None:  # the version itself: it answers what it knows
+            known = np.array([label in LABELS for label in truth])
+            return known, known
         rng = np.random.default_rng(77)
-        truth = [label for label in labels for _ in range(50)]
-        prediction = Prediction(None, np.array([embedding_of(label, rng) for label in truth]), {})
-        found = loaded.head(prediction)
-        confidence = loaded.score(found)
+        found = loaded.head(Prediction(None, np.array([embedding_of(label, rng) for label in truth]), {}))
         assert found.scores is not None
         told = np.array(loaded.form.labels)[found.scores.argmax(axis=1)]
-        return float(((told == truth) & (confidence >= loaded.policy.threshold)).mean())
+        return loaded.score(found) >= loaded.policy.threshold, told == truth
