@@ -29,7 +29,7 @@ _UPRIGHT_PASSES = 3
 
 
 def _layers() -> list[keras.layers.Layer]:
-    return [*conv(12, 2), *conv(24), *conv(48, 2), *conv(WIDTH), keras.layers.GlobalAveragePooling2D()]
+    return [*conv(12, 2), *conv(24), *conv(48, 2), *conv(WIDTH), keras.layers.GlobalAveragePooling2D(name="embedding")]
 
 
 RECIPE = Recipe("device-five", 28, _layers, 16, 128, 3e-3, "weights")
@@ -43,7 +43,7 @@ def shown(digits: Digits) -> Digits:
 
 
 def train_five(digits: Digits) -> keras.Model:
-    """Trains it on digits that are `shown`: image to (probabilities of 0 to 4, embedding)."""
+    """Trains it on digits that are `shown`: image to (probabilities of 0 to 4, embedding), outputs by those names."""
     keras.utils.set_random_seed(SEED)
     image = keras.Input((RECIPE.side, RECIPE.side, 1), name="image")
     x = image
@@ -58,7 +58,8 @@ def train_five(digits: Digits) -> keras.Model:
     for number in range(_UPRIGHT_PASSES):
         images = warped(digits.images, Warp(), SEED + COPIES + 1 + number)
         upright.fit(scaled(images, RECIPE.side), digits.labels, batch_size=RECIPE.batch, verbose=0)
-    return keras.Model(image, [keras.layers.Softmax()(logits), backbone.output])
+    backbone.trainable = True  # whoever trains it further trains all of it
+    return keras.Model(image, [keras.layers.Softmax(name="probabilities")(logits), backbone.output])
 
 
 def statistics_of(file: Path, digits: Digits) -> HeadStatistics:

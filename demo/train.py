@@ -56,9 +56,11 @@ def main() -> None:
 
 
 def make_five(digits: Digits) -> int:
-    """Makes the model that knows five digits of digits that it is `shown`, and its prior; gives its parameters."""
+    """Makes the model that knows five digits of digits that it is `shown`, its prior, and what a training goes on from;
+    gives its parameters."""
     model, file = train_five(digits), _file(FIVE.tier)
     file.write_bytes(convert(model, FIVE, scaled(digits.images[:500], FIVE.side)))
+    model.save(file.with_name("source.keras"))
     arrays = write_statistics(statistics_of(file, digits))
     outer, toward = (arrays[name].astype(np.float32) for name in ("outer", "toward"))
     np.savez(file.with_name("prior.npz"), labels=arrays["labels"], outer=outer, toward=toward)
