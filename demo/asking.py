@@ -86,10 +86,12 @@ def ask_all(
     tick: Callable[[], None],
     goes_on: Callable[[int], bool],
     order: Callable[[int], int] | None = None,
+    learn: bool = False,
 ) -> None:
     """Asks about one digit after the other, over and over, each of the agents in turn, IN_FLIGHT at once.
 
-    `order` says which digit a question is about by its number; without it they come in turn. It ends with the first
+    `order` says which digit a question is about by its number; without it they come in turn. With `learn` agents may
+    keep the images to train from. It ends with the first
     number of a question that `goes_on` says no to, or with `stop`. `tick` is called ten times a second by this thread.
     """
     numbers = itertools.count()
@@ -103,6 +105,8 @@ def ask_all(
                 break
             index = number % len(digits) if order is None else order(number)
             message = make_request(digits.images[index : index + 1])
+            if learn:
+                message.parameters[names.LEARN].bool_param = True
             started = time.perf_counter()
             try:
                 response = askers[number % len(askers)].ask(message)

@@ -24,11 +24,14 @@ _PUBLISH_S = 120.0
 class ControlPlane:
     """A control plane in a process of its own. Its operator's calls raise UpriverError."""
 
-    def __init__(self, folder: Path) -> None:
-        """Starts it, with everything that it keeps below `folder`; `wait_ready` comes before any other call."""
+    def __init__(self, folder: Path, more: str = "") -> None:
+        """Starts it, with everything that it keeps below `folder`, and `more` sections of its configuration.
+
+        `wait_ready` comes before any other call.
+        """
         self._state = folder / "state-control"
         config = folder / "control.toml"
-        config.write_text(f'[state]\nfolder = "{self._state}"\n[server]\nlisten = "127.0.0.1:0"\n')
+        config.write_text(f'[state]\nfolder = "{self._state}"\n[server]\nlisten = "127.0.0.1:0"\n{more}')
         self.program = Program("control", ["-m", "upriver_control", "run", "-c", str(config)], folder)
         self.address = ""
         self.join = ""

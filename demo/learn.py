@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.live import Live
 
@@ -22,14 +23,19 @@ from demo.calibrating import SEED
 from demo.control import ControlPlane
 from demo.digits import CACHE, Digits, load_all
 from demo.learn_provisioning import Begun, begin
-from demo.learn_showing import live, summary_in_words
+from demo.learn_showing import live, retrained_in_words, summary_in_words
 from demo.learn_tally import RegionTally
 from demo.learn_watching import Promotion, Watcher
 from demo.plotting import plot
 from demo.regional import LADDER, RegionalMesh
-from demo.streams import KNOWN, REGIONS, Indices, Stream, streams
+from demo.retraining import MISSING, PYTHON, Retrained, can_retrain, prepare, retrain
+from demo.streams import KNOWN, REGIONS, SHOWN, Indices, Stream, streams
 from demo.tally import Answered, Tally
 
+AFTER = 600
+"""More questions in each region, when a whole model was trained and is there."""
+ASIDE = 5_000
+"""Digits of each region that are not asked about and certify what answers there; half of them choose it."""
 PICTURE = CACHE.parent / "demo" / "learning.png"
 _SETTLE_S = 2.0
 
@@ -48,7 +54,7 @@ class Region:
     @classmethod
     def of(cls, name: str, digits: Digits, questions: int) -> "Region":
         """A region that will ask so many questions about some of the digits."""
-        stream = streams(digits.labels, REGIONS[name], questions, SEED)
+        stream = streams(digits.labels, REGIONS[name], questions + AFTER, SEED)
         asked = _part(digits, stream.asked)
         return cls(name, stream, asked, Tally(make_request(asked.images[:1]).ByteSize()), RegionTally(name))
 
@@ -72,14 +78,16 @@ def play(arguments: argparse.Namespace, folder: Path, console: Console, stop: th
         digits = load_all()
         regions = {name: Region.of(name, digits, arguments.questions) for name in REGIONS}
     with ExitStack() as stack:
-        control = ControlPlane(folder)
+        control = ControlPlane(folder, f'[training]\npython = "{PYTHON}"\nmax_loss = 0.0\n' if can_retrain() else "")
         stack.callback(control.stop)
         with console.status("starting the control plane"):
             control.wait_ready()
         mesh = RegionalMesh(folder, control.join)
         stack.callback(mesh.stop)
-        aside = {name: _part(digits, region.stream.aside) for name, region in regions.items()}
+        aside = {name: _part(digits, region.stream.aside[:ASIDE]) for name, region in regions.items()}
         begun = begin(mesh, control, aside, console)
+        if can_retrain():
+            prepare(control, begun.versions[LADDER[0]], _shown(digits), folder)
         for name, certified in begun.certified.items():
             console.print(
                 f"{name}: devices know 0 to {KNOWN - 1} and are asked about {_digits(name)}; their policy, certified "
@@ -88,16 +96,33 @@ def play(arguments: argparse.Namespace, folder: Path, console: Console, stop: th
             )
         watcher = Watcher(mesh)
         stack.callback(watcher.stop)
-        _ask(mesh, regions, watcher, console, stop)
-        return _end(arguments, regions, watcher, begun, console)
+        watcher.start()
+        _ask(mesh, regions, watcher, console, stop, range(arguments.questions))
+        _mark(regions, "with heads")
+        retrained = None
+        if not can_retrain():
+            console.print(MISSING, highlight=False, soft_wrap=True)
+        elif not stop.is_set():
+            lessons = sum(watcher.lessons(name) for name in regions)
+            retrained = retrain(mesh, control, begun, aside, lessons, console)
+            console.print(retrained_in_words(retrained), highlight=False, soft_wrap=True)
+            _ask(mesh, regions, watcher, console, stop, range(arguments.questions, arguments.questions + AFTER))
+            _mark(regions, "with the trained model")
+        return _end(arguments, regions, watcher, begun, retrained, console)
 
 
 def _ask(
-    mesh: RegionalMesh, regions: Mapping[str, Region], watcher: Watcher, console: Console, stop: threading.Event
+    mesh: RegionalMesh,
+    regions: Mapping[str, Region],
+    watcher: Watcher,
+    console: Console,
+    stop: threading.Event,
+    part: range,
 ) -> None:
-    """Asks in all regions at once; shows how it goes."""
-    watcher.start()
-    threads = [threading.Thread(target=_ask_region, args=(mesh, one, stop), daemon=True) for one in regions.values()]
+    """Asks a part of the questions of all regions at once; shows how it goes."""
+    threads = [
+        threading.Thread(target=_ask_region, args=(mesh, one, stop, part), daemon=True) for one in regions.values()
+    ]
     started = time.monotonic()
     with Live(console=console, refresh_per_second=4, transient=False) as shown:
 
@@ -116,14 +141,27 @@ def _ask(
         tick()
 
 
-def _ask_region(mesh: RegionalMesh, region: Region, stop: threading.Event) -> None:
+def _ask_region(mesh: RegionalMesh, region: Region, stop: threading.Event, part: range) -> None:
     addresses = [device.address for device in mesh.devices(region.name)]
-    count = len(region.digits)
-    ask_all(addresses, region.digits, region.asked, stop, lambda: None, lambda number: number < count)
+    ask_all(
+        addresses,
+        region.digits,
+        region.asked,
+        stop,
+        lambda: None,
+        lambda number: number < len(part),
+        part.__getitem__,
+        learn=True,
+    )
 
 
 def _end(
-    arguments: argparse.Namespace, regions: Mapping[str, Region], watcher: Watcher, begun: Begun, console: Console
+    arguments: argparse.Namespace,
+    regions: Mapping[str, Region],
+    watcher: Watcher,
+    begun: Begun,
+    retrained: Retrained | None,
+    console: Console,
 ) -> int:
     promotions = {name: watcher.promotions(name) for name in regions}
     tallies = {name: region.tally for name, region in regions.items()}
@@ -135,7 +173,11 @@ def _end(
     )
     console.print(f"the curves as a picture: {PICTURE}", highlight=False, soft_wrap=True)
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps(_record(tallies, promotions, begun), indent=2) + "\n")
+        record = {
+            "regions": _record(tallies, promotions, begun),
+            "retrained": None if retrained is None else asdict(retrained),
+        }
+        arguments.json.write_text(json.dumps(record, indent=2, default=dict) + "\n")
     return 1 if any(one.failed for one in tallies.values()) else 0
 
 
@@ -149,7 +191,7 @@ def _record(
             "failed": tally.failed,
             "lessons": tally.lessons,
             "escalation_start": round(tally.start, 4),
-            "escalation_end": round(tally.rate(), 4),
+            "escalation": {what: round(share, 4) for what, share in tally.marks.items()},
             "half_life_lessons": tally.half_life,
             "accuracy_known_first_half": round(tally.old_accuracy(late=False), 4),
             "accuracy_known_second_half": round(tally.old_accuracy(late=True), 4),
@@ -159,6 +201,16 @@ def _record(
         }
         for name, tally in tallies.items()
     }
+
+
+def _shown(digits: Digits) -> Digits:
+    """Those that the devices' first version was trained on."""
+    return _part(digits, np.flatnonzero((digits.labels < KNOWN) & (np.arange(len(digits)) < SHOWN)))
+
+
+def _mark(regions: Mapping[str, Region], what: str) -> None:
+    for region in regions.values():
+        region.tally.mark(what)
 
 
 def _part(digits: Digits, rows: Indices) -> Digits:

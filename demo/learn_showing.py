@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from demo.learn_tally import WINDOW, RegionTally, sparkline
 from demo.learn_watching import Promotion, Watcher
+from demo.retraining import Retrained
 
 _NOTES = 6
 
@@ -17,12 +19,7 @@ def live(regions: Sequence[RegionTally], watcher: Watcher, seconds: float) -> Re
     rate = asked / seconds if seconds else 0.0
     notes = [*watcher.notes[-_NOTES:], *([watcher.trouble] if watcher.trouble else [])]
     notes += [f"{name}: {why}" for name, why in watcher.waits().items()]
-    table = Table(
-        title=f"{asked:,} questions, {rate:,.0f}/s; rates are over the last {WINDOW}",
-        caption="\n".join(notes) or None,
-        title_justify="left",
-        caption_justify="left",
-    )
+    table = Table(title=f"{asked:,} questions, {rate:,.0f}/s; rates are over the last {WINDOW}", title_justify="left")
     for name in ("region", "questions", "lessons", "go up", "right", "heads", "failed"):
         table.add_column(name, justify="left" if name == "region" else "right")
     for region in regions:
@@ -35,7 +32,22 @@ def live(regions: Sequence[RegionTally], watcher: Watcher, seconds: float) -> Re
             str(len(watcher.promotions(region.region))),
             str(region.failed),
         )
-    return Group(table, *(f"{region.region}  {sparkline(region.points)}" for region in regions))
+    curves = [f"{region.region:<6} {sparkline(region.points)} {region.lessons:,} lessons" for region in regions]
+    return Group(table, *(Text(line) for line in [*notes, *curves]))
+
+
+def retrained_in_words(retrained: Retrained) -> str:
+    """What came of training a whole model."""
+    seen = ", ".join(
+        f"{region or 'replayed digits'} {share:.1%} (before {base:.1%})"
+        for region, (share, base) in retrained.evaluations.items()
+    )
+    certified = ", ".join(f"{region} {one.lowest_share:.0%}" for region, one in retrained.certified.items())
+    return (
+        f"trained in {retrained.seconds:.0f} s from {retrained.lessons:,} lessons and {retrained.replayed:,} known "
+        f"digits: {retrained.version}, new labels {', '.join(retrained.labels) or 'none'}. Right about untouched "
+        f"lessons: {seen}. Certified by region, it answers of all questions: {certified}"
+    )
 
 
 def summary_in_words(
@@ -45,12 +57,13 @@ def summary_in_words(
     lines = [""]
     for name, region in regions.items():
         half = "never went up half as often" if region.half_life is None else f"half as many after {region.half_life}"
+        then = ", ".join(f"{share:.1%} {what}" for what, share in region.marks.items())
         lines.append(
-            f"{name:<6} escalated {region.start:.1%} at first, {region.rate():.1%} at the end: {half} lessons; "
+            f"{name:<6} escalated {region.start:.1%} at first, {then}: {half} lessons of its devices; "
             f"{len(region.right):,} questions, {region.lessons:,} lessons"
         )
-        first, then = region.old_accuracy(late=False), region.old_accuracy(late=True)
-        lines.append(f"       right about what devices knew before: {first:.2%}, then {then:.2%}")
+        first, second = region.old_accuracy(late=False), region.old_accuracy(late=True)
+        lines.append(f"       right about what devices knew before: {first:.2%}, then {second:.2%}")
         lines += [f"       {one.in_words()}" for one in promotions[name]]
         lines.append(f"       {sparkline(region.points)} against lessons, 0 to {region.lessons:,}")
     console.print(*lines, sep="\n", highlight=False, soft_wrap=True)

@@ -30,6 +30,8 @@ class RegionTally:
     failed: int = 0
     lessons: int = 0
     points: list[Point] = field(default_factory=list)
+    marks: dict[str, float] = field(default_factory=dict)
+    """What went up at the end of each part of the run, by what it was."""
 
     def add(self, escalated: bool, right: bool, old: bool) -> None:
         """Counts an answer; `old` are questions about what devices knew from the start."""
@@ -49,6 +51,10 @@ class RegionTally:
         """The share of the last WINDOW questions, of the first `count`, that went up."""
         end = len(self.escalated) if count is None else count
         return share(self.escalated[max(0, end - WINDOW) : end])
+
+    def mark(self, what: str) -> None:
+        """Ends a part of the run."""
+        self.marks[what] = self.rate()
 
     @property
     def start(self) -> float:

@@ -40,6 +40,8 @@ holdout = {holdout}
 max_loss = {max_loss}
 confidence = 0.95
 quorum = 1
+keep_inputs = true
+share = "inputs"
 caller_per_min = 0.0
 teacher_per_min = 0.0
 [telemetry]
