@@ -23,11 +23,17 @@ from demo.mesh import TIERS
 from demo.processes import DemoFailed, Program, end
 
 DEVICE_TIER, TOP_TIER = TIERS[0], TIERS[-1]
+MAX_LOSS, HOLDOUT = 0.01, 0.2
+"""What a head may lose, and the share of questions that is held out: the latter is what agents have by themselves."""
 TURN: Final = 250
 """Questions to one device before it is the other one's turn."""
 SETTLE_S: Final = 3.0
 """Lessons are written some at a time; within so long those that were heard are on the disk."""
 _FOUND_S: Final = 30.0
+_ALL: Final = 0.01
+"""The smallest holdout: nearly everything that comes from above becomes a lesson."""
+_NEVER: Final = 2.0
+"""A threshold that nothing reaches."""
 _AGENT = """
 [agent]
 id = "{name}"
@@ -37,9 +43,6 @@ listen = "{listen}"
 state_dir = {state}
 [cascade]
 trust = "network"
-[audits]
-per_s = 2000.0
-max_rate = 0.9
 [learning]
 enabled = {learns}
 trust = "network"
@@ -87,7 +90,9 @@ class Pair:
         self._configure("top", TOP_TIER, TOP, learns=False)
         self.restart("top")
 
-    def start_device(self, name: str, learns: bool, holdout: float, threshold: float) -> None:
+    def start_device(
+        self, name: str, learns: bool, holdout: float, threshold: float, max_loss: float = MAX_LOSS
+    ) -> None:
         """Starts a device that answers from a `threshold` on; raises DemoFailed."""
         model = self._folder / f"model-{name}"
         shutil.copytree(DEVICE, model)
@@ -95,7 +100,7 @@ class Pair:
         lines = manifest.read_text().splitlines()
         changed = [f"threshold = {threshold}" if line.startswith("threshold = ") else line for line in lines]
         manifest.write_text("\n".join(changed) + "\n")
-        self._configure(name, DEVICE_TIER, model, learns, holdout)
+        self._configure(name, DEVICE_TIER, model, learns, holdout, max_loss)
         self.restart(name)
 
     def restart(self, name: str) -> None:
@@ -139,7 +144,15 @@ class Pair:
                     raise DemoFailed(f"{name} did not find the cloud within {_FOUND_S:.0f} s")
                 time.sleep(0.05)
 
-    def _configure(self, name: str, tier: str, model: Path, learns: bool, holdout: float = 0.2) -> None:
+    def _configure(
+        self,
+        name: str,
+        tier: str,
+        model: Path,
+        learns: bool,
+        holdout: float = HOLDOUT,
+        max_loss: float = MAX_LOSS,
+    ) -> None:
         config = self._folder / f"{name}.toml"
         text = _AGENT.format(
             name=name,
@@ -149,7 +162,7 @@ class Pair:
             state=json.dumps(str(self._folder / f"state-{name}")),
             learns=json.dumps(learns),
             holdout=holdout,
-            max_loss=0.01,
+            max_loss=max_loss,
             model=json.dumps(str(model)),
         )
         if tier == DEVICE_TIER:
@@ -175,7 +188,7 @@ def kills(pair: Pair, digits: Digits, times: int, seed: int) -> Kills:
     """
     chance = random.Random(seed)  # noqa: S311 - when to kill is no secret
     pair.start_top()
-    pair.start_device("pupil", True, 0.01, 2.0)
+    pair.start_device("pupil", True, _ALL, _NEVER)
     pair.wait_found("pupil", digits)
     asked = _Background(pair.addresses["pupil"], digits)
     lost = 0
@@ -231,7 +244,7 @@ def p99_ratio(
     """
     pair.start_top()
     for name, learns in (("pupil", True), ("other", False)):
-        pair.start_device(name, learns, 0.4, threshold)
+        pair.start_device(name, learns, HOLDOUT, threshold)
         pair.wait_found(name, digits)
     ratios, others = [], []
     with asking(pair.addresses["pupil"]) as first, asking(pair.addresses["other"]) as second:
