@@ -8,9 +8,11 @@ from contextlib import ExitStack, closing
 
 import grpc
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from tests.agent_process import running, until, write_config
+from tests.control_plane_process import ControlPlaneProcess
 from tests.versions import LABELS, make_version
 from upriver import Client, Mode, UpriverError
 from upriver.cli.root import run
@@ -178,33 +180,40 @@ def device_again(tmp_path, upstreams, more):
     return write_config(tmp_path, "device-1", "device", LADDER, [tmp_path / "version-device"], more, upstreams)
 
 
-def spool_of(folder):
-    """What waits in an agent's file to be handed up: {id: whether it was forgotten}."""
+def landed(folder):
+    """The ids of lessons in the Parquet files of a control plane."""
+    files = [path for path in folder.rglob("*.parquet") if path.is_file()]
+    return [id_ for path in files for id_ in pq.ParquetFile(path).read(["id"]).column("id").to_pylist()]
+
+
+def waiting(folder):
+    """How many entries wait to be handed up in an agent's file."""
     with closing(sqlite3.connect(folder / "lessons.db")) as connection:
-        return dict(connection.execute("SELECT id, forgotten FROM handing").fetchall())
+        return connection.execute("SELECT count(*) FROM handing").fetchone()[0]
 
 
-def test_what_may_be_kept_goes_up_once_and_what_is_forgotten_is_told(tmp_path):
+def test_what_may_be_kept_lands_at_the_control_plane_once_by_way_of_other_agents(tmp_path):
+    control = ControlPlaneProcess(tmp_path / "control")
     shares = OPEN + 'keep_inputs = true\nshare = "inputs"\n'
-    config = write_config(tmp_path, "cloud-1", "cloud", LADDER, [make_version(tmp_path, "cloud", ALWAYS)], shares)
-    with (
-        running(config, "cloud-1", "cloud") as cloud,
-        running(device(tmp_path, [cloud], shares), "device-1") as agent,
-        Client(agent.address) as client,
-    ):
+    with ExitStack() as stack:
+        control.start()
+        stack.callback(control.kill)
+        joins = shares + f'[control_plane]\njoin = "{control.join}"\n'
+        config = write_config(tmp_path, "cloud-1", "cloud", LADDER, [make_version(tmp_path, "cloud", ALWAYS)], joins)
+        cloud = stack.enter_context(running(config, "cloud-1", "cloud"))
+        agent = stack.enter_context(running(device(tmp_path, [cloud], shares), "device-1"))
+        client = stack.enter_context(Client(agent.address))
         client.infer("pattern", images(rows=5))
         client.infer("pattern", images(rows=30), learn=True)
         until(lambda: stats(agent).counters["holdout"] + taken(agent) == 35, WAIT_S, "lessons")
         with grpc.insecure_channel(agent.address) as channel:
             found = Stub(channel, SERVICE).ListLessons(pb.ListLessonsRequest(page_size=100), timeout=WAIT_S).lessons
-        kept = {one.id for one in found if one.consent}
+        kept = sorted(one.id for one in found if one.consent)
         assert len(found) > len(kept) > 10
-        until(lambda: spool_of(tmp_path / "cloud-1").keys() == kept, WAIT_S, "what was handed up")
-        until(lambda: not spool_of(tmp_path / "device-1"), WAIT_S, "what was handed up is let go of")
-        gone = sorted(kept)[:3]
-        assert run(["lessons", "forget", *gone, "--agent", agent.address, "--yes"]) == 0
-        until(lambda: sum(spool_of(tmp_path / "cloud-1").values()) == 3, WAIT_S, "what was forgotten")
-        assert {id_ for id_, forgotten in spool_of(tmp_path / "cloud-1").items() if forgotten} == set(gone)
+        until(lambda: sorted(landed(control.state / "lessons")) == kept, WAIT_S, "lessons above")
+        until(
+            lambda: not waiting(tmp_path / "device-1") + waiting(tmp_path / "cloud-1"), WAIT_S, "that all have let go"
+        )
 
 
 def test_a_tier_between_that_lies_is_put_into_quarantine_by_what_the_top_says_of_it(tmp_path, capsys):
