@@ -32,7 +32,8 @@ def test_importing_brings_nothing_heavy(module: str) -> None:
     assert not LIGHT[module].keys() & set(loaded.stdout.split())
 
 
-OPTIONAL = "convert.tensorflow_models"  # imports TensorFlow, of the `train` extra, which prints
+OPTIONAL = ("convert.tensorflow_models", "training.fine_tuning", "training.on_ray")
+"""They import TensorFlow, of the `train` extra, which prints, or Ray, which nothing requires."""
 
 
 @pytest.mark.parametrize("package", ["upriver", "upriver_agent", "upriver_control"])
@@ -41,7 +42,7 @@ def test_importing_every_module_starts_and_prints_nothing(package: str) -> None:
 import importlib, pkgutil, threading
 import {package}
 for module in pkgutil.walk_packages({package}.__path__, "{package}."):
-    if not module.name.endswith(("__main__", "{OPTIONAL}")):
+    if not module.name.endswith(("__main__", *{OPTIONAL})):
         importlib.import_module(module.name)
 extra = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
 assert not extra, extra
