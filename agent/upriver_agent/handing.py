@@ -58,7 +58,7 @@ class Handing:
         """`agents` gives the agents that discovery knows, `channel` is how they are called."""
         section = config.learning
         self._trust = section.trust
-        self._pace = Pace()
+        self._pace = Pace(section.hand_up_mib << 20, section.hand_up_kib_s * 1024)
         self._journal = teaching.journal
         self._on = section.enabled and section.share == "inputs"
         self._counted: dict[str, int] = {}
