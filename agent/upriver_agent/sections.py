@@ -194,9 +194,9 @@ class LearningSection:
     caller, 0 for no bound. Lessons take at most `max_mib` and are kept for `max_age_h`. `memory_lessons` has older
     lessons fade: each counts less by a factor e after so many others, 0 is never. `keep_inputs` keeps the inputs of
     callers who set `upriver.learn`, sealed with the key in `encrypt_key_file` if there is one. `share` says what goes
-    up: nothing, sums over lessons, or inputs that are kept too. Of these at most `hand_up_mib` wait here, and go up with
-    `hand_up_kib_s`, 0 for no bound. Sums go up every `pool_s`, and those from below take at
-    most `pool_mib`. `noise` hides single lessons in what goes up (see docs/regions.md), 0 not at all; it is in units of
+    up: nothing, sums over lessons, or inputs that are kept too. Of these at most `hand_up_mib` wait here, and
+    go up with `hand_up_kib_s`, 0 for no bound. Sums go up every `pool_s`, and those from below take at most
+    `pool_mib`. `noise` hides single lessons in what goes up (see docs/regions.md), 0 not at all; it is in units of
     what one lesson can add, whose embedding is clipped to `clip_norm` (0: not), and drawn at most `releases` times.
     `promote` lets a head that is certified answer.
     `access` says who may see and forget lessons: peers of mutual TLS, or anyone who reaches the port.
