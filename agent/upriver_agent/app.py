@@ -123,7 +123,7 @@ class Agent:
         school = self._teaching.school
         self._refining = Refining(config, self._teaching.book, school, self._refiner, self._slots)
         self._sharing.holds_out(JournalHoldout(self._teaching.journal, self._slots.active))
-        self._auditor = self._audits(None if school.off else self._refining.learner)
+        self._auditor = self._audits(None if school.off else self._refining.learner.keeper)
         self._ticketing = Ticketing(config, self._upstreams)
         if self._ticketing.desk is not None:
             self._ticketing.desk.taught = self._teaching.answered

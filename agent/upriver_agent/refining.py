@@ -37,7 +37,7 @@ class Refining:
         self._access = config.learning.access
         self._models = models
         self.learner = Learner(parts, config.learning, models, audits=config.audits.enabled)
-        """It also listens to audits."""
+        """Its `keeper` listens to audits."""
 
     def service(self, blocking: Callable[[], AbstractContextManager[None]]) -> Any:
         """HeadService's handler; `blocking` marks a serving thread as waiting."""

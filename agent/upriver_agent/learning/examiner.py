@@ -1,7 +1,8 @@
 """Makes candidates of lessons and has them tried: each attempt is counted on the disk before its test is looked at."""
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -31,7 +32,8 @@ from upriver_agent.serving.loaded import LoadedVersion
 from upriver_agent.serving.refiner import Current, Refiner
 from upriver_agent.versions.manifest import ScoresAre
 
-_PAGE: Final = 500
+_PAGE: Final = 64
+_TURN: Final = 16
 _TELLING: Final = 30
 """From so many questions held out on their number tells how many go up."""
 
@@ -94,6 +96,7 @@ class Examiner:
             while page := book.page(choice, after, _PAGE):
                 found += [lesson for lesson in page if sums.has(lesson.seq)]
                 after = page[-1].seq
+                time.sleep(0)
             targets = [sums.target(lesson.label, lesson.probabilities) for lesson in found]
         embeddings = np.array([lesson.embedding for lesson in found], np.float16).reshape(len(found), sums.width)
         rows = np.array(targets).reshape(len(found), len(statistics.labels))
@@ -121,16 +124,24 @@ class Examiner:
         tried = Tried(
             model, course.version, self._clock(), candidate.digest, candidate.lessons, candidate.until, False, trial
         )
-        record = journal.write(partial(trials.add, tried=tried)).result()
+        journal.write(partial(trials.add, tried=tried)).result()
         if trial.passed:
             policy = policy_of(current.given.policy.document, candidate, trial, held_out)
             self._parts.refiner.promote(model, current.base, policy, candidate.data, snapshot.lessons, number)
-            journal.write(partial(trials.promoted, number=record)).result()
+            journal.write(partial(trials.promoted, model=model, head=candidate.digest)).result()
         return trial
 
     def tried(self, model: str, head: str) -> Tried | None:
         """The trial that a head passed; None when none is kept. Raises DiskTrouble."""
         return self._parts.journal.read(partial(trials.of_head, model=model, head=head)) if head else None
+
+
+def giving_way(lessons: Iterable[Lesson]) -> Iterator[Lesson]:
+    """The same lessons; now and then a thread that answers has the interpreter at once, and not after its interval."""
+    for number, lesson in enumerate(lessons):
+        if number % _TURN == 0:
+            time.sleep(0)
+        yield lesson
 
 
 def _candidate(course: Course, current: Current, snapshot: Snapshot) -> Candidate:

@@ -12,21 +12,20 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from upriver.errors import DiskTrouble, NotNow, UpriverError
 from upriver.head_statistics import HeadStatistics
-from upriver.listing import is_digest
-from upriver_agent.auditing.case import Verdict
 from upriver_agent.head import embedding_width, problem_of
 from upriver_agent.learning import holdout, practice, trials
 from upriver_agent.learning.candidate import promise_of
 from upriver_agent.learning.course import Course
-from upriver_agent.learning.examiner import Examiner, Parts, Snapshot
+from upriver_agent.learning.examiner import Examiner, Parts, Snapshot, giving_way
 from upriver_agent.learning.gate import Promise
 from upriver_agent.learning.holdout import Key
+from upriver_agent.learning.keeping import HoldoutKeeper
 from upriver_agent.learning.practice import Progress
 from upriver_agent.learning.sums import LessonSums
 from upriver_agent.learning.trials import Tried
@@ -69,18 +68,8 @@ class Learning:
     trials: tuple[Tried, ...]
 
 
-@dataclass(slots=True)
-class _Told:
-    """What was told from other threads and is not seen to yet, by model."""
-
-    gone: dict[str, set[int]] = field(default_factory=dict)
-    """Numbers of lessons that must leave what answers."""
-    eligible: dict[str, bool] = field(default_factory=dict)
-    full: dict[str, bool] = field(default_factory=dict)
-
-
 class Learner:
-    """Learns for one agent. Subscribes to lessons and listens to audits; `start` and `close` it."""
+    """Learns for one agent. Subscribes to lessons; its `keeper` listens to audits. `start` and `close` it."""
 
     def __init__(
         self,
@@ -100,14 +89,16 @@ class Learner:
         self._courses: dict[str, Course] = {}
         self._examiner = Examiner(parts, section.holdout, self._lock, clock)
         self._alarms: dict[str, float] = {}
-        self._told = _Told()
+        self._gone: dict[str, set[int]] = {}
+        """Numbers of lessons that must leave what answers, by model."""
         self._held: frozenset[str] = frozenset()
         self._trouble = ""
         self._stirred = threading.Event()
+        self.keeper = HoldoutKeeper(parts.journal, section, self._cannot, parts.audited, self._stirred.set)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upriver-learner", daemon=True)
 
-    # What others tell: lessons (lessons.lesson.Subscriber) and audits (auditing.listening.Listener).
+    # What lessons tell (lessons.lesson.Subscriber).
 
     def added(self, lesson: Lesson) -> None:
         """A lesson counts from now on."""
@@ -125,7 +116,7 @@ class Learner:
                 if course is not None:
                     course.change(False, lesson)
                 if why in (Gone.FORGOTTEN, Gone.NOT_BELIEVED):
-                    self._told.gone.setdefault(lesson.model, set()).add(lesson.seq)
+                    self._gone.setdefault(lesson.model, set()).add(lesson.seq)
         self._stirred.set()
 
     def quarantined(self, teacher: str) -> None:
@@ -136,34 +127,6 @@ class Learner:
         with self._lock:
             self._courses.clear()
         self._stirred.set()
-
-    def wants(self, loaded: LoadedVersion) -> bool:
-        """Whether questions of a pair are held out."""
-        wanted = self._section.enabled and self._section.promote and not self._cannot(loaded)
-        self._told.eligible[loaded.model] = wanted
-        return wanted
-
-    def share(self, model: str) -> float:
-        """The share of a model's questions that is to be audited, at least."""
-        wanted = self._told.eligible.get(model, False) and not self._told.full.get(model, False)
-        return self._section.holdout if wanted else 0.0
-
-    def judged(self, verdicts: Sequence[Verdict], top_version: str) -> None:
-        """Keeps verdicts of the holdout, and tells who was contradicted."""
-        for verdict in verdicts:
-            case = verdict.case
-            if case.teacher:
-                self._parts.audited(case.teacher, case.teacher_policy, case.teacher_answer == verdict.top_answer)
-        kept = [
-            verdict
-            for verdict in verdicts
-            if verdict.case.draw < self._section.holdout
-            and verdict.embedding is not None
-            and is_digest(verdict.top_policy_digest)
-        ]
-        if kept and self._section.enabled:
-            self._parts.journal.write(partial(holdout.add, verdicts=kept, top_version=top_version))
-            self._stirred.set()
 
     # What an operator may do.
 
@@ -262,8 +225,11 @@ class Learner:
         if current is None or self._cannot(current.given):
             with self._lock:
                 self._courses.pop(model, None)
+            if self._gone.get(model):
+                self._parts.refiner.revert(model, FORGOTTEN)
             return
-        self._held = self._parts.journal.read(holdout.holds)
+        with self._deciding:  # else what an operator holds just now would be read as it was before
+            self._held = self._parts.journal.read(holdout.holds)
         course = self._course(model, current)
         self._after_alarms(model, current)
         if self._must_cleanse(model, current):
@@ -275,12 +241,12 @@ class Learner:
             course.why = promise if isinstance(promise, str) else self._blind or NOTHING_HELD_OUT
             return
         progress = self._examiner.progress(model, course, key)
-        self._told.full[model] = progress.held_out >= holdout.WANTED
+        self.keeper.counted(model, progress.held_out)
         course.why = self._not_now(model, course, progress, promise)
         if not course.why:
             course.practised = (progress.lessons, progress.held_out)
             snapshot = self._examiner.snapshot(model, course)
-            if self._told.gone.get(model) and current.standing.refined is not None:
+            if self._gone.get(model) and current.standing.refined is not None:
                 return  # told meanwhile: that is seen to first
             course.why = practice.prospect(snapshot.practised, progress, promise).why
             if not course.why:
@@ -308,14 +274,16 @@ class Learner:
         course = Course(version.digest, prior, LessonSums(width, version.labels, float(self._section.memory_lessons)))
         with self._lock:
             self._courses[model] = course
-        course.read(self._parts.book.all_of(model, version.digest))
+        course.read(giving_way(self._parts.book.all_of(model, version.digest)))
         refined = current.standing.refined
         tried = None if refined is None else self._examiner.tried(model, current.answering.policy.document.head)
         with self._lock:
             course.catch_up()
             if refined is not None and (tried is None or course.sums.up_to(tried.until) < tried.lessons):
                 # Lessons left when nobody could be told, since the process ended just then, or all are lost.
-                self._told.gone.setdefault(model, set()).add(0)
+                self._gone.setdefault(model, set()).add(0)
+        if tried is not None and not tried.promoted:  # the process ended just after
+            self._parts.journal.write(partial(trials.promoted, model=model, head=tried.head)).result()
         return course
 
     def _of(self, lesson: Lesson) -> Course | None:
@@ -362,9 +330,9 @@ class Learner:
     def _must_cleanse(self, model: str, current: Current) -> bool:
         """Whether what answers has learnt what must be forgotten."""
         with self._lock:
-            gone = set(self._told.gone.get(model, ()))
+            gone = set(self._gone.get(model, ()))
             if gone and current.standing.refined is None:
-                del self._told.gone[model]
+                del self._gone[model]
                 return False
         if not gone:
             return False
@@ -372,26 +340,25 @@ class Learner:
         if tried is None or min(gone) <= tried.until:
             return True
         with self._lock:
-            self._told.gone[model] -= gone
+            self._gone[model] -= gone
         return False
 
     def _cleanse(self, model: str, course: Course, current: Current) -> None:
         """Has another head answer that never learnt it, if one passes; else what was put there."""
-        promise = promise_of(current.given.policy.document, self._section)
-        key = self._parts.journal.read(partial(holdout.key_of, model=model, version=course.version))
-        with self._parts.book.still():
-            with self._lock:
-                gone = set(self._told.gone.get(model, ()))
-            snapshot = self._examiner.snapshot(model, course)
-        replaced = False
+        replaced, gone = False, set(self._gone[model])
         try:
+            promise = promise_of(current.given.policy.document, self._section)
+            key = self._parts.journal.read(partial(holdout.key_of, model=model, version=course.version))
             if isinstance(promise, Promise) and key is not None:
+                with self._parts.book.still():
+                    gone = set(self._gone[model])
+                    snapshot = self._examiner.snapshot(model, course)
                 replaced = self._try(course, current, key, promise, snapshot, current.given)
         finally:
             if not replaced:
                 self._parts.refiner.revert(model, FORGOTTEN)
-        with self._lock:
-            self._told.gone[model] = self._told.gone.get(model, set()) - gone
+            with self._lock:
+                self._gone[model] -= gone
 
     def _after_alarms(self, model: str, current: Current) -> None:
         """What was held out before an alarm does not count: what was true then is not any more."""

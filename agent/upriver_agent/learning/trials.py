@@ -29,10 +29,10 @@ class Tried:
     trial: Trial
 
 
-def add(connection: sqlite3.Connection, tried: Tried) -> int:
-    """Keeps a trial and gives its number; the oldest go when there are too many."""
+def add(connection: sqlite3.Connection, tried: Tried) -> None:
+    """Keeps a trial; the oldest go when there are too many."""
     record = {name: _told(value) for name, value in asdict(tried.trial).items()}
-    number = connection.execute(
+    connection.execute(
         "INSERT INTO trial (model, version, at, head, lessons, until, promoted, record)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -45,17 +45,19 @@ def add(connection: sqlite3.Connection, tried: Tried) -> int:
             tried.promoted,
             json.dumps(record, separators=(",", ":"), allow_nan=False),
         ),
-    ).lastrowid
+    )
     connection.execute(
         "DELETE FROM trial WHERE seq IN (SELECT seq FROM trial WHERE model = ? ORDER BY seq DESC LIMIT -1 OFFSET ?)",
         (tried.model, MOST),
     )
-    return int(number or 0)
 
 
-def promoted(connection: sqlite3.Connection, number: int) -> None:
-    """Notes that a head came to answer."""
-    connection.execute("UPDATE trial SET promoted = 1 WHERE seq = ?", (number,))
+def promoted(connection: sqlite3.Connection, model: str, head: str) -> None:
+    """Notes that a head came to answer, the last time that it was tried."""
+    connection.execute(
+        "UPDATE trial SET promoted = 1 WHERE seq = (SELECT max(seq) FROM trial WHERE model = ? AND head = ?)",
+        (model, head),
+    )
 
 
 def listing(connection: sqlite3.Connection, model: str, most: int = MOST) -> list[Tried]:

@@ -87,7 +87,7 @@ def test_what_a_liar_taught_leaves_with_it_and_what_is_right_is_learnt_from_othe
     world.learner.step()
     assert world.right(NEW) == 0.0
     for _ in range(40):
-        world.learner.judged([world.contradicted("liar")], "")
+        world.learner.keeper.judged([world.contradicted("liar")], "")
     for teacher, policy, agreed in world.audited:
         world.book.contradicted(teacher, policy, agreed)
     assert world.book.standings()["liar"].quarantined
@@ -105,13 +105,13 @@ def test_who_contradicts_the_top_is_told_to_the_lessons(world: World) -> None:
     verdict = world.verdict()
     case = replace(verdict.case, teacher="edge-1", teacher_policy="sha256:edge", teacher_answer="class-9")
     wrong = replace(verdict, case=case, top_answer="class-2")
-    world.learner.judged([wrong, replace(wrong, top_answer="class-9"), world.verdict()], "")
+    world.learner.keeper.judged([wrong, replace(wrong, top_answer="class-9"), world.verdict()], "")
     assert world.audited == [("edge-1", "sha256:edge", False), ("edge-1", "sha256:edge", True)]
 
 
 def test_an_audit_outside_the_holdout_or_without_an_embedding_is_not_kept(world: World) -> None:
     world.audits(5, draw=0.3)
-    world.learner.judged([replace(world.verdict(), embedding=None)], "")
+    world.learner.keeper.judged([replace(world.verdict(), embedding=None)], "")
     world.audits(3, top="anything")
     world.audits(2)
     assert world.learner.learning(MODEL).held_out == 2
@@ -135,8 +135,8 @@ def test_only_what_the_pair_on_top_said_that_answered_last_counts(world: World) 
 
 def test_the_same_verdict_told_twice_is_held_out_once(world: World) -> None:
     verdict = world.verdict()
-    world.learner.judged([verdict, verdict], "")
-    world.learner.judged([verdict], "")
+    world.learner.keeper.judged([verdict, verdict], "")
+    world.learner.keeper.judged([verdict], "")
     world.journal.write(lambda _: None).result()
     assert world.learner.learning(MODEL).held_out == 1
 
@@ -219,6 +219,23 @@ def test_forgetting_is_seen_to_though_the_process_ended_before_anybody_was_told(
     assert world.learnt
     world.learner.step()
     assert not world.learnt
+
+
+def test_forgetting_is_seen_to_though_nothing_can_be_learnt_any_more(world: World) -> None:
+    world.learn()
+    world.prior = None
+    world.book.forget(Choice(model=MODEL))
+    world.learner.step()
+    assert not world.learnt
+
+
+def test_a_promotion_that_was_not_noted_is_noted_at_the_next_start(world: World) -> None:
+    world.learn()
+    world.journal.write(lambda connection: connection.execute("UPDATE trial SET promoted = 0")).result()
+    world.close()
+    world.again()
+    world.learner.step()
+    assert [one.promoted for one in world.learner.learning(MODEL).trials] == [True]
 
 
 def test_forgetting_what_the_head_never_learnt_leaves_it_alone(world: World) -> None:
@@ -322,12 +339,12 @@ def test_what_was_held_out_before_an_alarm_does_not_count_after_it(world: World)
 
 
 def test_it_asks_for_audits_until_the_holdout_is_large_enough(world: World) -> None:
-    assert world.learner.share(MODEL) == SECTION.holdout
-    assert world.learner.share("other") == 0.0
+    assert world.learner.keeper.share(MODEL) == SECTION.holdout
+    assert world.learner.keeper.share("other") == 0.0
     world.audits(WANTED)
     world.lessons(30)
     world.learner.step()
-    assert world.learner.share(MODEL) == 0.0
+    assert world.learner.keeper.share(MODEL) == 0.0
 
 
 def test_the_holdout_is_bounded_to_the_newest(world: World) -> None:
@@ -340,7 +357,7 @@ def test_promotions_can_be_switched_off(tmp_path: Path, promote: bool) -> None:
     world = World(tmp_path, replace(SECTION, promote=promote))
     world.learn()
     assert world.learnt is promote
-    assert (world.learner.share(MODEL) > 0.0) is promote
+    assert (world.learner.keeper.share(MODEL) > 0.0) is promote
     world.close()
 
 
@@ -358,7 +375,7 @@ def test_without_a_promise_nothing_is_tried(tmp_path: Path) -> None:
     world = World(tmp_path, replace(SECTION, max_loss=0.0))
     world.learn()
     assert "set learning.max_loss" in world.learner.learning(MODEL).why
-    assert world.learner.share(MODEL) == 0.0
+    assert world.learner.keeper.share(MODEL) == 0.0
     world.close()
 
 
@@ -366,7 +383,7 @@ def test_lessons_of_a_version_that_is_gone_and_embeddings_of_another_width_teach
     retired = "sha256:" + "3" * 64
     made = [world.lesson(NEW[0], world.rng.normal(size=4).astype(np.float16)) for _ in range(30)]
     world.book.offer([replace(one, version_digest=retired) for one in made])
-    world.learner.judged([replace(world.verdict(), embedding=np.zeros(9, np.float32)) for _ in range(300)], "")
+    world.learner.keeper.judged([replace(world.verdict(), embedding=np.zeros(9, np.float32)) for _ in range(300)], "")
     world.lessons(60)
     world.learner.step()
     assert world.learner.learning(MODEL).lessons == 60

@@ -102,7 +102,7 @@ class World:
         )
         self.learner = Learner(parts, self.section, lambda: [MODEL], self.clock)
         self.book.subscribe(self.learner)
-        self.learner.wants(self.given)
+        self.learner.keeper.wants(self.given)
 
     def plain(self) -> LoadedVersion:
         return self.loader.warm(self.version, REPORT, self.version.manifest.policy_document(self.version.digest))
@@ -170,7 +170,7 @@ class World:
         """Has questions of the holdout judged by the top, which is always right; a share `new` of them is of new
         labels, and goes up from the pair that was put there."""
         verdicts = [self.verdict(new, top, **changes) for _ in range(count)]
-        self.learner.judged(verdicts, "")
+        self.learner.keeper.judged(verdicts, "")
         self.journal.write(lambda _: None).result()
 
     def verdict(self, new: float = 0.5, top: str = TOP, **changes: object) -> Verdict:
