@@ -83,6 +83,20 @@ def make_keras(path: Path, labels: int = 10) -> Path:
     return path
 
 
+def make_knowing(path: Path, epochs: int = 4) -> Path:
+    """The same, trained until it knows all patterns."""
+    import tensorflow as tf  # only where it is installed, and slow
+
+    model = tf.keras.models.load_model(make_keras(path))
+    chance = np.random.default_rng(5)
+    images = np.stack([pattern(number % 10, chance) for number in range(1000)])
+    learner = tf.keras.Model(model.inputs, model.outputs[0])
+    learner.compile(tf.keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
+    learner.fit(images, np.arange(1000) % 10, epochs=epochs, verbose=0)
+    model.save(path)
+    return path
+
+
 def work(order: Path, timeout: float = 120.0):
     """Runs the work on an order; gives what it said last, and its log."""
     command = [sys.executable, "-P", "-m", "upriver_control.training.work", str(order)]

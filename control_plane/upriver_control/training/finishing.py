@@ -5,6 +5,7 @@ on where it was.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,10 @@ from upriver_control.training.workshop import Published, TrainingWorkshop
 LOOK_S: Final = 0.5
 SOAK_S: Final = 30
 MIN_QUESTIONS: Final = 20
+_OF_LESSONS: Final = (
+    "its certificate is of held-out lessons, which are questions that were asked above; audits watch what it answers of"
+    " the others"
+)
 Tell = Callable[[str, float], None]
 Start = Callable[[rollout_pb2.CreateRolloutRequest], Awaitable[Rollout]]
 
@@ -79,7 +84,9 @@ class TrainingBench:
             notes.append(f"not calibrated: {error}")
         if calibrated is not None:
             result = replace(result, calibration=calibrated.name)
-            if calibrated.state is not JobState.SUCCEEDED:
+            if calibrated.state is JobState.SUCCEEDED:
+                notes.append(_OF_LESSONS)
+            else:
                 notes.append(f"not calibrated: {calibrated.name} has {calibrated.state.value}: {calibrated.reason}")
         if job.spec.rollout:
             reason = self._reason_against(result, tier)
@@ -95,7 +102,15 @@ class TrainingBench:
         """Why what came out is not rolled out; empty when it is."""
         if not self.following.rollout:
             return "the control plane does not allow it (training.rollout)"
-        return no_better(result) or ("" if tier is not None else "it was not calibrated, so nothing is certain of it")
+        reason = no_better(result)
+        if reason:
+            return reason
+        if tier is None:
+            return "it was not calibrated, so nothing is certain of it"
+        if tier.threshold == math.inf:
+            more = f"; {tier.missing} more held-out lessons are needed at least" if tier.missing else ""
+            return f"nothing that it answers itself could be certified{more}"
+        return ""
 
     async def _calibrated(
         self, job: Training, published: Published, tell: Tell

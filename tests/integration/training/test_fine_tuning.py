@@ -8,9 +8,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tests.control_plane_process import ControlPlaneProcess
+from tests.agent_process import until
+from tests.asking import version_of
+from tests.control_plane_process import control_plane, following
+from tests.fleet_faults import roll_out
 from tests.train_commands import command, submit, taught
-from tests.trained_versions import SPEC, lessons_of, make_keras, make_order, work, write_replay
+from tests.trained_versions import SPEC, lessons_of, make_keras, make_knowing, make_order, pattern, work, write_replay
 from tests.versions import LABELS, make_version
 from upriver.questions import read_index
 from upriver_agent.head import read_prior
@@ -18,6 +21,7 @@ from upriver_agent.versions.store import load_folder
 from upriver_control.cli.lineage import app as lineage_app
 from upriver_control.cli.models import app as models_app
 from upriver_control.cli.train import app as train_app
+from upriver_control.convert import convert_to_version
 from upriver_control.training.order import MADE, SOURCE, read_result
 from upriver_control.validation import ChildValidation
 
@@ -56,33 +60,45 @@ def test_what_is_asked_above_is_learnt_with_a_new_label_and_what_was_known_is_no
         assert golden["outputs/probabilities"].shape == (8, 11)
 
 
-def test_a_training_of_a_control_plane_ends_with_a_version_that_knows_what_it_was_made_of(tmp_path):
-    plane = ControlPlaneProcess(tmp_path / "plane")
-    plane.start()
-    try:
-        version = make_version(tmp_path, "v1", 0.5)
+def test_a_fleet_is_sent_what_its_lessons_taught_with_a_certificate_and_a_lineage(tmp_path):
+    with control_plane(tmp_path / "plane") as plane:
+        version = make_version(tmp_path, "v1", 2.0)
+        top = make_version(tmp_path, "top", 0.0)
+        convert_to_version(make_knowing(tmp_path / "top.keras"), top / "manifest.toml", None, "float", top_of(tmp_path))
         replay = tmp_path / "replay.npz"
-        np.savez(replay, image=np.zeros((40, 14, 14, 1), np.float32), label=np.arange(40) % 3)
+        chance = np.random.default_rng(8)
+        np.savez(replay, image=np.stack([pattern(number % 3, chance) for number in range(40)]), label=np.arange(40) % 3)
         source = make_keras(tmp_path / "model.keras")
         command(models_app, "model", plane, "publish", str(version), "--source", str(source), "--replay", str(replay),
                 "--json")  # fmt: skip
-        lessons = [taught(number) for number in range(150)]
-        assert len(submit(plane, lessons).kept) == 150
-        done = json.loads(command(train_app, "train", plane, "pattern", "--set", "epochs=2", "--rollout",
-                                  "--quantise", "float", "--json"))  # fmt: skip
-        result = done["result"]
-        assert (done["state"], result["lessons"] + result["holdout"]) == ("succeeded", 150)
-        assert result["replayed"] > 20
-        assert any("no tier below the top runs models/pattern/versions/v1" in note for note in result["notes"])
-        assert any(note.startswith("not rolled out") for note in result["notes"])
-        name = result["version"].removeprefix("models/").replace("/versions/", "/")
-        ancestors = json.loads(command(lineage_app, "lineage", plane, name, "--json"))
+        command(models_app, "model", plane, "publish", str(top_of(tmp_path)), "--json")
+        with (
+            following(tmp_path, plane, "dev-1") as device,
+            following(tmp_path, plane, "cloud-1", "cloud") as cloud,
+            plane.stubs() as operator,
+        ):
+            roll_out(operator, "v1", "tier=device")
+            roll_out(operator, "top", "tier=cloud")
+            for agent, wanted in ((device, "v1"), (cloud, "top")):
+                until(lambda agent=agent, wanted=wanted: version_of(agent) == wanted, 60, "the first versions")
+            assert len(submit(plane, [taught(number) for number in range(700)]).kept) == 700
+            done = json.loads(command(train_app, "train", plane, "pattern", "--set", "epochs=5", "--set",
+                                      "learning_rate=0.01", "--rollout", "--quantise", "float", "--max-loss", "10%",
+                                      "--confidence", "90%", "--json"))  # fmt: skip
+            result = done["result"]
+            assert (done["state"], done["reason"], result["lessons"] + result["holdout"]) == ("succeeded", "", 700)
+            assert result["replayed"] > 20
+            assert result["rollout"].startswith("rollouts/pattern-"), result["notes"]
+            made = result["version"].rpartition("/")[2]
+            until(lambda: version_of(device) == made, 60, "what was trained")
+        ancestors = json.loads(command(lineage_app, "lineage", plane, f"pattern/{made}", "--json"))
         assert [one["version"] for one in ancestors] == [result["version"], "models/pattern/versions/v1"]
         assert ancestors[0]["training"]["result"]["lessons_digest"] == result["lessons_digest"]
+        assert len(ancestors[0]["policies"]) == 1
         assert ancestors[0]["source_digest"] != ancestors[1]["source_digest"] != ""
-        again = json.loads(command(train_app, "train", plane, "pattern", "--base", name.split("/")[1], "--detach",
-                                   "--json"))  # fmt: skip
-        assert again["base"] == result["version"]
-        command(train_app, "train", plane, "cancel", again["name"])
-    finally:
-        plane.kill()
+
+
+def top_of(folder):
+    made = folder / "top-converted"
+    made.mkdir(exist_ok=True)
+    return made

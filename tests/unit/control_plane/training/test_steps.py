@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import shutil
 from dataclasses import replace
 from types import SimpleNamespace
@@ -82,6 +83,7 @@ class World:
 
     def __init__(self, folder, rungs=True):
         self.folder, self.steps, self.attempts = folder, Steps(), 0
+        self.threshold, self.missing = 0.7, 0
         self.registry = registry = open_registry(folder / "control")
         self.artifacts = Counting(registry.artifacts, self.steps, "put")
         store = Counting(registry.store, self.steps, "record")
@@ -130,7 +132,7 @@ class World:
         self.steps()
         (made,) = self.calibrations.values()
         tiers = tuple(
-            TierResult(tier.tier, tier.version, POLICY if place == 0 else "", 0.7)
+            TierResult(tier.tier, tier.version, POLICY if place == 0 else "", self.threshold, missing=self.missing)
             for place, tier in enumerate(made.spec.tiers)
         )
         return replace(made, state=JobState.SUCCEEDED, result=Result(tiers, 10, 10))
@@ -187,7 +189,9 @@ def test_what_comes_out_is_published_with_everything_that_it_was_made_of(world):
     sources = world.sources.of(version.digest)
     assert set(sources) == {SourceKind.KERAS, SourceKind.LESSONS, SourceKind.RESULT}
     assert sources[SourceKind.LESSONS].digest == result.lessons_digest
-    assert (result.calibration, result.rollout, result.notes) == ("models/pattern/calibrations/c1", "rollouts/r0", ())
+    assert (result.calibration, result.rollout) == ("models/pattern/calibrations/c1", "rollouts/r0")
+    (note,) = result.notes
+    assert "certificate is of held-out lessons" in note
     (spec,) = [job.spec for job in world.calibrations.values()]
     assert [tier.version for tier in spec.tiers] == [result.version, "models/pattern/versions/c"]
     (rollout,) = world.rollouts.values()
@@ -242,6 +246,14 @@ def test_without_a_fleet_it_is_published_and_that_is_said(tmp_path):
         "not rolled out: it was not calibrated, so nothing is certain of it",
     )
     world.registry.database.close()
+
+
+def test_what_would_always_ask_upstream_is_not_rolled_out(world):
+    world.threshold, world.missing = math.inf, 40
+    result = world.go(world.job())
+    assert (result.rollout, world.rollouts) == ("", {})
+    told = "nothing that it answers itself could be certified; 40 more held-out lessons are needed at least"
+    assert result.notes[-1] == f"not rolled out: {told}"
 
 
 def test_a_region_s_version_goes_to_that_region(world):
