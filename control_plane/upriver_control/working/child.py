@@ -89,7 +89,7 @@ class _Complaints:
         self._take(self._rest)
 
     def _take(self, line: bytes) -> None:
-        text = line.decode("utf-8", "replace").rpartition("\r")[2].rstrip()
+        text = line[-_READ:].decode("utf-8", "replace").rpartition("\r")[2].rstrip()
         if text:
             self.last = text[:_SHOWN]
             if self._printed is not None:

@@ -260,3 +260,22 @@ def test_a_file_holds_no_more_than_its_columns(place):
     place.keeper.submit([lesson("a")], [])
     (path,) = place.folder.rglob("*.parquet")
     assert "region" not in pq.read_schema(path).names
+
+
+def test_forgotten_while_it_is_written_a_lesson_is_not_kept(place):
+    stage = place.keeper.files.stage
+
+    def staged(name, table):
+        size = stage(name, table)
+        place.keeper.files.stage = stage
+        place.keeper.submit([], ["a"])
+        return size
+
+    place.keeper.files.stage = staged
+    assert sorted(place.keeper.submit([lesson("a"), lesson("b")], []).kept) == ["a", "b"]
+    assert place.ids() == place.read() == {"b": 1}
+    assert place.aside() == []
+
+
+def test_a_lesson_of_a_version_that_nobody_has_published_any_more_is_kept(place):
+    assert place.keeper.submit([lesson("a", version_digest="sha256:" + "9" * 64)], []).kept == ["a"]
