@@ -38,6 +38,7 @@ from upriver_agent.serving.refiner import Refiner
 from upriver_agent.serving.slots import Slots
 from upriver_agent.sharing import Sharing
 from upriver_agent.sync.discovery import ControlPlaneDiscovery
+from upriver_agent.sync.wire import write_pooling
 from upriver_agent.teaching import Teaching
 from upriver_agent.telemetry import Telemetry
 from upriver_agent.ticketing import Ticketing
@@ -256,6 +257,7 @@ class Agent:
             changed=self._announce,
             fallback=self._fall_back,
             trials=self._sharing.trials,
+            pooling=lambda: write_pooling(self._sharing.facts(), *self._sharing.privacy()),
         )
         discovery = self._discovery if isinstance(self._discovery, ControlPlaneDiscovery) else None
         digests = [version.digest for version in self._configured.values() if version is not None]

@@ -77,7 +77,7 @@ class Surroundings:
     `describe` gives the agent's own record, `load` its share of inflight requests, `draining` whether it ends,
     `decisions` how often each kind of decision was made, `standing` what was refined of a model; `changed` is called
     when another version answers, `fallback` puts a configured version back in a model's slot, `trials` takes heads to
-    be tried here.
+    be tried here, `pooling` says how what is learnt here is pooled.
     """
 
     describe: Callable[[], AgentRecord]
@@ -88,6 +88,7 @@ class Surroundings:
     changed: Callable[[], None]
     fallback: Callable[[str], None]
     trials: Callable[[Sequence[Trial]], None]
+    pooling: Callable[[], pb.PoolingReport]
 
 
 class Member:
@@ -175,6 +176,7 @@ class Member:
             delta_saved_bytes=traffic.saved_by_deltas,
             draining=self._around.draining(),
             decisions=self._around.decisions(),
+            pooling=self._around.pooling(),
         )
 
     def _disk_bytes(self) -> int:

@@ -168,6 +168,23 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolingFacts:
+    """How an agent pools what it and those below it have learnt.
+
+    `parent` is whom it sends to, `standing` what became of it, `agents` count in it; `trouble` says why nothing gets
+    through. One lesson is hidden by (`epsilon`, `delta`)-differential privacy; zeros for not at all.
+    """
+
+    parent: str = ""
+    standing: str = ""
+    children: int = 0
+    agents: int = 0
+    trouble: str = ""
+    epsilon: float = 0.0
+    delta: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class AgentFacts:
     """One agent.
 
@@ -194,6 +211,7 @@ class AgentFacts:
     connected_since: float = 0.0
     traffic: Traffic = Traffic()
     decisions: Mapping[str, int] = field(default_factory=dict)
+    pooling: PoolingFacts = PoolingFacts()
 
     @property
     def tier(self) -> str:

@@ -20,6 +20,7 @@ from upriver_control.observed import (
     Hardware,
     MonitorFacts,
     Pair,
+    PoolingFacts,
     RefinedFacts,
     SlotFacts,
     SlotState,
@@ -74,6 +75,7 @@ def read_hello(hello: pb.Hello, now: float) -> AgentFacts:
         draining=hello.status.draining,
         traffic=read_traffic(hello.status),
         decisions=read_decisions(hello.status),
+        pooling=read_pooling(hello.status),
     )
 
 
@@ -93,6 +95,33 @@ def read_decisions(status: pb.Status) -> Mapping[str, int]:
     """How often an agent decided what about its upstreams and callers; what is beyond the bounds is left out."""
     told = ((name, count) for name, count in sorted(status.decisions.items()) if len(name) <= MAX_DECISION_NAME)
     return dict(islice(told, MAX_DECISIONS))
+
+
+def read_pooling(status: pb.Status) -> PoolingFacts:
+    """How an agent pools what was learnt."""
+    told = status.pooling
+    return PoolingFacts(
+        parent=told.parent[:MAX_TEXT],
+        standing=told.standing[:MAX_TEXT],
+        children=told.children,
+        agents=told.agents,
+        trouble=told.trouble[:MAX_REASON],
+        epsilon=told.epsilon if math.isfinite(told.epsilon) else 0.0,
+        delta=told.delta if math.isfinite(told.delta) else 0.0,
+    )
+
+
+def write_pooling(facts: PoolingFacts) -> pb.PoolingReport:
+    """The same as it was told."""
+    return pb.PoolingReport(
+        parent=facts.parent,
+        standing=facts.standing,
+        children=facts.children,
+        agents=facts.agents,
+        trouble=facts.trouble,
+        epsilon=facts.epsilon,
+        delta=facts.delta,
+    )
 
 
 def write_assignments(desired: Mapping[str, Desired]) -> pb.Assignments:

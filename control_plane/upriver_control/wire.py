@@ -22,7 +22,7 @@ from upriver_control.observed import (
 )
 from upriver_control.rollout import Gates, Ring, RingStatus, Rollout, RolloutState, Strategy
 from upriver_control.rollout.model import PROGRESS_DEADLINE_S
-from upriver_control.sync_wire import duration, write_activation, write_pair
+from upriver_control.sync_wire import duration, write_activation, write_pair, write_pooling
 
 MAX_RINGS = 32
 MAX_S = 366 * 86400.0
@@ -122,6 +122,7 @@ def write_agent(facts: AgentFacts, views: tuple[SlotView, ...]) -> fleet_pb2.Age
         fetched_agent_bytes=facts.traffic.from_agents,
         delta_saved_bytes=facts.traffic.saved_by_deltas,
         decisions=facts.decisions,
+        pooling=write_pooling(facts.pooling) if facts.pooling.agents else None,
     )
 
 

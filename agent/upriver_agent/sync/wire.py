@@ -13,6 +13,7 @@ from upriver.trials import Trial, check_trial
 from upriver.v1 import sync_pb2 as pb
 from upriver_agent.installing.fit import Device
 from upriver_agent.installing.worker import SlotFacts
+from upriver_agent.pooling.pooler import PoolFacts
 from upriver_agent.refinement import Standing
 from upriver_agent.serving.watch import WatchFacts
 from upriver_agent.slot import Activation, Assigned, Failure, Pair, State
@@ -91,6 +92,19 @@ def write_slots(
 ) -> list[pb.SlotReport]:
     """What the slots report; `standing` says what was refined of a model."""
     return [_write_slot(fact, standing(fact.slot.model)) for fact in facts]
+
+
+def write_pooling(facts: PoolFacts, epsilon: float, delta: float) -> pb.PoolingReport:
+    """How what is learnt here is pooled, and how one lesson is hidden in it."""
+    return pb.PoolingReport(
+        parent=facts.parent,
+        standing=facts.standing,
+        children=facts.children,
+        agents=facts.agents,
+        trouble=facts.trouble[:MAX_REASON],
+        epsilon=epsilon,
+        delta=delta,
+    )
 
 
 def write_hardware(device: Device) -> pb.Hardware:

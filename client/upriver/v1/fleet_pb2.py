@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from upriver.v1 import sync_pb2 as upriver_dot_v1_dot_sync__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16upriver/v1/fleet.proto\x12\nupriver.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15upriver/v1/sync.proto\"\xb3\x04\n\x05\x41gent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04tier\x18\x02 \x01(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\x12-\n\x06labels\x18\x04 \x03(\x0b\x32\x1d.upriver.v1.Agent.LabelsEntry\x12&\n\x08hardware\x18\x05 \x01(\x0b\x32\x14.upriver.v1.Hardware\x12\x0f\n\x07\x61\x64\x64ress\x18\x06 \x01(\t\x12\x17\n\x0fprogram_version\x18\x07 \x01(\t\x12\x11\n\tconnected\x18\x08 \x01(\x08\x12\x32\n\x0elast_seen_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x05slots\x18\n \x03(\x0b\x32\x15.upriver.v1.AgentSlot\x12\x0f\n\x07in_sync\x18\x0b \x01(\x08\x12\x0c\n\x04load\x18\x0c \x01(\x01\x12#\n\x1b\x66\x65tched_control_plane_bytes\x18\r \x01(\x03\x12\x1b\n\x13\x66\x65tched_agent_bytes\x18\x0e \x01(\x03\x12\x19\n\x11\x64\x65lta_saved_bytes\x18\x0f \x01(\x03\x12\x33\n\tdecisions\x18\x10 \x03(\x0b\x32 .upriver.v1.Agent.DecisionsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x30\n\x0e\x44\x65\x63isionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\xdc\x01\n\tAgentSlot\x12\r\n\x05model\x18\x01 \x01(\t\x12!\n\x07\x64\x65sired\x18\x02 \x01(\x0b\x32\x10.upriver.v1.Pair\x12\x0f\n\x07rollout\x18\x03 \x01(\t\x12(\n\x08reported\x18\x04 \x01(\x0b\x32\x16.upriver.v1.SlotReport\x12\x12\n\ndifference\x18\x05 \x01(\t\x12\x30\n\rdifferent_for\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05needs\x18\x07 \x01(\t\x12\r\n\x05stale\x18\x08 \x01(\t\"\x1f\n\x0fGetAgentRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"4\n\x10GetAgentResponse\x12 \n\x05\x61gent\x18\x01 \x01(\x0b\x32\x11.upriver.v1.Agent\"a\n\x11ListAgentsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x10\n\x08selector\x18\x03 \x01(\t\x12\x13\n\x0bout_of_sync\x18\x04 \x01(\x08\"d\n\x12ListAgentsResponse\x12!\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x11.upriver.v1.Agent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"&\n\x12WatchAgentsRequest\x12\x10\n\x08selector\x18\x01 \x01(\t\"7\n\x13WatchAgentsResponse\x12 \n\x05\x61gent\x18\x01 \x01(\x0b\x32\x11.upriver.v1.Agent\"\"\n\x12\x44\x65leteAgentRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteAgentResponse2\xc4\x02\n\x0c\x46leetService\x12\x45\n\x08GetAgent\x12\x1b.upriver.v1.GetAgentRequest\x1a\x1c.upriver.v1.GetAgentResponse\x12K\n\nListAgents\x12\x1d.upriver.v1.ListAgentsRequest\x1a\x1e.upriver.v1.ListAgentsResponse\x12P\n\x0bWatchAgents\x12\x1e.upriver.v1.WatchAgentsRequest\x1a\x1f.upriver.v1.WatchAgentsResponse0\x01\x12N\n\x0b\x44\x65leteAgent\x12\x1e.upriver.v1.DeleteAgentRequest\x1a\x1f.upriver.v1.DeleteAgentResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16upriver/v1/fleet.proto\x12\nupriver.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15upriver/v1/sync.proto\"\xdf\x04\n\x05\x41gent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04tier\x18\x02 \x01(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\x12-\n\x06labels\x18\x04 \x03(\x0b\x32\x1d.upriver.v1.Agent.LabelsEntry\x12&\n\x08hardware\x18\x05 \x01(\x0b\x32\x14.upriver.v1.Hardware\x12\x0f\n\x07\x61\x64\x64ress\x18\x06 \x01(\t\x12\x17\n\x0fprogram_version\x18\x07 \x01(\t\x12\x11\n\tconnected\x18\x08 \x01(\x08\x12\x32\n\x0elast_seen_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x05slots\x18\n \x03(\x0b\x32\x15.upriver.v1.AgentSlot\x12\x0f\n\x07in_sync\x18\x0b \x01(\x08\x12\x0c\n\x04load\x18\x0c \x01(\x01\x12#\n\x1b\x66\x65tched_control_plane_bytes\x18\r \x01(\x03\x12\x1b\n\x13\x66\x65tched_agent_bytes\x18\x0e \x01(\x03\x12\x19\n\x11\x64\x65lta_saved_bytes\x18\x0f \x01(\x03\x12\x33\n\tdecisions\x18\x10 \x03(\x0b\x32 .upriver.v1.Agent.DecisionsEntry\x12*\n\x07pooling\x18\x11 \x01(\x0b\x32\x19.upriver.v1.PoolingReport\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x30\n\x0e\x44\x65\x63isionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\xdc\x01\n\tAgentSlot\x12\r\n\x05model\x18\x01 \x01(\t\x12!\n\x07\x64\x65sired\x18\x02 \x01(\x0b\x32\x10.upriver.v1.Pair\x12\x0f\n\x07rollout\x18\x03 \x01(\t\x12(\n\x08reported\x18\x04 \x01(\x0b\x32\x16.upriver.v1.SlotReport\x12\x12\n\ndifference\x18\x05 \x01(\t\x12\x30\n\rdifferent_for\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05needs\x18\x07 \x01(\t\x12\r\n\x05stale\x18\x08 \x01(\t\"\x1f\n\x0fGetAgentRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"4\n\x10GetAgentResponse\x12 \n\x05\x61gent\x18\x01 \x01(\x0b\x32\x11.upriver.v1.Agent\"a\n\x11ListAgentsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x10\n\x08selector\x18\x03 \x01(\t\x12\x13\n\x0bout_of_sync\x18\x04 \x01(\x08\"d\n\x12ListAgentsResponse\x12!\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x11.upriver.v1.Agent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"&\n\x12WatchAgentsRequest\x12\x10\n\x08selector\x18\x01 \x01(\t\"7\n\x13WatchAgentsResponse\x12 \n\x05\x61gent\x18\x01 \x01(\x0b\x32\x11.upriver.v1.Agent\"\"\n\x12\x44\x65leteAgentRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteAgentResponse2\xc4\x02\n\x0c\x46leetService\x12\x45\n\x08GetAgent\x12\x1b.upriver.v1.GetAgentRequest\x1a\x1c.upriver.v1.GetAgentResponse\x12K\n\nListAgents\x12\x1d.upriver.v1.ListAgentsRequest\x1a\x1e.upriver.v1.ListAgentsResponse\x12P\n\x0bWatchAgents\x12\x1e.upriver.v1.WatchAgentsRequest\x1a\x1f.upriver.v1.WatchAgentsResponse0\x01\x12N\n\x0b\x44\x65leteAgent\x12\x1e.upriver.v1.DeleteAgentRequest\x1a\x1f.upriver.v1.DeleteAgentResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,29 +39,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AGENT_DECISIONSENTRY']._loaded_options = None
   _globals['_AGENT_DECISIONSENTRY']._serialized_options = b'8\001'
   _globals['_AGENT']._serialized_start=127
-  _globals['_AGENT']._serialized_end=690
-  _globals['_AGENT_LABELSENTRY']._serialized_start=595
-  _globals['_AGENT_LABELSENTRY']._serialized_end=640
-  _globals['_AGENT_DECISIONSENTRY']._serialized_start=642
-  _globals['_AGENT_DECISIONSENTRY']._serialized_end=690
-  _globals['_AGENTSLOT']._serialized_start=693
-  _globals['_AGENTSLOT']._serialized_end=913
-  _globals['_GETAGENTREQUEST']._serialized_start=915
-  _globals['_GETAGENTREQUEST']._serialized_end=946
-  _globals['_GETAGENTRESPONSE']._serialized_start=948
-  _globals['_GETAGENTRESPONSE']._serialized_end=1000
-  _globals['_LISTAGENTSREQUEST']._serialized_start=1002
-  _globals['_LISTAGENTSREQUEST']._serialized_end=1099
-  _globals['_LISTAGENTSRESPONSE']._serialized_start=1101
-  _globals['_LISTAGENTSRESPONSE']._serialized_end=1201
-  _globals['_WATCHAGENTSREQUEST']._serialized_start=1203
-  _globals['_WATCHAGENTSREQUEST']._serialized_end=1241
-  _globals['_WATCHAGENTSRESPONSE']._serialized_start=1243
-  _globals['_WATCHAGENTSRESPONSE']._serialized_end=1298
-  _globals['_DELETEAGENTREQUEST']._serialized_start=1300
-  _globals['_DELETEAGENTREQUEST']._serialized_end=1334
-  _globals['_DELETEAGENTRESPONSE']._serialized_start=1336
-  _globals['_DELETEAGENTRESPONSE']._serialized_end=1357
-  _globals['_FLEETSERVICE']._serialized_start=1360
-  _globals['_FLEETSERVICE']._serialized_end=1684
+  _globals['_AGENT']._serialized_end=734
+  _globals['_AGENT_LABELSENTRY']._serialized_start=639
+  _globals['_AGENT_LABELSENTRY']._serialized_end=684
+  _globals['_AGENT_DECISIONSENTRY']._serialized_start=686
+  _globals['_AGENT_DECISIONSENTRY']._serialized_end=734
+  _globals['_AGENTSLOT']._serialized_start=737
+  _globals['_AGENTSLOT']._serialized_end=957
+  _globals['_GETAGENTREQUEST']._serialized_start=959
+  _globals['_GETAGENTREQUEST']._serialized_end=990
+  _globals['_GETAGENTRESPONSE']._serialized_start=992
+  _globals['_GETAGENTRESPONSE']._serialized_end=1044
+  _globals['_LISTAGENTSREQUEST']._serialized_start=1046
+  _globals['_LISTAGENTSREQUEST']._serialized_end=1143
+  _globals['_LISTAGENTSRESPONSE']._serialized_start=1145
+  _globals['_LISTAGENTSRESPONSE']._serialized_end=1245
+  _globals['_WATCHAGENTSREQUEST']._serialized_start=1247
+  _globals['_WATCHAGENTSREQUEST']._serialized_end=1285
+  _globals['_WATCHAGENTSRESPONSE']._serialized_start=1287
+  _globals['_WATCHAGENTSRESPONSE']._serialized_end=1342
+  _globals['_DELETEAGENTREQUEST']._serialized_start=1344
+  _globals['_DELETEAGENTREQUEST']._serialized_end=1378
+  _globals['_DELETEAGENTRESPONSE']._serialized_start=1380
+  _globals['_DELETEAGENTRESPONSE']._serialized_end=1401
+  _globals['_FLEETSERVICE']._serialized_start=1404
+  _globals['_FLEETSERVICE']._serialized_end=1728
 # @@protoc_insertion_point(module_scope)

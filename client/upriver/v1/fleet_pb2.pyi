@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Agent(_message.Message):
-    __slots__ = ("name", "tier", "region", "labels", "hardware", "address", "program_version", "connected", "last_seen_time", "slots", "in_sync", "load", "fetched_control_plane_bytes", "fetched_agent_bytes", "delta_saved_bytes", "decisions")
+    __slots__ = ("name", "tier", "region", "labels", "hardware", "address", "program_version", "connected", "last_seen_time", "slots", "in_sync", "load", "fetched_control_plane_bytes", "fetched_agent_bytes", "delta_saved_bytes", "decisions", "pooling")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -43,6 +43,7 @@ class Agent(_message.Message):
     FETCHED_AGENT_BYTES_FIELD_NUMBER: _ClassVar[int]
     DELTA_SAVED_BYTES_FIELD_NUMBER: _ClassVar[int]
     DECISIONS_FIELD_NUMBER: _ClassVar[int]
+    POOLING_FIELD_NUMBER: _ClassVar[int]
     name: str
     tier: str
     region: str
@@ -59,7 +60,8 @@ class Agent(_message.Message):
     fetched_agent_bytes: int
     delta_saved_bytes: int
     decisions: _containers.ScalarMap[str, int]
-    def __init__(self, name: _Optional[str] = ..., tier: _Optional[str] = ..., region: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., hardware: _Optional[_Union[_sync_pb2.Hardware, _Mapping]] = ..., address: _Optional[str] = ..., program_version: _Optional[str] = ..., connected: _Optional[bool] = ..., last_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., slots: _Optional[_Iterable[_Union[AgentSlot, _Mapping]]] = ..., in_sync: _Optional[bool] = ..., load: _Optional[float] = ..., fetched_control_plane_bytes: _Optional[int] = ..., fetched_agent_bytes: _Optional[int] = ..., delta_saved_bytes: _Optional[int] = ..., decisions: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    pooling: _sync_pb2.PoolingReport
+    def __init__(self, name: _Optional[str] = ..., tier: _Optional[str] = ..., region: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., hardware: _Optional[_Union[_sync_pb2.Hardware, _Mapping]] = ..., address: _Optional[str] = ..., program_version: _Optional[str] = ..., connected: _Optional[bool] = ..., last_seen_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., slots: _Optional[_Iterable[_Union[AgentSlot, _Mapping]]] = ..., in_sync: _Optional[bool] = ..., load: _Optional[float] = ..., fetched_control_plane_bytes: _Optional[int] = ..., fetched_agent_bytes: _Optional[int] = ..., delta_saved_bytes: _Optional[int] = ..., decisions: _Optional[_Mapping[str, int]] = ..., pooling: _Optional[_Union[_sync_pb2.PoolingReport, _Mapping]] = ...) -> None: ...
 
 class AgentSlot(_message.Message):
     __slots__ = ("model", "desired", "rollout", "reported", "difference", "different_for", "needs", "stale")

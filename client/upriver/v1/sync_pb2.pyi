@@ -136,7 +136,7 @@ class Hardware(_message.Message):
     def __init__(self, machine: _Optional[str] = ..., cores: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., disk_budget_bytes: _Optional[int] = ..., runtime: _Optional[str] = ..., runtime_version: _Optional[str] = ...) -> None: ...
 
 class Status(_message.Message):
-    __slots__ = ("slots", "load", "disk_bytes", "fetched_control_plane_bytes", "fetched_agent_bytes", "delta_saved_bytes", "draining", "decisions")
+    __slots__ = ("slots", "load", "disk_bytes", "fetched_control_plane_bytes", "fetched_agent_bytes", "delta_saved_bytes", "draining", "decisions", "pooling")
     class DecisionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -152,6 +152,7 @@ class Status(_message.Message):
     DELTA_SAVED_BYTES_FIELD_NUMBER: _ClassVar[int]
     DRAINING_FIELD_NUMBER: _ClassVar[int]
     DECISIONS_FIELD_NUMBER: _ClassVar[int]
+    POOLING_FIELD_NUMBER: _ClassVar[int]
     slots: _containers.RepeatedCompositeFieldContainer[SlotReport]
     load: float
     disk_bytes: int
@@ -160,7 +161,26 @@ class Status(_message.Message):
     delta_saved_bytes: int
     draining: bool
     decisions: _containers.ScalarMap[str, int]
-    def __init__(self, slots: _Optional[_Iterable[_Union[SlotReport, _Mapping]]] = ..., load: _Optional[float] = ..., disk_bytes: _Optional[int] = ..., fetched_control_plane_bytes: _Optional[int] = ..., fetched_agent_bytes: _Optional[int] = ..., delta_saved_bytes: _Optional[int] = ..., draining: _Optional[bool] = ..., decisions: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    pooling: PoolingReport
+    def __init__(self, slots: _Optional[_Iterable[_Union[SlotReport, _Mapping]]] = ..., load: _Optional[float] = ..., disk_bytes: _Optional[int] = ..., fetched_control_plane_bytes: _Optional[int] = ..., fetched_agent_bytes: _Optional[int] = ..., delta_saved_bytes: _Optional[int] = ..., draining: _Optional[bool] = ..., decisions: _Optional[_Mapping[str, int]] = ..., pooling: _Optional[_Union[PoolingReport, _Mapping]] = ...) -> None: ...
+
+class PoolingReport(_message.Message):
+    __slots__ = ("parent", "standing", "children", "agents", "trouble", "epsilon", "delta")
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    STANDING_FIELD_NUMBER: _ClassVar[int]
+    CHILDREN_FIELD_NUMBER: _ClassVar[int]
+    AGENTS_FIELD_NUMBER: _ClassVar[int]
+    TROUBLE_FIELD_NUMBER: _ClassVar[int]
+    EPSILON_FIELD_NUMBER: _ClassVar[int]
+    DELTA_FIELD_NUMBER: _ClassVar[int]
+    parent: str
+    standing: str
+    children: int
+    agents: int
+    trouble: str
+    epsilon: float
+    delta: float
+    def __init__(self, parent: _Optional[str] = ..., standing: _Optional[str] = ..., children: _Optional[int] = ..., agents: _Optional[int] = ..., trouble: _Optional[str] = ..., epsilon: _Optional[float] = ..., delta: _Optional[float] = ...) -> None: ...
 
 class Pair(_message.Message):
     __slots__ = ("version", "version_digest", "policy_document")

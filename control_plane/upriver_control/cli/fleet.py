@@ -18,6 +18,7 @@ from upriver.v1 import fleet_pb2 as pb
 from upriver.v1 import sync_pb2
 from upriver_control.cli.audits import audits_command, monitor_document, told
 from upriver_control.cli.connection import DEFAULT, AsJson, Ca, Connection, ControlPlane, TokenFile
+from upriver_control.cli.pooling import pooling_document, pooling_told
 from upriver_control.cli.refined import refined_document, told_refined
 
 SERVICE = pb.DESCRIPTOR.services_by_name["FleetService"]
@@ -165,6 +166,7 @@ def document(agent: pb.Agent) -> dict[str, Any]:
             "runtime_version": hardware.runtime_version,
         },
         "decisions": dict(agent.decisions),
+        "pooling": pooling_document(agent.pooling) if agent.HasField("pooling") else None,
         "slots": [_slot_document(slot) for slot in agent.slots],
     }
 
@@ -225,6 +227,7 @@ def _details(agent: pb.Agent) -> RenderableType:
         ("machine", f"{hardware.machine}, {hardware.cores} cores, {hardware.memory_bytes / 2**20:.0f} MiB of memory"),
         ("runtime", f"{hardware.runtime} {hardware.runtime_version}"),
         ("fetched", _fetched(agent)),
+        ("pools", pooling_told(agent.pooling) if agent.HasField("pooling") else "nothing yet"),
         ("decided", ", ".join(f"{name} {count:,}" for name, count in sorted(agent.decisions.items())) or "nothing yet"),
     )
     about = Table(box=None, show_header=False, pad_edge=False)

@@ -17,6 +17,7 @@ from upriver_control.sessions.session import Kind, Session
 from upriver_control.sync_wire import (
     content_version,
     read_decisions,
+    read_pooling,
     read_slots,
     read_traffic,
     write_assignments,
@@ -143,6 +144,7 @@ class Sessions:
             last_seen=self._clock(),
             traffic=read_traffic(status),
             decisions=read_decisions(status),
+            pooling=read_pooling(status),
         )
         if _has_happened(before, session.facts) or self._is_quiet_too_long(session):
             self._changed(session)

@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.control_plane.fleet_facts import NEW, OLD, active, agent
+from upriver.trials import Trial
 from upriver.v1 import sync_pb2 as pb
+from upriver_agent.sync.wire import read_trials
 from upriver_control.observed import AgentFacts, Desired
 from upriver_control.sessions.session import Kind, Session
 from upriver_control.sessions.sessions import BUSY_QUIET_S, QUIET_S, REPORTS_PER_S, Sessions
@@ -150,3 +152,26 @@ async def test_devices_that_change_are_no_news_for_other_devices(world: World) -
     world.attach(2, address="two:1")
     assert world.sessions.upstreams_changed() == 0.0
     assert not first.pending
+
+
+@on_loop
+async def test_heads_to_be_tried_are_sent_to_agents_of_their_region_that_know_of_trials(world: World) -> None:
+    version, head, top = (f"sha256:{digit * 64}" for digit in "abc")
+    tried: list[Trial] = []
+    world.sessions = Sessions(lambda _: {}, lambda _: False, lambda: world.now, lambda region: tried)
+    facts = replace(agent(1, active(OLD)), tiers=TIERS, last_seen=world.now)
+    knows = world.sessions.attach(facts, {"trials": "", "assignments": "", "upstreams": ""})
+    older = world.sessions.attach(replace(facts, agent="older"), {})
+    await sent(world, knows), await sent(world, older)
+    tried.append(Trial("digits", version, facts.region, head, top))
+    world.sessions.trials_changed()
+    assert older.pending == set()
+    assert await knows.due() is Kind.TRIALS
+    response = world.sessions.compose(knows, Kind.TRIALS)
+    assert response is not None
+    assert read_trials(response.trials) == tuple(tried)
+    world.sessions.trials_changed()
+    assert knows.pending == set()  # it has them
+    tried.clear()
+    world.sessions.trials_changed()
+    assert await sent(world, knows) == [Kind.TRIALS]

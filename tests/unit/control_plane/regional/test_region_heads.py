@@ -1,0 +1,142 @@
+"""The loop that makes heads of regions: what it tells agents, and which rollouts it starts."""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from tests.unit.control_plane.regional.test_standing import TIERS, TOP, VERSION, agent, policy
+from upriver.policies import write_policy
+from upriver.trials import Trial
+from upriver.v1 import rollout_pb2
+from upriver_control.observed import AgentFacts, Pair
+from upriver_control.regional.model import Promise, RegionTrial, Scope, TrialState
+from upriver_control.regional.standing import Standing
+from upriver_control.rollout import Rollout
+from upriver_control.services.region_heads import RegionHeads
+from upriver_control.store.database import open_database
+from upriver_control.store.trials import TrialTable
+
+HEAD = "sha256:" + "d" * 64
+DEVICE = Pair("models/m/versions/1", VERSION, write_policy(policy()))
+TRIAL = RegionTrial(
+    Trial("m", VERSION, "north", HEAD, TOP), "models/m/versions/1", Scope.REGION, ("device", "edge"),
+    write_policy(policy()), "", Promise(0.01, 0.05), 100.0, 2, 0, 5.0,
+)  # fmt: skip
+
+
+@dataclass
+class Maker:
+    """A fake of what makes heads."""
+
+    picked: list[RegionTrial] = field(default_factory=list)
+    gone: list[tuple[Standing, RegionTrial]] = field(default_factory=list)
+    tops: dict[str, str] = field(default_factory=dict)
+    seen: list[str] = field(default_factory=list)
+    noted: dict[str, list[str]] = field(default_factory=dict)
+
+    def look(self, standings: list[Standing], now: float) -> None:
+        self.seen = [one.region for one in standings]
+
+    def fit(self, standings: list[Standing], tops: dict[str, str], now: float) -> None:
+        self.tops = tops
+
+    def pick(self, standings: list[Standing], now: float) -> list[RegionTrial]:
+        return self.picked
+
+    def to_go(self, standings: list[Standing]) -> list[tuple[Standing, RegionTrial]]:
+        return self.gone
+
+    def rolled_out(self, trial: RegionTrial, rollouts: list[str]) -> None:
+        self.noted[trial.id] = list(rollouts)
+
+    def base_of(self, trial: RegionTrial) -> str:
+        return "models/m/policies/base"
+
+
+class World:
+    def __init__(self, database) -> None:
+        self.maker, self.trials = Maker(), TrialTable(database)
+        self.changes = 0
+        self.asked: list[rollout_pb2.CreateRolloutRequest] = []
+        agents = [
+            agent("a", "device", "north", DEVICE),
+            agent("b", "cloud", "north", Pair("models/m/versions/9", TOP, write_policy(policy(TOP)))),
+        ]
+        self.agents: dict[str, AgentFacts] = {one.agent: one for one in agents}
+
+        def changed() -> None:
+            self.changes += 1
+
+        maker: object = self.maker
+        self.heads = RegionHeads(
+            maker,  # type: ignore[arg-type]  # a fake
+            self.trials,
+            self,
+            lambda: self.agents,
+            lambda: True,
+            changed,
+            lambda: 10.0,
+        )
+
+    def policy(self, version_digest: str) -> str:
+        return ""
+
+    async def start(self, request: rollout_pb2.CreateRolloutRequest) -> Rollout:
+        self.asked.append(request)
+        return Rollout(f"r{len(self.asked)}", DEVICE, "m", 1.0)
+
+
+@pytest.fixture
+def world(tmp_path):
+    database = open_database(f"sqlite:///{tmp_path}/control.db")
+    yield World(database)
+    database.close()
+
+
+def test_agents_are_told_what_is_tried_in_their_region_and_only_when_that_changes(world) -> None:
+    async def run() -> None:
+        await world.heads.tell()
+        assert (world.changes, world.heads.announced("north")) == (0, ())
+        world.trials.add(TRIAL)
+        await world.heads.tell()
+        await world.heads.tell()
+        assert (world.changes, world.heads.announced("north"), world.heads.announced("south")) == (
+            1,
+            (TRIAL.trial,),
+            (),
+        )
+        world.trials.save(replace(TRIAL, state=TrialState.FAILED))
+        await world.heads.tell()
+        assert (world.changes, world.heads.announced("north")) == (2, ())
+
+    asyncio.run(run())
+
+
+def test_what_passed_is_rolled_out_to_the_tiers_of_its_region(world) -> None:
+    world.maker.picked = [replace(TRIAL, made="models/m/policies/new")]
+    asyncio.run(world.heads.look(world.start, 30.0))
+    assert world.maker.tops == {"m": TOP}
+    assert world.maker.seen == ["north"]
+    assert [(one.selector, one.policy, one.version) for one in world.asked] == [
+        ("region=north,tier=device", "models/m/policies/new", "models/m/versions/1"),
+        ("region=north,tier=edge", "models/m/policies/new", "models/m/versions/1"),
+    ]
+    assert len({one.request_id for one in world.asked}) == 2
+    assert world.maker.noted == {TRIAL.id: ["rollouts/r1", "rollouts/r2"]}
+
+
+def test_a_region_goes_back_to_no_head_where_that_is_decided(world) -> None:
+    standing = Standing("m", "north", DEVICE, policy(), ("device",), 1)
+    world.maker.gone = [(standing, TRIAL)]
+    asyncio.run(world.heads.look(world.start, 30.0))
+    assert [(one.selector, one.policy) for one in world.asked] == [
+        ("region=north,tier=device", "models/m/policies/base")
+    ]
+
+
+def test_nothing_is_rolled_out_where_that_is_not_allowed(world) -> None:
+    world.maker.picked = [replace(TRIAL, made="models/m/policies/new")]
+    asyncio.run(world.heads.look(None, 30.0))
+    assert world.asked == []
+    assert TIERS[-1] == "cloud"

@@ -1,0 +1,50 @@
+from upriver.policies import Basis, Certificate, Form, PolicyDocument, rules_digest, write_policy
+from upriver.scores import ScoreKind
+from upriver_control.observed import AgentFacts, Pair, SlotFacts
+from upriver_control.regional.model import Promise
+from upriver_control.regional.standing import promise_of, standing
+
+VERSION, OTHER, TOP = (f"sha256:{digit * 64}" for digit in "abc")
+TIERS = ("device", "edge", "cloud")
+
+
+def policy(digest: str = VERSION, threshold: float = 0.5, form: Form = Form.PER_TIER) -> PolicyDocument:
+    bare = PolicyDocument(digest, ScoreKind.MAX_PROBABILITY, threshold)
+    certificate = Certificate(form, Basis.TOP, 0.01, 0.05, 500, 1.0, 0.5, 0.5, TOP, rules_digest(bare), TOP)
+    return PolicyDocument(digest, ScoreKind.MAX_PROBABILITY, threshold, certificate=certificate)
+
+
+def agent(name: str, tier: str, region: str, pair: Pair | None) -> AgentFacts:
+    slots = {} if pair is None else {"m": SlotFacts(active=pair)}
+    labels = {"tier": tier, "region": region}
+    return AgentFacts(name, labels, connected=True, last_seen=0.0, slots=slots, tiers=TIERS)
+
+
+def test_what_most_agents_of_a_region_run_is_what_heads_are_held_against() -> None:
+    common, rare = (Pair("models/m/versions/1", VERSION, write_policy(policy(threshold=one))) for one in (0.5, 0.6))
+    plain = Pair("models/m/versions/2", OTHER)
+    agents = [
+        agent("a", "device", "north", common),
+        agent("b", "device", "north", common),
+        agent("c", "edge", "north", rare),
+        agent("d", "device", "south", plain),
+        agent("e", "cloud", "north", plain),  # the top has nobody to learn from
+        agent("f", "device", "north", None),
+    ]
+    manifest = {OTHER: write_policy(policy(OTHER))}
+    found = {(one.region, one.pair.version_digest): one for one in standing(agents, manifest)}
+    north = found.pop(("north", VERSION))
+    assert (north.pair, north.agents, north.tiers) == (common, 3, ("device", "edge"))
+    south = found.pop(("south", OTHER))
+    assert south.policy == policy(OTHER)
+    assert not found
+    assert standing(agents[3:4], {}) == []  # without a policy nobody knows what to keep
+
+
+def test_heads_keep_what_was_set_or_what_runs_there_is_certified_for() -> None:
+    assert promise_of(policy(), 0.0, 0.0) == Promise(0.01, 0.05)
+    assert promise_of(policy(), 0.0, 0.9).delta == 0.09999999999999998  # type: ignore[union-attr]  # there is one
+    assert promise_of(policy(), 0.02, 0.0) == Promise(0.02, 0.05)
+    assert promise_of(PolicyDocument(VERSION, ScoreKind.MARGIN, 0.5), 0.02, 0.0) == Promise(0.02, 0.05)
+    assert "no certificate" in str(promise_of(PolicyDocument(VERSION, ScoreKind.MARGIN, 0.5), 0.0, 0.0))
+    assert "set of pairs" in str(promise_of(policy(form=Form.JOINT), 0.0, 0.0))
