@@ -231,6 +231,7 @@ class Agent:
             **self._auditor.bytes_up(),
             **self._ticketing.counters(),
             **self._teaching.counters(),
+            **self._refining.counters(),
             **self._handing.counters(),
             **self._sharing.counters(),
         }

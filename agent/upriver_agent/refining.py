@@ -1,6 +1,6 @@
 """An agent's own heads, composed: what learns them from its lessons, and the service that tells of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -42,6 +42,10 @@ class Refining:
     def service(self, blocking: Callable[[], AbstractContextManager[None]]) -> Any:
         """HeadService's handler; `blocking` marks a serving thread as waiting."""
         return handlers(SERVICE, HeadServicer(self.learner, self._models, self._off, self._access, blocking))
+
+    def counters(self) -> Mapping[str, int]:
+        """What could not be held out, by name."""
+        return {"held_out_lost": self.learner.keeper.lost}
 
     def start(self) -> None:
         """Begins, in the background; once models are loaded, refined pairs are back and the journal is open."""

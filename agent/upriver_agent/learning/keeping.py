@@ -1,6 +1,8 @@
 """Keeps the holdout: what audits found of questions that never teach, and how many more of them are wanted."""
 
+import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from functools import partial
 
 from upriver.listing import is_digest
@@ -9,6 +11,8 @@ from upriver_agent.journal import Journal
 from upriver_agent.learning import holdout
 from upriver_agent.sections import LearningSection
 from upriver_agent.serving.loaded import LoadedVersion
+
+_LOG = logging.getLogger(__name__)
 
 
 class HoldoutKeeper:
@@ -29,6 +33,9 @@ class HoldoutKeeper:
         self._cannot = cannot
         self._audited = audited
         self._stirred = stirred
+        self.lost = 0
+        """Questions that could not be kept since the start: chance decides which, so the others are a fair sample."""
+        self._trouble = ""
         self._wanted: dict[str, bool] = {}
         self._full: dict[str, bool] = {}
 
@@ -61,5 +68,15 @@ class HoldoutKeeper:
             and is_digest(verdict.top_policy_digest)
         ]
         if kept and self._section.enabled:
-            self._journal.write(partial(holdout.add, verdicts=kept, top_version=top_version))
+            write = self._journal.write(partial(holdout.add, verdicts=kept, top_version=top_version))
+            write.add_done_callback(partial(self._written, rows=len(kept)))
             self._stirred()
+
+    def _written(self, write: Future[int], rows: int) -> None:
+        error = write.exception()
+        told = "" if error is None else str(error)
+        if error is not None:
+            self.lost += rows
+            if told != self._trouble:
+                _LOG.warning("questions are not held out: %s", error)
+        self._trouble = told

@@ -347,6 +347,12 @@ def test_it_asks_for_audits_until_the_holdout_is_large_enough(world: World) -> N
     assert world.learner.keeper.share(MODEL) == 0.0
 
 
+def test_what_can_not_be_held_out_is_counted_and_nobody_waits_for_it(world: World) -> None:
+    world.journal.close()
+    world.learner.keeper.judged([world.verdict() for _ in range(7)], "")
+    assert world.learner.keeper.lost == 7
+
+
 def test_the_holdout_is_bounded_to_the_newest(world: World) -> None:
     world.audits(MOST + 20)
     assert world.learner.learning(MODEL).held_out == MOST
