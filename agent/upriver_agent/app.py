@@ -116,7 +116,9 @@ class Agent:
         self._admission = Admission(serving.max_inflight, resilience.admission, resilience.sources)
         self._teaching = Teaching(config, self._place, self._slots)
         book = None if self._teaching.school.off else self._teaching.book
-        self._sharing = Sharing(config, self._place, book, relays, channel, above(config), self._relay.downloader)
+        self._sharing = Sharing(
+            config, self._place, book, relays, channel, above(config), self._relay.downloader, self._slots.active
+        )
         self._handing = Handing(config, self._place, self._teaching, relays, channel, above(config))
         self._slots.activating = self._activating
         self._heads = HeadStore(agent.state_dir)

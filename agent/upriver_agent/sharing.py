@@ -3,12 +3,12 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 from upriver.channels import ChannelOptions
 from upriver.discovery.port import AgentRecord
-from upriver.errors import DiskTrouble
+from upriver.errors import DiskTrouble, UpriverError
 from upriver.heads import MAX_BYTES, Head, read_head
 from upriver.pool_sums import PoolPart
 from upriver.services import handlers
@@ -28,6 +28,7 @@ from upriver_agent.pooling.releases import Releases
 from upriver_agent.pooling.sending import SERVICE, Sender, Ways
 from upriver_agent.pooling.tryouts import Holdout, Tryouts
 from upriver_agent.sections import AgentConfig
+from upriver_agent.serving.loaded import LoadedVersion
 from upriver_agent.transport.pooling import PoolServicer
 
 _LOG = logging.getLogger(__name__)
@@ -45,16 +46,17 @@ class Sharing:
         channel: ChannelOptions,
         above: Above,
         downloader: Downloader,
+        answering: Callable[[str], LoadedVersion],
     ) -> None:
         """`book` has the lessons, None where there are none. `channel` is how agents are called, `downloader` brings
-        heads that are to be tried."""
+        heads that are to be tried; `answering` gives the version that answers for a model, or raises UpriverError."""
         section = config.learning
         self._config = config
         self._privacy = Privacy(section.clip_norm, section.noise, section.releases) if section.noise else None
         self._tryouts: Tryouts | None = None
         own: tuple[Contribution, ...] = ()
         if book is not None and section.enabled and section.share != "none":
-            self._tryouts = Tryouts(place.region, lambda digest: _head(downloader, digest), self._stir)
+            self._tryouts = Tryouts(place.region, lambda trial: _head(downloader, trial, answering), self._stir)
             own = (Lessons(config, place.region, book, self._privacy), self._tryouts)
         self.pooler = Pooler(
             place,
@@ -115,13 +117,17 @@ class Sharing:
         self.pooler.stir()
 
 
-def _head(downloader: Downloader, digest: str) -> Head:
-    """A head, fetched if it is not here; raises UpriverError."""
-    path = downloader.fetch(SignedFile(digest, -1, most_bytes=MAX_BYTES), (), threading.Event())
+def _head(downloader: Downloader, trial: Trial, answering: Callable[[str], LoadedVersion]) -> Head:
+    """The head of a trial, fetched if it is not here, as what changes of the one that answers; raises UpriverError."""
+    bases: tuple[str, ...] = ()
+    with suppress(UpriverError):
+        head = answering(trial.model).policy.document.head
+        bases = (head,) if head else ()
+    path = downloader.fetch(SignedFile(trial.head, -1, most_bytes=MAX_BYTES), bases, threading.Event())
     try:
         return read_head(path.read_bytes())
     except OSError as error:
-        raise DiskTrouble(f"head {digest}: {error.strerror or error}") from error
+        raise DiskTrouble(f"head {trial.head}: {error.strerror or error}") from error
 
 
 class Lessons:

@@ -46,8 +46,8 @@ class Nothing:
 class Tryouts:
     """The trials of one agent; see `Contribution`. Safe to share between threads."""
 
-    def __init__(self, region: str, fetch: Callable[[str], Head], stir: Callable[[], None]) -> None:
-        """`fetch` gives the head of a digest, or raises UpriverError; `stir` is called when there is more to tell."""
+    def __init__(self, region: str, fetch: Callable[[Trial], Head], stir: Callable[[], None]) -> None:
+        """`fetch` gives the head of a trial, or raises UpriverError; `stir` is called when there is more to tell."""
         self.holdout: Holdout = Nothing()
         self._region = region
         self._fetch = fetch
@@ -99,7 +99,7 @@ class Tryouts:
             if digest in self._heads or self._over.is_set():
                 continue
             try:
-                head = self._fetch(digest)
+                head = self._fetch(trial)
             except UpriverError as error:
                 _LOG.warning("a head of %s can't be tried yet: %s", trial.model, error)
                 whole = False

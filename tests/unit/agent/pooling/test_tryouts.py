@@ -36,10 +36,10 @@ def held(questions: int, width: int = 3) -> HeldOut:
 
 
 def tryouts(heads: Mapping[str, Head]) -> Tryouts:
-    def fetch(digest: str) -> Head:
-        if digest not in heads:
+    def fetch(trial: Trial) -> Head:
+        if trial.head not in heads:
             raise Unreachable("nobody has it")
-        return heads[digest]
+        return heads[trial.head]
 
     return Tryouts("north", fetch, lambda: None)
 
