@@ -23,7 +23,7 @@ from upriver_agent.serving.loaded import LoadedVersion
 from upriver_agent.serving.slots import Slots
 from upriver_agent.transport.lessons import SERVICE, LessonDesk, LessonServicer
 
-SCHEMA: Final = ((*STATEMENTS, *learning.STATEMENTS, *handing.STATEMENTS),)
+SCHEMA: Final = ((*STATEMENTS, *learning.STATEMENTS, *handing.STATEMENTS, *handing.WATCH),)
 """The tables of everything that is made of lessons."""
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 OVERHEAD: Final = 256
 """Bytes that an entry counts besides its body."""
-_COUNTS: Final = ("bytes", "taken", "handed", "refused", "withdrawn")
+_COUNTS: Final = ("bytes", "taken", "handed", "refused", "withdrawn", "missed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,3 +10,10 @@ STATEMENTS: Final = (
     "CREATE TABLE handing_tally (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
 )
 """`handing` has lessons, and ids that were forgotten; `handing_seen` the agent's own lessons that were put there."""
+
+WATCH: Final = (
+    "CREATE TRIGGER handing_missed AFTER DELETE ON lesson WHEN OLD.consent = 1 AND length(OLD.input) > 0 AND NOT EXISTS"
+    " (SELECT 1 FROM handing_seen WHERE seq = OLD.seq) BEGIN INSERT INTO handing_tally VALUES ('missed', 1)"
+    " ON CONFLICT (name) DO UPDATE SET value = value + 1; END",
+)
+"""Counts lessons with their inputs that left the journal before they were put there; behind the tables of lessons."""

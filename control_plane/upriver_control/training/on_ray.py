@@ -24,7 +24,7 @@ try:
     import ray.data
 except ModuleNotFoundError as error:
     raise RuntimeMissing(
-        f"{error.name} is not installed where models are trained: pip install 'ray[data]' there, or take executor local"
+        f"{error.name} is not installed where models are trained: pip install 'upriver[ray]', or take executor local"
     ) from error
 
 ROWS: Final = 2_000

@@ -166,7 +166,7 @@ def test_lessons_are_taken_from_those_who_show_the_join_token_alone(plane):
 
 @pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is installed")
 def test_without_ray_that_is_said_and_local_goes_on(plane):
-    with pytest.raises(NotNow, match=r"pip install 'ray\[data\]'"):
+    with pytest.raises(NotNow, match=r"pip install 'upriver\[ray\]'"):
         command(train_app, "train", plane, "pattern", "--code", "shop:raises", "--executor", "ray",
                 "--ray-address", "local")  # fmt: skip
     with pytest.raises(NotNow, match="no such layer"):

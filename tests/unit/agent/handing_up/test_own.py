@@ -10,7 +10,7 @@ from upriver.v1 import train_pb2 as pb
 from upriver_agent import wire
 from upriver_agent.handing_up import own, spool
 from upriver_agent.handing_up.own import Origin, OwnLessons
-from upriver_agent.handing_up.table import STATEMENTS
+from upriver_agent.handing_up.table import STATEMENTS, WATCH
 from upriver_agent.lessons.lesson import Choice
 from upriver_agent.place import Place
 from upriver_agent.sealing import Seal
@@ -109,3 +109,13 @@ def test_what_there_is_no_room_for_waits_in_the_book(tmp_path, monkeypatch):
         while mine.collect(ROOM):
             pass
         assert len(waiting(book)) == 5
+
+
+def test_what_leaves_the_book_before_it_could_be_handed_up_is_counted(tmp_path):
+    with opened(tmp_path, more=(*STATEMENTS, *WATCH)) as book:
+        mine = OwnLessons(book, None, ORIGIN)
+        book.offer([lesson(1), consented(2), consented(3)])
+        mine.collect(ROOM)
+        book.offer([lesson(4), consented(5), consented(6)])
+        book.forget(Choice(ids=(lesson(1).id, lesson(2).id, lesson(4).id, lesson(5).id)))
+        assert book.journal.read(spool.tally)["missed"] == 1

@@ -29,7 +29,7 @@ def test_a_lesson_waits_once_and_goes_when_it_is_safe_above(connection):
     assert [(entry.id, entry.body) for entry in found] == [("a", b"1"), ("b", b"2")]
     spool.settle(connection, found[:1], found[1:])
     assert ids(connection) == []
-    assert spool.tally(connection) == {"bytes": 0, "taken": 2, "handed": 1, "refused": 1, "withdrawn": 0}
+    assert spool.tally(connection) == {"bytes": 0, "taken": 2, "handed": 1, "refused": 1, "withdrawn": 0, "missed": 0}
 
 
 def test_what_does_not_fit_is_not_kept_and_what_is_there_already_is(connection):
