@@ -1,6 +1,8 @@
 """Heads of a real agent: learnt from a real teacher, proven on real audits, kept over kill -9, undone by command."""
 
 import json
+import sqlite3
+from contextlib import closing
 from itertools import count
 
 import numpy as np
@@ -82,6 +84,11 @@ def test_what_a_device_asked_above_it_answers_itself_once_that_is_proven(tmp_pat
             assert tried["p_loss"] <= tried["delta"] < 0.2
             assert "device-1" in ask(agent, 1000)
             agent.kill()
+        with closing(sqlite3.connect(tmp_path / "device-1" / "lessons.db")) as kept:
+            both = "SELECT (SELECT count(*) FROM lesson), (SELECT count(*) FROM held_out), count(*) FROM lesson"
+            taught, held_out, shared = kept.execute(f"{both} JOIN held_out USING (question, row)").fetchone()
+        assert min(taught, held_out) > 40
+        assert shared == 0, "what is held out never teaches"
         with running(config, "device-1") as agent:
             assert "device-1" in ask(agent, 1001), "what was promoted answers after kill -9"
             assert [one["head"] for one in heads(agent, capsys)["trials"] if one["answers"]] == [tried["head"]]

@@ -291,6 +291,7 @@ def test_with_a_disk_that_is_full_nothing_is_tried_and_the_reason_is_told(world:
     world.learner.step()
     assert not world.learnt
     assert "can't write" in world.learner.learning(MODEL).why
+    assert world.learner.learning(MODEL).trials == (), "what can't be counted is not looked at"
     (attempts.with_name(f".{ATTEMPTS}.new")).rmdir()
     world.lessons(60)
     world.learner.step()
