@@ -81,10 +81,20 @@ class PolicyPublisher:
         return self.policies.get(stored.name)
 
     def publish_policy(self, model: str, document: str) -> None:
-        """Signs a policy that is kept elsewhere; raises NotFound when no agent could fetch the head that it names."""
+        """Signs a policy that is kept elsewhere.
+
+        Raises NotFound when no agent could fetch the head that it names, InvalidInput for one of another version.
+        """
         self._check(read_policy(document))
         self.signer.publish_policy(model, document)
 
     def _check(self, policy: PolicyDocument) -> None:
-        if policy.head and not self.heads.has(policy.head):
+        if not policy.head:
+            return
+        head = self.heads.get(policy.head)
+        if head is None:
             raise NotFound(f"the policy names head {policy.head}, which was not published: publish it with the policy")
+        if head.version_digest != policy.version_digest:
+            raise InvalidInput(
+                f"the policy is of version {policy.version_digest}; its head {policy.head} is of {head.version_digest}"
+            )

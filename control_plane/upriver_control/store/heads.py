@@ -47,5 +47,13 @@ class HeadTable:
 
     def has(self, digest: str) -> bool:
         """Whether a head is noted."""
-        wanted = select(heads.c.digest).where(heads.c.digest == digest)
-        return self._registry.change(lambda connection: connection.scalar(wanted) is not None)
+        return self.get(digest) is not None
+
+    def get(self, digest: str) -> StoredHead | None:
+        """A head, None when it is not noted."""
+
+        def look(connection: Connection) -> StoredHead | None:
+            row = connection.execute(select(heads).where(heads.c.digest == digest)).one_or_none()
+            return None if row is None else StoredHead(**{name: getattr(row, name) for name in StoredHead.__slots__})
+
+        return self._registry.change(look)
