@@ -68,7 +68,7 @@ def test_what_does_not_belong_together_is_refused_and_nothing_is_kept(here: Here
     cases = [
         (("pattern", "device", here.document()), NotFound, "which was not published"),
         (
-            ("pattern", "device", here.document(), write_head(head_for(here.version, 2))),
+            ("pattern", "device", here.document(), other_head),
             InvalidInput,
             "the policy names",
         ),
