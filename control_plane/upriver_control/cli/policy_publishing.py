@@ -31,7 +31,7 @@ def publish_command(
 
     ```console
     upriver policy publish digits --tier device --policy better.json --head better.head
-    upriver rollout start digits@v4 --policy 3f2c91 --selector region=north
+    upriver rollout start digits/v4 --policy 3f2c91 --selector region=north
     ```
     """
     request = pb.PublishPolicyRequest(
