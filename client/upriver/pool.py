@@ -114,6 +114,8 @@ class Pool(Generic[T]):
         self._began = began
         self._owners: dict[str, str] = {}
         self._touched: set[str] = set()
+        self._noted: set[str] = set()
+        self._staged = {name for name, child in self._children.items() if child.staged is not None}
         self._revision = 0
         for name, child in self._children.items():
             if child.counted is not None:
@@ -167,6 +169,7 @@ class Pool(Generic[T]):
         self._hear(name, child, now)
         if newest is None or newest.epoch != submission.epoch:
             child.staged = submission
+            self._staged.add(name)
             self._note(submission.roster.items(), now)
         self._settle(now)
         return self._answer(name)
@@ -191,6 +194,7 @@ class Pool(Generic[T]):
         for name, child in list(self._children.items()):
             if now - child.heard > self._limits.expiry_s:
                 self._count(name, child, None)
+                self._staged.discard(name)
                 del self._children[name]
                 self._touched.add(name)
         self._settle(now)
@@ -221,16 +225,20 @@ class Pool(Generic[T]):
         for agent, epoch in epochs:
             if epoch > self.epoch_of(agent):
                 self._epochs[agent] = (epoch, now)
+                self._noted.add(agent)
 
     def _settle(self, now: float) -> None:
         """Drops what is out of date by itself, and has what waits count that can."""
-        for name, child in self._children.items():
-            if child.newest is not None and child.newest.epoch < self.epoch_of(name):
+        noted, self._noted = self._noted, set()
+        for name in noted:
+            child = self._children.get(name)
+            if child is not None and child.newest is not None and child.newest.epoch < self.epoch_of(name):
                 child.staged = None
+                self._staged.discard(name)
                 self._count(name, child, None)
                 self._touched.add(name)
-        waiting = {name: child.staged for name, child in self._children.items() if child.staged is not None}
-        ready = {name: staged for name, staged in waiting.items() if self._is_fresh(staged)}
+        waiting = {name: self._children[name].staged for name in self._staged}
+        ready = {name: one for name, one in waiting.items() if one is not None and self._is_fresh(one)}
         while ready and (blocked := self._blocked(ready, now)):
             for name in blocked:
                 del ready[name]
@@ -240,6 +248,7 @@ class Pool(Generic[T]):
             child = self._children[name]
             self._count(name, child, staged)
             child.staged = None
+            self._staged.discard(name)
             self._touched.add(name)
 
     def _is_fresh(self, submission: Submission[T]) -> bool:
