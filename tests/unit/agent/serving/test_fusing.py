@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.heads import REPORT, head_for, loader_in, policy_with, version_with_embedding
 from tests.tier import version_of
 from upriver.fusion import fuse, opinion
 from upriver.policies import Basis, Certificate, Form, Fusion, PolicyDocument, rules_digest
 from upriver.scores import ScoreKind, confidences, probabilities
 from upriver_agent.predictor import Prediction
-from upriver_agent.serving.fusing import make_fuser, own_opinion
+from upriver_agent.serving.fusing import make_fuser, own_opinion, said
 from upriver_agent.serving.scoring import make_scorer
 from upriver_agent.versions.manifest import Manifest, ScoresAre
 
@@ -85,3 +86,19 @@ def test_what_goes_up_is_what_the_version_alone_says_at_its_temperature() -> Non
     told = own_opinion(prediction, rows, LABELS, True, 2.0)
     expected = probabilities(LOGITS[rows], are_logits=True, temperature=2.0)
     np.testing.assert_allclose(told.values, expected, rtol=1e-3, atol=1e-6)
+
+
+def test_what_a_head_says_goes_by_the_heads_name_and_has_its_labels(tmp_path: Path) -> None:
+    version, loader = version_with_embedding(tmp_path), loader_in(tmp_path)
+    head = head_for(version, 1, ["learnt"])
+    policy = policy_with(version, head)
+    base = loader.warm(version, REPORT)
+    refined = loader.refined(base, policy, head)
+    rows, names = np.array([0]), frozenset({version.digest, policy.head})
+    for loaded, name in ((base, version.digest), (refined, policy.head)):
+        own = loaded.predict({"image": np.ones((1, 14, 14, 1), np.float32)}, 1)
+        assert isinstance(own, Prediction)
+        ((speaker, told),) = said(loaded, (), own, rows, names)
+        assert speaker == name
+        assert told.labels == loaded.form.labels
+    assert said(refined, (), own, rows, frozenset({version.digest})) == [], "nobody takes it for the version's own"
