@@ -8,6 +8,8 @@ from upriver_agent.place import Place
 
 MOST_AGENTS = 8
 """So many agents are tried before the control plane."""
+PAST_AGENTS = 20
+"""After so many calls that went past agents they are tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +31,23 @@ def ways(place: Place, agents: Sequence[AgentRecord], control_plane: Sequence[st
 
 @dataclass(slots=True)
 class Route:
-    """The way that is used. It stays until it fails, so that lessons of one agent go through one parent."""
+    """The way that is used. It stays until it fails, so that lessons of one agent go through one parent.
+
+    The control plane is only used while no agent takes any: those that failed are tried again now and then.
+    """
 
     _last: Way | None = None
     _failed: set[str] = field(default_factory=set)
+    _past: int = 0
 
     def choose(self, found: Sequence[Way]) -> Way | None:
         """The way to use now; None when there is none."""
-        if self._last in found and self._last is not None and self._last.name not in self._failed:
-            return self._last
         left = [way for way in found if way.name not in self._failed]
         if not left:
             self._failed.clear()  # all were tried: from the beginning
             left = list(found)
-        self._last = left[0] if left else None
+        if self._last is None or self._last not in left or not self._last.is_agent:
+            self._last = left[0] if left else None
         return self._last
 
     def failed(self, way: Way) -> None:
@@ -52,4 +57,7 @@ class Route:
     def took(self, way: Way) -> None:
         """It took what was handed to it."""
         self._last = way
-        self._failed.clear()
+        self._past = 0 if way.is_agent else self._past + 1
+        if way.is_agent or self._past >= PAST_AGENTS:
+            self._past = 0
+            self._failed.clear()

@@ -6,7 +6,7 @@ What is not in its place lies in `_staging`, which engines that read Parquet pas
 import io
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -47,16 +47,19 @@ class LessonFiles:
     def place(self, part: Part) -> None:
         """Moves a file to its place; one that is there already stays."""
         aside, there = self._aside(part.name), self._place(part)
-        with self._told():
-            if not self._files.exists(aside) and self._files.exists(there):
-                return
-            if self._local:
-                Path(there).parent.mkdir(parents=True, exist_ok=True)
-                Path(aside).replace(there)
-                _flush(Path(there).parent)
-            else:
-                self._files.copy(aside, there)
-                self._files.rm_file(aside)
+        try:
+            with self._told():
+                if self._local:
+                    Path(there).parent.mkdir(parents=True, exist_ok=True)
+                    Path(aside).replace(there)
+                    _flush(Path(there).parent)
+                else:
+                    self._files.copy(aside, there)
+                    self._files.rm_file(aside)
+        except NotFound:
+            with self._told():
+                if not self._files.exists(there):  # else it was moved before, or by another process at this moment
+                    raise
 
     def read(self, part: Part) -> pa.Table:
         """The rows of a file, wherever it is; raises NotFound when it has gone."""
@@ -88,7 +91,7 @@ class LessonFiles:
                 if time.time() - changed > older_than_s:
                     yield path.rsplit("/", 1)[-1].removesuffix(".parquet")
 
-    def for_training(self, training: str, tables: Sequence[pa.Table]) -> str:
+    def for_training(self, training: str, tables: Iterable[pa.Table]) -> str:
         """Writes rows for a training of another machine to read; gives their URL."""
         for number, table in enumerate(tables):
             self._write(f"{self._root}/{TRAININGS}/{training}/part-{number:05d}.parquet", table)

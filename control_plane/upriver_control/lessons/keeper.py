@@ -3,13 +3,13 @@
 A file is written aside first, then one transaction says that its lessons are there, then it is moved to its place.
 Killed before the transaction, the file is nobody's and is deleted later; killed after it, the move is made up for. So
 an engine that reads the folder sees each lesson, and none that was not taken; for the moment between a file and those
-that were put together in it, twice. What is read by rows (`snapshot`) has each once at any time.
+that were put together in it, twice. What is read by rows (`each`) has each once at any time.
 """
 
 import logging
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -73,8 +73,6 @@ class Keeper:
                 done.refused[lesson.id[: rows.MAX_ID]] = str(error)
             else:
                 groups[lesson.model, lesson.region].setdefault(lesson.id, lesson)
-        if groups and self.table.size_bytes() >= self._bounds.max_bytes:
-            raise QueueFull(f"lessons take {self._bounds.max_bytes} bytes already (training.max_gib); none are taken")
         for (model, region), group in groups.items():
             self._keep(model, region, group)
             done.kept += group
@@ -86,6 +84,8 @@ class Keeper:
             new = [lesson for id_, lesson in group.items() if id_ not in known]
             if not new:
                 return
+            if self.table.size_bytes() >= self._bounds.max_bytes:
+                raise QueueFull(f"lessons take {self._bounds.max_bytes} bytes (training.max_gib); no more are taken")
             made = rows.table_of(new, self._clock())
             if self._add(model, region, _date(self._clock()), made) is not None:
                 return
@@ -114,15 +114,13 @@ class Keeper:
         ids = self.table.ids(parts)
         return [(part, _only(self.files.read(part), ids[part.number])) for part in parts if ids[part.number]]
 
-    def snapshot(self, model: str, region: str, since: str) -> list[tuple[Part, pa.Table]]:
-        """All lessons of a model, of one region or all, that came on a date or later; raises NotFound."""
-        for last in (False, False, True):
-            try:
-                return self.read(self.table.parts(model, region, since))
-            except NotFound:
-                if last:
-                    raise
-        raise AssertionError("the loop ends with an answer")
+    def each(self, model: str, region: str, since: str) -> Iterator[tuple[Part, pa.Table]]:
+        """All lessons of a model, of one region or all, that came on a date or later, a file at a time.
+
+        Raises NotFound when a file was put together with others meanwhile: begin anew then.
+        """
+        for part in self.table.parts(model, region, since):
+            yield from self.read([part])
 
     def tidy(self) -> None:
         """Makes up for what was interrupted, deletes what is too old, and puts small files together."""

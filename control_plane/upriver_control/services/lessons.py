@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
-from upriver.errors import QueueFull
+from upriver.errors import InvalidInput, QueueFull
 from upriver.v1 import train_pb2 as pb
 from upriver_control.lessons.keeper import Keeper, Submission
 from upriver_control.services.refusals import Context, refusing
@@ -13,6 +13,7 @@ MOST: Final = 1000
 MOST_BYTES: Final = 16 << 20
 AT_ONCE: Final = 4
 WAITING: Final = 256
+IDLE_S: Final = 10.0
 
 
 class LessonIntakeServicer:
@@ -46,7 +47,7 @@ async def _received(
     lessons: list[pb.HandedLesson] = []
     forgotten: list[str] = []
     strange, size, count = 0, 0, 0
-    async for request in requests:
+    while (request := await _next(requests)) is not None:
         part = request.WhichOneof("part")
         if part == "lesson":
             lessons.append(request.lesson)
@@ -59,6 +60,15 @@ async def _received(
         if count >= MOST or size >= MOST_BYTES:
             break
     return lessons, forgotten, strange
+
+
+async def _next(requests: AsyncIterator[pb.SubmitLessonsRequest]) -> pb.SubmitLessonsRequest | None:
+    try:
+        return await asyncio.wait_for(anext(requests), IDLE_S)
+    except StopAsyncIteration:
+        return None
+    except TimeoutError as error:
+        raise InvalidInput(f"nothing came for {IDLE_S:g} s; submit again") from error
 
 
 def _written(done: Submission, strange: int) -> pb.SubmitLessonsResponse:

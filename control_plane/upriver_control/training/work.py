@@ -32,7 +32,8 @@ def main() -> int:
     telling = Telling(child.answering())
     child.end_with_parent(_end)
     order = read_order(Path(sys.argv[1]))
-    child.limit(order.memory_mib)
+    if order.spec.executor is Executor.LOCAL:  # a cluster bounds its own; what Ray starts here maps more than it uses
+        child.limit(order.memory_mib)
     _watch_disk(order, telling)
     try:
         if order.spec.executor is Executor.RAY:

@@ -6,7 +6,7 @@ What was published is found again by the training's id, so a process that is kil
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -43,6 +43,7 @@ from upriver_control.working.folders import Folders, bring
 
 _KEEP_HOLDOUT_S: Final = 86_400.0
 _PAGE: Final = 200
+_TRIES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,19 +176,37 @@ class TrainingWorkshop:
             bring(self.artifacts, spec.replay, folder / REPLAY)
 
     def _bring_lessons(self, job: Training, folder: Path) -> str:
-        spec = job.spec
-        tables = [
-            table.append_column("region", pa.array([part.region] * table.num_rows, pa.string()))
-            for part, table in self.keeper.snapshot(job.model, spec.region, spec.since)
-        ]
-        if not tables:
+        """Writes the lessons for the work to read; gives their URL when that is elsewhere."""
+        for left in reversed(range(_TRIES)):
+            try:
+                return self._write_lessons(job, folder)
+            except NotFound:  # files were put together while they were read
+                shutil.rmtree(folder / LESSONS)
+                (folder / LESSONS).mkdir()
+                if not left:
+                    raise
+        raise AssertionError("the loop ends with an answer")
+
+    def _write_lessons(self, job: Training, folder: Path) -> str:
+        spec, count = job.spec, 0
+
+        def tables() -> Iterator[pa.Table]:
+            nonlocal count
+            for part, table in self.keeper.each(job.model, spec.region, spec.since):
+                count += table.num_rows
+                yield table.append_column("region", pa.array([part.region] * table.num_rows, pa.string()))
+
+        url = ""
+        if spec.executor is Executor.RAY:
+            self.keeper.files.after_training(job.id)  # what an interrupted try left
+            url = self.keeper.files.for_training(job.id, tables())
+        else:
+            for number, table in enumerate(tables()):
+                pq.write_table(table, folder / LESSONS / f"part-{number:05d}.parquet")
+        if not count:
             where = f" of region {spec.region}" if spec.region else ""
             raise InvalidInput(f"there are no lessons of {job.model}{where}; see `upriver train data {job.model}`")
-        if spec.executor is Executor.RAY:
-            return self.keeper.files.for_training(job.id, tables)
-        for number, table in enumerate(tables):
-            pq.write_table(table, folder / LESSONS / f"part-{number:05d}.parquet")
-        return ""
+        return url
 
 
 def prefix_of(job: Training) -> str:

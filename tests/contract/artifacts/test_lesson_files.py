@@ -44,7 +44,7 @@ def test_lessons_are_in_their_place_once_and_small_files_become_one(keeper, url)
         assert keeper.submit([lesson(f"l{number}"), lesson(f"l{number}")], []).kept == [f"l{number}"]
     keeper.submit([lesson("l0")], ["l1"])
     wanted = {f"l{number}": 1 for number in range(9) if number != 1}
-    read = Counter(id_ for _, table in keeper.snapshot("digits", "", "") for id_ in table["id"].to_pylist())
+    read = Counter(id_ for _, table in keeper.each("digits", "", "") for id_ in table["id"].to_pylist())
     assert read == wanted
     keeper.tidy()
     assert ids(url) == wanted

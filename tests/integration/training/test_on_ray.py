@@ -24,7 +24,7 @@ def test_a_cluster_reads_the_lessons_and_trains_as_a_process_here_would(tmp_path
         pq.write_table(lessons_of((3, 4, 5), 120, region, number), url / f"part-{number}.parquet")
     spec = replace(SPEC, executor=Executor.RAY, ray_address="local", quantise="float",
                    settings={"epochs": 8, "learning_rate": 0.01})  # fmt: skip
-    order = make_order(tmp_path / "job", spec, [], lessons_url=str(url), memory_mib=1 << 20)
+    order = make_order(tmp_path / "job", spec, [], lessons_url=str(url))
     make_keras(tmp_path / "job" / SOURCE)
     last, log = work(order, 240)
     assert last == {"made": True}, (last, log[-3000:])
@@ -37,5 +37,5 @@ def test_a_cluster_reads_the_lessons_and_trains_as_a_process_here_would(tmp_path
 
 def test_a_cluster_that_is_not_there_is_named(tmp_path):
     spec = replace(SPEC, executor=Executor.RAY, ray_address="127.0.0.1:1")
-    last, _ = work(make_order(tmp_path / "job", spec, [], lessons_url=str(tmp_path), memory_mib=1 << 20), 240)
+    last, _ = work(make_order(tmp_path / "job", spec, [], lessons_url=str(tmp_path)), 240)
     assert "there is no Ray cluster at '127.0.0.1:1'" in last["failed"]

@@ -1,7 +1,7 @@
 """To whom lessons go."""
 
 from upriver.discovery.port import AgentRecord
-from upriver_agent.handing_up.route import Route, Way, ways
+from upriver_agent.handing_up.route import PAST_AGENTS, Route, Way, ways
 from upriver_agent.place import Place
 
 TIERS = ("device", "far-edge", "cloud")
@@ -32,3 +32,14 @@ def test_a_way_stays_until_it_fails_and_all_are_tried_before_one_is_tried_again(
         route.failed(way)
     assert route.choose(found).name == "a"
     assert Route().choose([]) is None
+
+
+def test_the_control_plane_is_used_only_while_no_agent_takes_any():
+    route, found = Route(), [Way("a", "a", True), Way("control plane", "c", False)]
+    route.failed(route.choose(found))
+    for _ in range(PAST_AGENTS):
+        way = route.choose(found)
+        assert way.name == "control plane"
+        route.took(way)
+    assert route.choose(found).name == "a"
+    assert route.choose([*found, Way("b", "b", True)]).name == "a"

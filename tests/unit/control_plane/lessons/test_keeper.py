@@ -78,7 +78,7 @@ class Place:
         return Counter(found.to_table(columns=["id"])["id"].to_pylist())
 
     def read(self):
-        return Counter(id_ for _, table in self.keeper.snapshot("digits", "", "") for id_ in table["id"].to_pylist())
+        return Counter(id_ for _, table in self.keeper.each("digits", "", "") for id_ in table["id"].to_pylist())
 
     def aside(self):
         return [path.name for path in (self.folder / STAGING).glob("*")]
@@ -163,6 +163,7 @@ def test_there_is_a_bound_and_a_full_disk_says_so_and_loses_nothing(tmp_path):
     place.keeper.submit([lesson("a")], [])
     with pytest.raises(QueueFull, match="max_gib"):
         place.keeper.submit([lesson("b")], [])
+    assert place.keeper.submit([lesson("a")], []).kept == ["a"]  # it is there
     assert place.keeper.submit([], ["a"]).kept == ["a"]
     place.database.close()
 

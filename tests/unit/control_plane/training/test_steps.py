@@ -271,6 +271,23 @@ def test_a_cluster_reads_the_lessons_at_their_url_and_they_go_afterwards(world):
     assert not list((world.folder / "lessons" / TRAININGS).glob("*"))
 
 
+@pytest.mark.parametrize("executor", Executor)
+def test_files_that_are_put_together_while_they_are_read_are_read_anew(world, executor):
+    each, tries = world.keeper.each, []
+
+    def interrupted(*wanted):
+        tries.append(wanted)
+        for found in each(*wanted):
+            yield found
+            if len(tries) < 3:
+                raise NotFound("it was put together with others")
+
+    world.keeper.each = interrupted
+    order = read_order(world.bench.prepare(world.job(executor=executor, ray_address="local")))
+    read = pq.read_table(order.lessons_url or order.path("lessons"))
+    assert (len(tries), sorted(read["id"].to_pylist())) == (3, [f"l{number}" for number in range(5)])
+
+
 def test_a_base_that_is_gone_is_named(world):
     with pytest.raises(NotFound, match=f"{world.base.name} is not published any more"):
         world.bench.prepare(world.job(base_digest="sha256:" + "0" * 64))
