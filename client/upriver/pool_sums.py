@@ -19,6 +19,8 @@ from upriver.scores import Floats
 
 MAX_COUNTS: Final = 4096
 MAX_PARTS: Final = 512
+MAX_QUESTIONS: Final = 10_000
+"""An agent that says it holds out more is not believed: nobody should outweigh all others."""
 MAX_NAME: Final = 63
 MAX_REGION: Final = 200
 _MAX_LABEL: Final = 200
@@ -99,7 +101,7 @@ def check_part(part: PoolPart) -> None:
         problems += _statistics_problems(part.sums)
     else:
         problems += ["counts without a trial"] if not key.trial else []
-        problems += _count_problems(part.sums)
+        problems += _count_problems(part.sums, MAX_QUESTIONS * part.agents)
     if problems:
         raise InvalidInput(f"pooled {key.model[:MAX_NAME]!r}: {'; '.join(problems)}")
 
@@ -117,11 +119,13 @@ def _statistics_problems(sums: HeadStatistics) -> list[str]:
     return problems
 
 
-def _count_problems(counts: Floats) -> list[str]:
+def _count_problems(counts: Floats, most: int) -> list[str]:
     if counts.ndim != 1 or not 1 <= len(counts) <= MAX_COUNTS:
         return [f"counts {list(counts.shape)}: expected 1 to {MAX_COUNTS}"]
     if not (np.isfinite(counts).all() and (counts >= 0).all() and (counts == np.rint(counts)).all()):
         return ["counts: expected whole numbers of at least 0"]
+    if counts.max() > most:
+        return [f"counts: {counts.max():.0f}: expected at most {most}"]
     return []
 
 

@@ -96,6 +96,10 @@ class Assembly:
         check_roster(header.agent, self._roster, {self._receiver})
         if self._roster[header.agent] != header.epoch:
             raise InvalidInput(f"a submission of epoch {header.epoch}: its roster has {self._roster[header.agent]}")
+        if any(part.agents > len(self._roster) for part in self._parts):
+            raise InvalidInput(
+                f"a submission to a pool: a part of more agents than the {len(self._roster)} of its roster"
+            )
         if len({part.key for part in self._parts}) != len(self._parts):
             raise InvalidInput("a submission to a pool: expected one part for each model, version, region and trial")
         for agent, epoch in sorted(self._roster.items()):

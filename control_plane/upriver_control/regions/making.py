@@ -93,7 +93,7 @@ class HeadMaker:
         for trial in self._trials.open():
             of = trial.trial
             counts = next((one for one in lines if one.key.trial == trial.id and one.key.width == of.counts), None)
-            sharing = sum(one.agents for one in lines if shares(one, of))
+            sharing = max((one.agents for one in lines if shares(one, of)), default=0)  # of one width
             questions, counted_by = (int(counts.amount), counts.agents) if counts is not None else (0, 0)
             tried = self._trials.attempts(of.model, of.version_digest, of.region)
             what = step(trial, questions, counted_by, sharing, tried, now, self._terms.pace)

@@ -30,7 +30,7 @@ def received(submission: Submission[Parts]) -> Submission[Parts]:
 def test_a_submission_comes_as_it_was_sent() -> None:
     sums = learnt(("a", "b"))
     counts = np.array([3.0, 1.0])
-    parts = (part_of("m", VERSION, "north", sums), part_of("m", VERSION, "north", counts, TRIAL, 2))
+    parts = (part_of("m", VERSION, "north", sums), part_of("m", VERSION, "north", counts, TRIAL, 1))
     sent: Submission[Parts] = Submission("me", {"me": 4, "below": 2}, parts)
     found = received(sent)
     assert (found.child, found.roster, found.epoch) == ("me", {"me": 4, "below": 2}, 4)
@@ -91,6 +91,8 @@ def test_labels_that_were_made_up_do_not_push_out_those_with_lessons() -> None:
         (part_of("m", VERSION, "north", np.array([-1.0]), TRIAL), "whole numbers"),
         (part_of("m", VERSION, "north", np.zeros(MAX_COUNTS + 1), TRIAL), "counts"),
         (part_of("m", VERSION, "north", np.ones(1)), "without a trial"),
+        (part_of("m", VERSION, "north", np.array([10_001.0]), TRIAL), "at most 10000"),
+        (part_of("m", VERSION, "north", np.ones(1), TRIAL, agents=2), "more agents"),
         (part_of("m", "x", "north", nothing(2, ("a",))), "digests"),
         (part_of("", VERSION, "north", nothing(2, ("a",))), "names"),
         (part_of("m", VERSION, "north", nothing(2, ("a",)), agents=0), "agents"),

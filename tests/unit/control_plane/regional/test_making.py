@@ -228,6 +228,18 @@ def test_a_region_keeps_its_own_head_only_while_it_beats_that_of_all(world) -> N
     assert (world.running["north"].head == newest[0].trial.head) == answers_as_much
 
 
+def test_sums_on_an_embedding_of_another_width_are_not_used(world) -> None:
+    world.lessons = {"north": 200, "south": 0}
+    other = nothing(WIDTH + 1, ("z",))
+    for number in range(500):
+        other.add(np.random.default_rng(number).normal(size=WIDTH + 1), np.ones(1))
+    stray = part_of("m", VERSION, "north", other)
+    world.pools.submit(Submission("stray", {"stray": 1}, (stray,), "stray"), world.now)
+    (one,) = world.round()
+    assert one.lessons == 200.0
+    assert read_head(world.books.heads[one.trial.head]).labels == ("a", "b", "c")
+
+
 def test_trials_of_what_does_not_run_any_more_end(world) -> None:
     world.lessons = {"north": 200, "south": 0}
     world.held = {"north": 0, "south": 0}
