@@ -16,7 +16,7 @@ from upriver.tensors import Datatype, Tensor, encode_raw
 from upriver.v1 import train_pb2 as pb
 from upriver_agent import wire
 from upriver_agent.handing_up import spool
-from upriver_agent.handing_up.spool import Entry
+from upriver_agent.handing_up.spool import MAX_LESSON, Entry
 from upriver_agent.lessons.book import LessonBook
 from upriver_agent.lessons.lesson import Lesson
 from upriver_agent.lessons.table import COLUMNS, FROM, LessonDamaged, lesson_of
@@ -83,7 +83,10 @@ class OwnLessons:
         """A lesson as it is handed up; None, and told, for one that nobody can make anything of."""
         try:
             lesson = lesson_of(tuple(row))
-            return Entry(lesson.id, self._message(lesson).SerializeToString())
+            body = self._message(lesson).SerializeToString()
+            if len(body) > MAX_LESSON:
+                raise InvalidInput(f"lesson {lesson.id} takes {len(body)} bytes; expected at most {MAX_LESSON}")
+            return Entry(lesson.id, body)
         except (LessonDamaged, DiskTrouble, InvalidInput) as error:
             _LOG.warning("a lesson is not handed up: %s", error)
             return None

@@ -11,14 +11,13 @@ import grpc
 from upriver.errors import DiskTrouble, NotAllowed, NotSupported, QueueFull, UpriverError
 from upriver.v1 import train_pb2 as pb
 from upriver_agent.handing_up import spool
-from upriver_agent.handing_up.spool import Entry
+from upriver_agent.handing_up.spool import MAX_LESSON, Entry
 from upriver_agent.handing_up.submitting import SERVICE
 from upriver_agent.journal import Journal
 
-__all__ = ["MAX_ID", "MAX_LESSON", "SERVICE", "LessonIntakeServicer"]
+__all__ = ["MAX_ID", "SERVICE", "LessonIntakeServicer"]
 _LOG: Final = logging.getLogger(__name__)
 MAX_ID: Final = 200
-MAX_LESSON: Final = 2 << 20
 MOST: Final = 1000
 _GROUP: Final = 50
 _WAIT_S: Final = 20.0

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+MAX_LESSON: Final = 2 << 20
+"""Bytes of one lesson as a message; nobody takes a larger one."""
 OVERHEAD: Final = 256
 """Bytes that an entry counts besides its body."""
 _COUNTS: Final = ("bytes", "taken", "handed", "refused", "withdrawn", "missed")

@@ -119,3 +119,12 @@ def test_what_leaves_the_book_before_it_could_be_handed_up_is_counted(tmp_path):
         book.offer([lesson(4), consented(5), consented(6)])
         book.forget(Choice(ids=(lesson(1).id, lesson(2).id, lesson(4).id, lesson(5).id)))
         assert book.journal.read(spool.tally)["missed"] == 1
+
+
+def test_a_lesson_that_is_larger_than_anybody_takes_keeps_no_other_from_going(tmp_path):
+    large = Tensor("image", "UINT8", np.zeros((1, 3 << 20), np.uint8))
+    request = wire.write_request("digits", "", [large], {}, row_facts=False).SerializeToString()
+    with opened(tmp_path, more=STATEMENTS) as book:
+        book.offer([consented(1, input=request), consented(2)])
+        OwnLessons(book, None, ORIGIN).collect(8 << 20)
+        assert [entry.id for entry in waiting(book)] == [lesson(2).id]

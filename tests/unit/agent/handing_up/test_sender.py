@@ -1,51 +1,19 @@
 """Lessons go up agent by agent, whatever is lost, repeated, reordered or killed on the way: each is kept once."""
 
 import random
-import sqlite3
-from concurrent.futures import Future
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.agent.handing_up.memory import Memory
 from upriver.errors import DiskTrouble, Unreachable
 from upriver_agent.handing_up import spool
 from upriver_agent.handing_up.route import Way
 from upriver_agent.handing_up.sender import Pace, Sender
-from upriver_agent.handing_up.spool import Entry
 from upriver_agent.handing_up.submitting import Taken
-from upriver_agent.handing_up.table import STATEMENTS
 
 PARENT, OTHER = Way("parent", "p:1", True), Way("control plane cp:1", "cp:1", False)
-
-
-class Memory:
-    """A journal in memory."""
-
-    def __init__(self):
-        self.connection = sqlite3.connect(":memory:", isolation_level=None)
-        self.full = False
-        for statement in STATEMENTS:
-            self.connection.execute(statement)
-
-    def write(self, change):
-        future = Future()
-        if self.full:
-            future.set_exception(DiskTrouble("the disk is full"))
-        else:
-            future.set_result(change(self.connection))
-        return future
-
-    def read(self, look):
-        return look(self.connection)
-
-    def put(self, *names, room=1 << 20):
-        return self.write(
-            lambda connection: spool.put(connection, [Entry(name, name.encode()) for name in names], room)
-        ).result()
-
-    def left(self):
-        return [entry.id for entry in spool.waiting(self.connection, 10_000, 1 << 30)]
 
 
 class Top:
