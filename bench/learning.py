@@ -12,7 +12,8 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
@@ -25,8 +26,9 @@ from rich.table import Table
 from bench.learning_digits import LABELS, prior, seen
 from bench.learning_figures import Figures, figures, mean
 from bench.learning_loop import Course, Seen, Settings, run, static_pair
-from bench.learning_mesh import Kills, Pair, kills, p99_ratio
+from bench.learning_mesh import Kills, Pair, kills
 from bench.learning_sums import MOST_BYTES, Sample, agreement, forget_error, merge_error, updates
+from bench.learning_timing import Timed, timed
 from bench.targets import tell
 from demo.digits import Digits, DigitsMissing, load_test
 from demo.processes import DemoFailed
@@ -87,7 +89,7 @@ class Sums:
     bytes_mean: float
     bytes_most: int
     sent_agrees: float
-    """The share of digits to which heads as they are sent give the exact ones' labels, of the worst head."""
+    """The share of digits to which heads as they are sent give the exact ones' labels."""
 
 
 def loops(
@@ -97,21 +99,19 @@ def loops(
     seeds: int,
     questions: int,
     progress: Callable[[float], None],
-) -> tuple[Runs, Course]:
-    """Runs every region and seed; gives also one of the courses with the gate."""
+) -> tuple[Runs, list[Course]]:
+    """Runs every region and seed; gives also the courses with the gate."""
     gated: dict[str, list[Figures]] = {name: [] for name in REGIONS}
     free: dict[str, list[Figures]] = {name: [] for name in REGIONS}
-    kept: Course | None = None
+    kept: list[Course] = []
     for name, new in REGIONS.items():
         for seed in range(seeds):
             stream = streams(known.truth, new, questions, seed)
             static, course, wild = _courses(known, stream, begin, settings, seed)
-            kept = course if kept is None else kept
+            kept.append(course)
             gated[name].append(figures(known, stream, static, course, KNOWN, settings.epsilon))
             free[name].append(figures(known, stream, static, wild, KNOWN, settings.epsilon))
             progress(len(free[name]) / seeds / len(REGIONS) + list(REGIONS).index(name) / len(REGIONS))
-    if kept is None:
-        raise ValueError("no seeds: expected at least one")
     return Runs(gated, free), kept
 
 
@@ -126,21 +126,27 @@ def _courses(
     return static, gated, wild
 
 
-def sums(known: Seen, begin: HeadStatistics, course: Course, seed: int = 0) -> Sums:
-    """Measures what sums over lessons of the first region are worth, and what heads of `course` take to be sent."""
+def sums(known: Seen, begin: HeadStatistics, courses: Sequence[Course], seed: int = 0) -> Sums:
+    """Measures what sums over lessons of the first region are worth, and what heads of `courses` take to be sent."""
     rows = np.random.default_rng(seed).permutation(np.flatnonzero(np.isin(known.truth, REGIONS["west"])))[:SUMMED]
     told = [dict(zip(LABELS, known.told[row].tolist(), strict=True)) for row in rows]
     targets = [target_of(LABELS, max(one, key=one.__getitem__), one) for one in told]
     sample = Sample(known.embedding[rows], np.stack(targets))
-    weights = [one.pair.weights for one in course.promotions if one.pair.weights is not None]
-    sizes, heads = updates(LABELS, weights)
+    sizes: list[int] = []
+    agree: list[float] = []
+    for course in courses:
+        weights = [one.pair.weights for one in course.promotions if one.pair.weights is not None]
+        if len(weights) > 1:
+            took, heads = updates(LABELS, weights)
+            sizes += took
+            agree += [agreement(*sent, sample.embedding) for sent in zip(heads, weights, strict=True)]
     return Sums(
         merge_error(sample, begin, seed),
         forget_error(sample, begin, FORGOTTEN, seed),
         _update_us(sample, begin),
         float(np.mean(sizes)) if sizes else 0.0,
         max(sizes, default=0),
-        min(agreement(*sent, sample.embedding) for sent in zip(heads, weights, strict=True)),
+        float(np.mean(agree)) if agree else 1.0,
     )
 
 
@@ -160,27 +166,28 @@ class Live:
     """What was measured on agents."""
 
     kills: Kills
-    p99_ratio: float
-    p99_ms: float
+    timed: Timed
 
 
 def live(digits: Digits, folder: Path, quick: bool, progress: Progress) -> Live:
     """Kills agents, and compares a device that learns with one that does not; raises DemoFailed."""
     times, turns = (QUICK_KILLS, QUICK_TURNS) if quick else (KILLS, TURNS)
     task = progress.add_task("agents: killed, and timed", total=turns + 1)
-    found: list[Kills] = []
-    for name in ("kills", "p99"):
-        (folder / name).mkdir()
-        pair = Pair(folder / name)
-        try:
-            if name == "kills":
-                found.append(kills(pair, digits, times, SEED))
-                progress.advance(task)
-            else:
-                ratio, p99_ms = p99_ratio(pair, digits, turns, LIVE_THRESHOLD, lambda: progress.advance(task))
-        finally:
-            pair.stop()
-    return Live(found[0], ratio, p99_ms)
+    with _pair(folder / "kills") as pair:
+        killed = kills(pair, digits, times, SEED)
+    progress.advance(task)
+    with _pair(folder / "timed") as pair:
+        return Live(killed, timed(pair, digits, turns, LIVE_THRESHOLD, lambda: progress.advance(task)))
+
+
+@contextmanager
+def _pair(folder: Path) -> Iterator[Pair]:
+    folder.mkdir()
+    pair = Pair(folder)
+    try:
+        yield pair
+    finally:
+        pair.stop()
 
 
 def record(runs: Runs, totals: Sums, agents: Live | None, settings: Settings, seeds: int) -> dict[str, Any]:
@@ -198,7 +205,7 @@ def record(runs: Runs, totals: Sums, agents: Live | None, settings: Settings, se
         "update_us": round(totals.update_us, 1),
         "bytes_per_head_update": round(totals.bytes_mean),
         "lessons_lost": None if agents is None else agents.kills.lost,
-        "p99_ratio": None if agents is None else round(agents.p99_ratio, 3),
+        "p99_ratio": None if agents is None else round(agents.timed.local_ratio, 3),
         "promotions_above_epsilon": sum(one.above for one in every),
         "worst": {
             "half_life_lessons": max(one.lessons if one.half_life is None else one.half_life for one in every),
@@ -261,10 +268,10 @@ def main(arguments: Sequence[str]) -> int:
             task = progress.add_task("embeddings of 65,000 digits", total=1.0)
             known, begin = seen(lambda share: progress.update(task, completed=share)), prior()
             task = progress.add_task("the loop", total=1.0)
-            runs, course = loops(
+            runs, courses = loops(
                 known, begin, settings, seeds, questions, lambda share: progress.update(task, completed=share)
             )
-            totals = sums(known, begin, course)
+            totals = sums(known, begin, courses)
             agents = None
             if not options.no_agents:
                 with tempfile.TemporaryDirectory(prefix="upriver-bench-") as folder:

@@ -8,10 +8,7 @@ import numpy as np
 
 from bench.learning_loop import Course, Seen
 from demo.streams import Stream
-from upriver.scores import Floats
 
-WINDOW: Final = 500
-"""Questions over which a rate is taken."""
 EARLY: Final = 3_000
 
 
@@ -21,7 +18,7 @@ class Figures:
 
     `start` and `total` are what the static mesh and the learning one escalate of all questions, `after_3000` what the
     learning one escalates from question 3,000 on, and `last` of the last quarter. `half_life` is how many lessons there
-    were when it first escalated at most half of what the static one does, over WINDOW questions; None: never.
+    were when a pair came to answer that escalates at most half of what the static one does; None: never.
     `old_loss_pp` is by how many points of accuracy it is worse at the digits that the device knew, over the last half.
     """
 
@@ -71,17 +68,8 @@ def figures(seen: Seen, stream: Stream, static: Course, course: Course, known: i
 
 
 def half_life(course: Course, start: float) -> int | None:
-    """Lessons at the first question from which on WINDOW questions were escalated at most half as often as `start`."""
-    rates = moving(course.escalated.astype(np.float64))
-    found = np.flatnonzero(rates <= start / 2)
-    return int(course.lessons[: found[0]].sum()) if len(found) else None
-
-
-def moving(values: Floats, window: int = WINDOW) -> Floats:
-    """The mean over `window` values from each one on, as far as there are so many."""
-    sums = np.concatenate([[0.0], np.cumsum(values)])
-    found: Floats = (sums[window:] - sums[:-window]) / window
-    return found
+    """Lessons when a pair was promoted that escalates at most half of `start`, of the questions still to come."""
+    return next((one.lessons for one in course.promotions if one.escalates <= start / 2), None)
 
 
 def mean(figures: Sequence[Figures], name: str) -> float:

@@ -25,6 +25,7 @@ from upriver_agent.learning.practice import (
     Progress,
     practise,
     prospect,
+    rising_share,
     worth_practising,
 )
 
@@ -33,8 +34,8 @@ Flags = NDArray[np.bool_]
 
 BLOCK: Final = 50
 """Questions between two looks at whether to try a candidate."""
-RATED: Final = 500
-"""Questions that say how often one goes up now."""
+TELLING: Final = 30
+"""From so many questions held out on their number tells how many go up, as an agent has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +211,9 @@ class _Run:
 
     def _progress(self) -> Progress:
         lessons, held_out = int(self._learnt.lessons + 0.5), len(self._held_out)
-        recent = self.course.escalated[max(0, self._asked - RATED) : self._asked]
-        rising = float(recent.mean()) if len(recent) else 1.0
+        before = self.course.promotions[-1:]
+        since = (lessons - before[0].lessons, held_out - before[0].held_out) if before else (lessons, held_out)
+        rising = rising_share(*since, self._settings.holdout) if since[1] >= TELLING else 1.0
         return Progress(lessons, held_out, *self._tried, self.course.attempts, rising)
 
     def _promote(self, pair: Pair) -> None:

@@ -7,14 +7,13 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import grpc
-import numpy as np
 
 from bench.learning_digits import DEVICE, TOP
 from demo.asking import Asker, make_request, read
@@ -25,8 +24,6 @@ from demo.processes import DemoFailed, Program, end
 DEVICE_TIER, TOP_TIER = TIERS[0], TIERS[-1]
 MAX_LOSS, HOLDOUT = 0.01, 0.2
 """What a head may lose, and the share of questions that is held out: the latter is what agents have by themselves."""
-TURN: Final = 250
-"""Questions to one device before it is the other one's turn."""
 SETTLE_S: Final = 3.0
 """Lessons are written some at a time; within so long those that were heard are on the disk."""
 _FOUND_S: Final = 30.0
@@ -232,40 +229,3 @@ class _Background:
                     time.sleep(0.02)
                     continue
                 self.answered += told.tier == TOP_TIER
-
-
-def p99_ratio(
-    pair: Pair, digits: Digits, turns: int, threshold: float, tick: Callable[[], None]
-) -> tuple[float, float]:
-    """The p99 of local answers of a device that learns by that of one that does not, and the latter in ms.
-
-    Both are asked the same digits, in turns of TURN, a turn's order changing each time; the p99 are of each turn, and
-    the ratio is the median over turns.
-    """
-    pair.start_top()
-    for name, learns in (("pupil", True), ("other", False)):
-        pair.start_device(name, learns, HOLDOUT, threshold)
-        pair.wait_found(name, digits)
-    ratios, others = [], []
-    with asking(pair.addresses["pupil"]) as first, asking(pair.addresses["other"]) as second:
-        for asker in (first, second):
-            _local_ms(asker, digits.part(0, TURN))
-        for turn in range(turns):
-            part = digits.part((turn + 1) * TURN, (turn + 2) * TURN)
-            order = (first, second) if turn % 2 else (second, first)
-            took = {asker: float(np.percentile(_local_ms(asker, part), 99)) for asker in order}
-            ratios.append(took[first] / took[second])
-            others.append(took[second])
-            tick()
-    return float(np.median(ratios)), float(np.median(others))
-
-
-def _local_ms(asker: Asker, digits: Digits) -> list[float]:
-    took = []
-    for index in range(len(digits)):
-        message = make_request(digits.images[index : index + 1])
-        started = time.perf_counter()
-        told = read(asker.ask(message), 0.0)
-        if told.tier == DEVICE_TIER:
-            took.append((time.perf_counter() - started) * 1e3)
-    return took or [0.0]

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.learning_figures import figures, half_life, mean, moving
-from bench.learning_loop import Course, Seen, Settings, run, static_pair
+from bench.learning_figures import figures, half_life, mean
+from bench.learning_loop import Seen, Settings, run, static_pair
 from bench.learning_sums import Sample, agreement, forget_error, learnt, merge_error, updates
 from demo.streams import KNOWN, streams
 from upriver.head_statistics import HeadStatistics
@@ -100,12 +100,12 @@ def test_what_is_held_out_is_never_a_lesson(courses):
     assert course.lessons.sum() < 0.7 * course.escalated.sum()  # two of five are held out
 
 
-def test_the_half_life_is_when_a_window_escalates_half_as_much():
-    escalated = np.array([True] * 1000 + [False] * 1000)
-    course = Course(escalated, escalated.copy(), np.zeros(2000, np.int64))
-    assert half_life(course, 1.0) == 750
-    assert half_life(Course(escalated[:900], escalated[:900], np.zeros(900, np.int64)), 1.0) is None
-    np.testing.assert_allclose(moving(np.arange(5.0), 2), [0.5, 1.5, 2.5, 3.5])
+def test_the_half_life_is_the_lessons_of_the_promotion_that_halves_what_goes_up(courses):
+    _, runs = courses
+    course = runs["gated"]
+    first = course.promotions[0]
+    assert half_life(course, 2.0 * first.escalates) == first.lessons
+    assert half_life(runs["static"], 1.0) is None
 
 
 def test_a_half_life_that_was_never_reached_counts_as_all_lessons(seen, courses):
