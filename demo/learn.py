@@ -27,7 +27,7 @@ from demo.learn_showing import live, retrained_in_words, summary_in_words
 from demo.learn_tally import RegionTally
 from demo.learn_watching import Promotion, Watcher
 from demo.plotting import plot
-from demo.regional import LADDER, RegionalMesh
+from demo.regional import LADDER, MAX_LOSS, RegionalMesh
 from demo.retraining import MISSING, PYTHON, Retrained, can_retrain, prepare, retrain
 from demo.streams import KNOWN, REGIONS, SHOWN, Indices, Stream, streams
 from demo.tally import Answered, Tally
@@ -37,6 +37,19 @@ AFTER = 600
 ASIDE = 5_000
 """Digits of each region that are not asked about and certify what answers there; half of them choose it."""
 PICTURE = CACHE.parent / "demo" / "learning.png"
+_CONTROL = f"""[regions]
+heads = "roll-out"
+max_loss = {MAX_LOSS}
+confidence = 0.95
+least_lessons = 200
+look_s = 1.0
+wait_s = 10.0
+soak_s = 0.0
+"""
+_TRAINING = f"""[training]
+python = "{PYTHON}"
+max_loss = 0.0
+"""
 _SETTLE_S = 2.0
 
 
@@ -78,7 +91,7 @@ def play(arguments: argparse.Namespace, folder: Path, console: Console, stop: th
         digits = load_all()
         regions = {name: Region.of(name, digits, arguments.questions) for name in REGIONS}
     with ExitStack() as stack:
-        control = ControlPlane(folder, f'[training]\npython = "{PYTHON}"\nmax_loss = 0.0\n' if can_retrain() else "")
+        control = ControlPlane(folder, _CONTROL + (_TRAINING if can_retrain() else ""))
         stack.callback(control.stop)
         with console.status("starting the control plane"):
             control.wait_ready()
@@ -94,7 +107,7 @@ def play(arguments: argparse.Namespace, folder: Path, console: Console, stop: th
                 f"for this region, answers {certified.lowest_share:.0%} of that on the device",
                 highlight=False,
             )
-        watcher = Watcher(mesh)
+        watcher = Watcher(mesh, control)
         stack.callback(watcher.stop)
         watcher.start()
         _ask(mesh, regions, watcher, console, stop, range(arguments.questions))
@@ -139,6 +152,7 @@ def _ask(
                 thread.join(0.25)
         time.sleep(_SETTLE_S)
         tick()
+    console.print()
 
 
 def _ask_region(mesh: RegionalMesh, region: Region, stop: threading.Event, part: range) -> None:
@@ -165,7 +179,7 @@ def _end(
 ) -> int:
     promotions = {name: watcher.promotions(name) for name in regions}
     tallies = {name: region.tally for name, region in regions.items()}
-    summary_in_words(console, tallies, promotions)
+    summary_in_words(console, tallies, promotions, watcher.merged)
     plot(
         {name: one.points for name, one in tallies.items()},
         {name: [one.lessons for one in found] for name, found in promotions.items()},
@@ -175,6 +189,7 @@ def _end(
     if arguments.json is not None:
         record = {
             "regions": _record(tallies, promotions, begun),
+            "merged": watcher.merged,
             "retrained": None if retrained is None else asdict(retrained),
         }
         arguments.json.write_text(json.dumps(record, indent=2, default=dict) + "\n")

@@ -51,7 +51,10 @@ def retrained_in_words(retrained: Retrained) -> str:
 
 
 def summary_in_words(
-    console: Console, regions: Mapping[str, RegionTally], promotions: Mapping[str, Sequence[Promotion]]
+    console: Console,
+    regions: Mapping[str, RegionTally],
+    promotions: Mapping[str, Sequence[Promotion]],
+    merged: Sequence[str],
 ) -> None:
     """Prints what came of it."""
     lines = [""]
@@ -66,4 +69,5 @@ def summary_in_words(
         lines.append(f"       right about what devices knew before: {first:.2%}, then {second:.2%}")
         lines += [f"       {one.in_words()}" for one in promotions[name]]
         lines.append(f"       {sparkline(region.points)} against lessons, 0 to {region.lessons:,}")
+    lines += merged or ["no head of a region was made: there was too little to prove anything with"]
     console.print(*lines, sep="\n", highlight=False, soft_wrap=True)

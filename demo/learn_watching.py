@@ -7,13 +7,16 @@ from typing import Final
 
 import grpc
 
+from demo.control import ControlPlane
 from demo.regional import RegionalMesh
 from upriver.channels import ChannelOptions, open_channel
+from upriver.errors import UpriverError
 from upriver.services import Stub
-from upriver.v1 import head_pb2
+from upriver.v1 import head_pb2, region_pb2
 
 MODEL: Final = "digits"
 _SERVICE: Final = head_pb2.DESCRIPTOR.services_by_name["HeadService"]
+_REGIONS: Final = region_pb2.DESCRIPTOR.services_by_name["RegionService"]
 _LOOK_S = 0.3
 _CALL_S = 5.0
 
@@ -50,11 +53,14 @@ class Watcher:
     """Looks in the background until it is stopped. `notes` tell of promotions in words, the newest last."""
 
     mesh: RegionalMesh
+    control: ControlPlane
     notes: list[str] = field(default_factory=list)
     trouble: str = ""
     """Why it can't look; empty when it can."""
     _heads: dict[str, head_pb2.HeadsOfModel] = field(default_factory=dict)
     _promotions: dict[str, list[Promotion]] = field(default_factory=dict)
+    merged: list[str] = field(default_factory=list)
+    """What became of heads of regions, in words."""
     _seen: set[tuple[str, str]] = field(default_factory=set)
     _over: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -93,13 +99,24 @@ class Watcher:
                 for name, stub in stubs.items():
                     found = stub.ListHeads(head_pb2.ListHeadsRequest(model=MODEL), timeout=_CALL_S).models
                     self._heads[name] = found[0] if found else head_pb2.HeadsOfModel()
+                self._look_at_regions()
                 self.trouble = ""
             except grpc.RpcError as error:
                 self.trouble = f"heads can't be seen: {error.code().name}"
+            except UpriverError as error:
+                self.trouble = f"heads of regions can't be seen: {error}"
             for region in self.mesh.regions:
                 self._note(region)
         for channel in channels.values():
             channel.close()
+
+    def _look_at_regions(self) -> None:
+        request = region_pb2.ListRegionHeadsRequest(model=f"models/{MODEL}")
+        for head in reversed(self.control.connection.call(_REGIONS, "ListRegionHeads", request).heads):
+            if head.state != "open" and (head.region, head.head_digest) not in self._seen:
+                self._seen.add((head.region, head.head_digest))
+                self.merged.append(merged_in_words(head))
+                self.notes.append(self.merged[-1])
 
     def _note(self, region: str) -> None:
         for device in self.mesh.devices(region):
@@ -109,6 +126,20 @@ class Watcher:
                     made = _promotion(device.name, self.lessons(region), trial)
                     self._promotions.setdefault(region, []).append(made)
                     self.notes.append(made.in_words())
+
+
+def merged_in_words(head: region_pb2.RegionHead) -> str:
+    """What became of a head that the control plane made of what agents pooled."""
+    whose = f"{head.region}, all regions together" if head.scope == "global" else head.region
+    of = f"{whose}: a head merged from {head.lessons:.0f} lessons of {head.agents} agents"
+    if head.state != "passed":
+        return f"{of} is {head.state}: {head.reason}"
+    sent = head.delta_size_bytes or head.head_size_bytes
+    return (
+        f"{of} answers {head.coverage:.0%}; certified at attempt {head.attempt}: at most {head.epsilon:.1%} lost "
+        f"(delta {head.delta:.2%}), {head.losses} of {head.questions} held out by {head.counted_by} agents were; "
+        f"{sent:,} bytes to each agent"
+    )
 
 
 def _promotion(agent: str, lessons: int, trial: head_pb2.HeadTrial) -> Promotion:

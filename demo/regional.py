@@ -42,6 +42,7 @@ confidence = 0.95
 quorum = 1
 keep_inputs = true
 share = "inputs"
+pool_s = 1.0
 caller_per_min = 0.0
 teacher_per_min = 0.0
 [telemetry]

@@ -6,9 +6,11 @@ from PIL import Image
 
 from demo.asking import read
 from demo.learn_tally import WINDOW, Point, RegionTally, share, sparkline
+from demo.learn_watching import merged_in_words
 from demo.plotting import SIZE, plot
 from upriver import parameters as names
 from upriver.oip.v2 import inference_pb2 as pb
+from upriver.v1 import region_pb2
 
 
 def learnt():
@@ -73,3 +75,18 @@ def test_an_answer_is_read_by_the_names_of_its_columns(labels, told):
     if labels is not None:
         output.parameters[names.LABELS].string_param = labels
     assert read(response, 1.0).label == told
+
+
+def test_what_became_of_a_head_of_a_region_is_told_in_words():
+    head = region_pb2.RegionHead(
+        region="west", scope="region", state="passed", lessons=775, agents=2, coverage=0.91, attempt=4, epsilon=0.01,
+        delta=0.0005, losses=1, questions=1149, counted_by=2, head_size_bytes=2507, delta_size_bytes=907,
+    )  # fmt: skip
+    assert merged_in_words(head) == (
+        "west: a head merged from 775 lessons of 2 agents answers 91%; certified at attempt 4: at most 1.0% lost (delta "
+        "0.05%), 1 of 1149 held out by 2 agents were; 907 bytes to each agent"
+    )
+    head.state, head.scope, head.reason = "failed", "global", "it does not escalate less"
+    assert merged_in_words(head) == (
+        "west, all regions together: a head merged from 775 lessons of 2 agents is failed: it does not escalate less"
+    )
