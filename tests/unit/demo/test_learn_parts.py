@@ -83,8 +83,8 @@ def test_what_became_of_a_head_of_a_region_is_told_in_words():
         delta=0.0005, losses=1, questions=1149, counted_by=2, head_size_bytes=2507, delta_size_bytes=907,
     )  # fmt: skip
     assert merged_in_words(head) == (
-        "west: a head merged from 775 lessons of 2 agents answers 91%; certified at attempt 4: at most 1.0% lost (delta "
-        "0.05%), 1 of 1149 held out by 2 agents were; 907 bytes to each agent"
+        "west: a head merged from 775 lessons of 2 agents answers 91%; certified at attempt 4: at most 1.0% lost "
+        "(delta 0.05%), 1 of 1149 held out by 2 agents were; 907 bytes to each agent"
     )
     head.state, head.scope, head.reason = "failed", "global", "it does not escalate less"
     assert merged_in_words(head) == (
