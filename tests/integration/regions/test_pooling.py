@@ -1,4 +1,4 @@
-"""Real processes: devices, two agents above them and a control plane, of which some are killed and some move."""
+"""Real processes: devices, an agent above them and a control plane, of which some are killed and one moves."""
 
 import time
 from contextlib import ExitStack
@@ -97,15 +97,14 @@ def test_what_devices_have_learnt_reaches_the_control_plane_once_whoever_is_kill
             book.offer([lesson(100 * number + n) for n in range(20)])
     joining = f'{POOLING}[control_plane]\njoin = "{plane.join}"\n'
     database = open_database(f"sqlite:///{plane.state}/control.db")
-    edges = [write_config(tmp_path, name, "far-edge", TIERS, [], joining) for name in ("edge-a", "edge-b")]
+    edge = write_config(tmp_path, "edge-a", "far-edge", TIERS, [], joining)
 
-    def device(name: str, *above):
-        return running(write_config(tmp_path, name, "device", TIERS, [], POOLING, above), name, "device")
+    def device(name: str, *above, more: str = POOLING):
+        return running(write_config(tmp_path, name, "device", TIERS, [], more, above), name, "device")
 
     learnt = [*range(20), *range(100, 120)]
     with ExitStack() as stack:
-        first = stack.enter_context(running(edges[0], "edge-a", "far-edge"))
-        second = stack.enter_context(running(edges[1], "edge-b", "far-edge"))
+        first = stack.enter_context(running(edge, "edge-a", "far-edge"))
         stack.enter_context(device("one", first))
         two = stack.enter_context(device("two", first))
         until(lambda: pooled(database, learnt), what="both devices' lessons")
@@ -115,13 +114,13 @@ def test_what_devices_have_learnt_reaches_the_control_plane_once_whoever_is_kill
         two.kill()
         with Kept(tmp_path / "two") as book:  # forgotten while a merge is under way above
             assert book.forget(Choice(ids=("q100.0", "q101.0"))) == 2
-        stack.enter_context(device("two", second))  # it moves
+        stack.enter_context(device("two", more=joining))  # it moves, to the control plane
         learnt = [n for n in learnt if n not in (100, 101)]
         until(lambda: pooled(database, learnt), what="the lessons without those that were forgotten")
         first.kill()
         before = PoolTable(database, 0.0).roster()["edge-a"]
         write_config(tmp_path, "edge-a", "far-edge", TIERS, [], joining, listen=first.address)
-        stack.enter_context(running(edges[0], "edge-a", "far-edge"))  # it has forgotten its children, who have theirs
+        stack.enter_context(running(edge, "edge-a", "far-edge"))  # it has forgotten its children, who have theirs
         until(lambda: PoolTable(database, 0.0).roster()["edge-a"] > before, what="a word of the new parent")
         assert pooled(database, learnt)
     database.close()
