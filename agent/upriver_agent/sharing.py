@@ -58,6 +58,7 @@ class Sharing:
         if book is not None and section.enabled and section.share != "none":
             self._tryouts = Tryouts(place.region, lambda trial: _head(downloader, trial, answering), self._stir)
             own = (Lessons(config, place.region, book, self._privacy), self._tryouts)
+        epochs = Epochs(config.agent.state_dir)
         self.pooler = Pooler(
             place,
             PoolOptions(section.pool_s, section.pool_mib << 20),
@@ -65,7 +66,8 @@ class Sharing:
             agents,
             Parents(place, above.addresses),
             Sender(Ways(channel, above.channel, above.token)),
-            Epochs(config.agent.state_dir),
+            epochs,
+            has_pooled=epochs.used,
         )
         if self._privacy is not None:
             _LOG.info(

@@ -25,6 +25,11 @@ class Epochs:
         self._next = 0
         self._reserved = 0
 
+    @property
+    def used(self) -> bool:
+        """Whether any was ever given, in this run or before, as far as is known."""
+        return bool(self._next) or self._path.exists()
+
     def __call__(self, above: int) -> int:
         """An epoch above every one before, and above `above`; raises DiskTrouble."""
         if not self._next:

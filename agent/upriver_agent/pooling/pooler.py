@@ -93,8 +93,12 @@ class Pooler:
         sender: Sends,
         new_epoch: Callable[[int], int],
         steady: Callable[[], float] = time.monotonic,
+        has_pooled: bool = False,
     ) -> None:
-        """`agents` gives those that discovery knows, `new_epoch` is as `Course` has it, `steady` is never set."""
+        """`agents` gives those that discovery knows, `new_epoch` is as `Course` has it, `steady` is never set.
+
+        With `has_pooled` something was sent in an earlier run: then it is told as well that there is nothing any more.
+        """
         self._me = place.agent
         self._may_have_children = place.rank > 0
         self._options = options
@@ -109,6 +113,7 @@ class Pooler:
         self._began = steady()
         self._parent = ""
         self._standing = ""
+        self._has_pooled = has_pooled
         self._trouble = ""
         self._told = ""
         self._stirred = threading.Event()
@@ -184,6 +189,7 @@ class Pooler:
         if submission is None and not due.epoch:
             return
         messages = write_unchanged(self._me, due.epoch) if submission is None else write_submission(submission)
+        self._has_pooled = True
         answer = self._sender.send(parent, messages)
         self._course.answered(parent.name, due, answer)
         self._standing = answer.standing
@@ -200,7 +206,7 @@ class Pooler:
         own = [part for one in self._own for part in one.parts()]
         with self._lock:
             counted, roster, revision = self._pool.counted(), self._pool.roster(), self._pool.revision
-        if not own and not roster and not self._standing:
+        if not own and not roster and not self._has_pooled:
             return Due(0, whole=False), None
         due = self._course.next(parent.name, (marks, revision))
         if not due.whole:

@@ -8,6 +8,7 @@ def test_epochs_rise_over_restarts_wherever_the_agent_was_killed(tmp_path) -> No
     given: list[int] = []
     for _ in range(4):
         epochs = Epochs(tmp_path, lambda: 1000.0)
+        assert epochs.used is bool(given)
         given += [epochs(0) for _ in range(70)]
     assert given == sorted(set(given))
 

@@ -54,8 +54,16 @@ class World:
     refuse: dict[str, Exception] = field(default_factory=dict)
     messages: int = 0
 
-    def add(self, name: str, tier: str, own: Own, max_bytes: int = 1 << 30, control_plane: bool = True) -> Pooler:
-        epochs = iter(range(1, 10_000))
+    def add(
+        self,
+        name: str,
+        tier: str,
+        own: Own,
+        max_bytes: int = 1 << 30,
+        control_plane: bool = True,
+        run: int = 0,
+    ) -> Pooler:
+        epochs = iter(range(10_000 * run + 1, 10_000 * (run + 1)))
         place = Place(name, tier, "north", TIERS)
         pooler = Pooler(
             place,
@@ -66,8 +74,10 @@ class World:
             Wire(self),
             lambda above: next(epoch for epoch in epochs if epoch > above),
             lambda: self.now,
+            has_pooled=run > 0,
         )
         self.agents[name] = pooler
+        self.records = [one for one in self.records if one.agent != name]
         self.records.append(AgentRecord(name, tier, "north", f"{name}:1", 1, {}, 0.0))
         return pooler
 
@@ -228,3 +238,11 @@ def test_the_only_parent_is_asked_again_however_often_it_did_not_answer() -> Non
     del world.refuse["edge"]
     assert device.once()
     assert world.agents["edge"].facts().children == 1
+
+
+def test_what_was_forgotten_while_the_agent_was_down_is_told_when_it_is_back() -> None:
+    world = World()
+    world.add("device", "device", Own(learnt(1))).once()
+    assert len(world.total()) == 1
+    assert world.add("device", "device", Own(), run=1).once()
+    assert world.total() == []
