@@ -169,8 +169,10 @@ class HeadMaker:
     def _open(self, place: Place, scope: Scope, top: str, prior: HeadStatistics, sums: "_Sums", now: float) -> bool:
         one, running, last = place.standing, place.running, place.last(scope)
         promise = promise_of(one.policy, self._terms.max_loss, self._terms.confidence)
-        found = sums.of("" if scope is Scope.GLOBAL else one.region, anywhere=scope is Scope.GLOBAL)
-        if isinstance(promise, str) or found is None:
+        if isinstance(promise, str):  # before anything is read: it is so at every look
+            return False
+        found = sums.of(one.region, anywhere=scope is Scope.GLOBAL)
+        if found is None:
             return False
         before = last.trial.head if last is not None and scope is Scope.GLOBAL else one.policy.head
         old = self._books.head(before) if before else None
