@@ -57,7 +57,7 @@ class Sharing:
         own: tuple[Contribution, ...] = ()
         if book is not None and section.enabled and section.share != "none":
             self._tryouts = Tryouts(place.region, lambda trial: _head(downloader, trial, answering), self._stir)
-            own = (Lessons(config, place.region, book, self._privacy), self._tryouts)
+            own = (Lessons(config, place.region, book, self._privacy, self._stir), self._tryouts)
         epochs = Epochs(config.agent.state_dir)
         self.pooler = Pooler(
             place,
@@ -135,10 +135,18 @@ def _head(downloader: Downloader, trial: Trial, answering: Callable[[str], Loade
 class Lessons:
     """The sums over this agent's lessons, as they are or with noise; see `Contribution`."""
 
-    def __init__(self, config: AgentConfig, region: str, book: LessonBook, privacy: Privacy | None) -> None:
+    def __init__(
+        self,
+        config: AgentConfig,
+        region: str,
+        book: LessonBook,
+        privacy: Privacy | None,
+        urgent: Callable[[], None],
+    ) -> None:
+        """`urgent` is called when something had to be forgotten."""
         self._region = region
         self._book = book
-        self._own = OwnSums(Clip(config.learning.clip_norm))
+        self._own = OwnSums(Clip(config.learning.clip_norm), urgent)
         self._releases = Releases(config.agent.state_dir, self._own, region, privacy) if privacy is not None else None
         self._follows = False
         self._told = ""

@@ -5,7 +5,7 @@ Lessons are taken in many at a time, when the sums are asked for: what tells of 
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -69,8 +69,10 @@ class _Sums:
 class OwnSums:
     """A subscriber of the lessons' book. Safe to share between threads."""
 
-    def __init__(self, clip: Clip | None = None) -> None:
+    def __init__(self, clip: Clip | None = None, urgent: Callable[[], None] = lambda: None) -> None:
+        """`urgent` is called, and must not wait, when something had to be forgotten: that is to be told soon."""
         self._clip = clip or Clip()
+        self._urgent = urgent
         self._lock = threading.Lock()
         self._waiting: list[tuple[int, Lesson]] = []
         self._sums: dict[_Key, _Sums] = {}
@@ -92,6 +94,8 @@ class OwnSums:
             if why in (Gone.FORGOTTEN, Gone.NOT_BELIEVED):
                 self._must_go += Counter((one.model, one.version_digest, len(one.embedding)) for one in lessons)
             self._wait([(-1, lesson) for lesson in lessons])
+        if why in (Gone.FORGOTTEN, Gone.NOT_BELIEVED):
+            self._urgent()
 
     def quarantined(self, teacher: str) -> None:
         """Its lessons were told as removed."""
@@ -159,6 +163,8 @@ class OwnSums:
             _add(kept, changes, self._clip)
             if kept.lessons <= 0:  # what rounding leaves of lessons that are gone goes with the last of them
                 del self._sums[key]
+                if self._must_go[key]:  # and that they had to go is still told
+                    self._sums[key] = _Sums(nothing(key[2]))
 
 
 def targets_of(labels: Sequence[str], lesson: Lesson) -> Floats:

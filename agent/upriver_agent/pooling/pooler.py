@@ -148,11 +148,12 @@ class Pooler:
             )
             if held + 2 * size_bytes(submission.content) > self._options.max_bytes:
                 raise QueueFull(f"{self._me} has no room for more sums: expected another parent")
-            before = self._pool.revision
+            before, revision = self._pool.children.get(submission.child), self._pool.revision
+            forgotten = _forgotten(before.newest) if before is not None else 0
             answer = self._pool.offer(submission, now)
-            changed = self._pool.revision != before
-        if changed and answer.drop:
-            self.stir()
+            changed = self._pool.revision != revision
+        if changed and _forgotten(submission) > forgotten:
+            self.stir()  # what must be forgotten does not wait on every tier
         return answer
 
     def unchanged(self, child: str, epoch: int) -> Answer:
@@ -259,3 +260,8 @@ class Pooler:
     def _settles(self) -> bool:
         """Whether it is too early to tell a parent which children there are."""
         return self._may_have_children and self._steady() - self._began < _SETTLING * self._options.rhythm_s
+
+
+def _forgotten(submission: Submission[Parts] | None) -> int:
+    """How many lessons had to be forgotten, ever, by those in a submission."""
+    return 0 if submission is None else sum(part.forgotten for part in submission.content)

@@ -6,6 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from upriver.head_statistics import HeadStatistics, nothing, target_of
+from upriver.pool import Submission
+from upriver.pool_wire import Assembly, write_submission
 from upriver_agent.lessons.lesson import Choice, Gone, Lesson, Subscriber
 from upriver_agent.pooling.own import Clip, OwnSums
 
@@ -113,8 +115,21 @@ def test_versions_and_widths_have_sums_of_their_own_and_go_with_their_last_lesso
         (OTHER, 3, 1),
         (OTHER, 5, 1),
     ]
-    own.removed([lesson(2, OTHER), lesson(1)], Gone.FORGOTTEN)
+    own.removed([lesson(2, OTHER), lesson(1)], Gone.EXPIRED)
     assert [part.key.width for part in own.parts("north")] == [5]
+
+
+def test_of_a_version_whose_lessons_were_all_forgotten_that_is_told() -> None:
+    own = OwnSums()
+    own.follow(Book(lesson(1), lesson(2)))
+    own.removed([lesson(1), lesson(2)], Gone.FORGOTTEN)
+    (part,) = own.parts("north")
+    assert (part.sums.lessons, part.sums.labels, part.forgotten) == (0.0, (), 2)
+    assembly = Assembly("parent")
+    for message in write_submission(Submission("me", {"me": 1}, (part,))):
+        assembly.take(message)
+    (received,) = assembly.whole().content
+    assert (received.key, received.forgotten) == (part.key, 2)
 
 
 def test_one_lesson_adds_no_more_than_its_clipped_norm() -> None:
@@ -124,3 +139,16 @@ def test_one_lesson_adds_no_more_than_its_clipped_norm() -> None:
     sums = only(own)
     np.testing.assert_allclose(np.sqrt(np.diag(sums.outer)[:-1].sum()), 0.5, rtol=1e-6)
     assert sums.lessons == 1.0
+
+
+def test_what_must_be_forgotten_is_told_soon_and_counted_and_what_goes_for_other_reasons_is_not() -> None:
+    urgent: list[int] = []
+    own = OwnSums(urgent=lambda: urgent.append(1))
+    own.follow(Book(*(lesson(number) for number in range(5))), forgotten=7)
+    own.removed([lesson(0)], Gone.EXPIRED)
+    assert urgent == []
+    own.removed([lesson(1)], Gone.FORGOTTEN)
+    own.removed([lesson(2)], Gone.NOT_BELIEVED)
+    assert len(urgent) == 2
+    (part,) = own.parts("north")
+    assert part.forgotten == 9
