@@ -62,13 +62,17 @@ class LessonFiles:
                     raise
 
     def read(self, part: Part) -> pa.Table:
-        """The rows of a file, wherever it is; raises NotFound when it has gone."""
+        """The rows of a file, wherever it is; raises NotFound when it has gone, DiskTrouble when it is damaged."""
         for path in (self._place(part), self._aside(part.name)):
             try:
                 with self._told(), self._files.open(path, "rb") as file:
-                    return pq.read_table(io.BytesIO(file.read()))
+                    data = file.read()
             except NotFound:
                 continue
+            try:
+                return pq.read_table(io.BytesIO(data))
+            except (pa.ArrowException, OSError) as error:
+                raise DiskTrouble(f"the file of lessons {path} is damaged: bring a copy of it back") from error
         raise NotFound(f"the file of lessons {part.name} is gone")
 
     def delete(self, part: Part) -> None:

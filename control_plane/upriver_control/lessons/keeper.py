@@ -17,7 +17,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from upriver.errors import InvalidInput, NotFound, QueueFull
+from upriver.errors import DiskTrouble, InvalidInput, NotFound, QueueFull
 from upriver.v1 import train_pb2 as pb
 from upriver_control.lessons import rows
 from upriver_control.lessons.files import LessonFiles
@@ -131,7 +131,10 @@ class Keeper:
             if part.staged:
                 self._made_up(part)
         for parts in _to_merge(self.table.parts()):
-            self._merge(parts)
+            try:
+                self._merge(parts)
+            except DiskTrouble as error:  # one file must not keep the others from being looked after
+                _LOG.error("%s", error)
         for part in self.table.gone():
             self.files.delete(part)
             self.table.deleted(part)

@@ -5,6 +5,7 @@ What was published is found again by the training's id, so a process that is kil
 
 import hashlib
 import json
+import logging
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from upriver.errors import DiskTrouble, InvalidInput, NotFound
+from upriver.errors import DiskTrouble, InvalidInput, NotFound, Unreachable
 from upriver.listing import digest as digest_of
 from upriver.listing import format_listing
 from upriver_control.artifacts import Artifacts, put_bytes
@@ -41,6 +42,7 @@ from upriver_control.training.order import (
 )
 from upriver_control.working.folders import Folders, bring
 
+_LOG: Final = logging.getLogger(__name__)
 _KEEP_HOLDOUT_S: Final = 86_400.0
 _PAGE: Final = 200
 _TRIES: Final = 3
@@ -134,7 +136,12 @@ class TrainingWorkshop:
     def clear(self, job: Training) -> None:
         """Removes the job's folder, and what a cluster was given to read."""
         self.folders.clear(job)
-        self.keeper.files.after_training(job.id)
+        if job.spec.executor is not Executor.RAY:
+            return
+        try:
+            self.keeper.files.after_training(job.id)
+        except (DiskTrouble, Unreachable) as error:
+            _LOG.warning("the lessons that %s was given to read stay where they are: %s", job.name, error)
 
     def _publish(self, job: Training, made: Path, result: TrainResult) -> StoredVersion:
         lineage = Lineage(

@@ -280,3 +280,19 @@ def test_forgotten_while_it_is_written_a_lesson_is_not_kept(place):
 
 def test_a_lesson_of_a_version_that_nobody_has_published_any_more_is_kept(place):
     assert place.keeper.submit([lesson("a", version_digest="sha256:" + "9" * 64)], []).kept == ["a"]
+
+
+def test_a_damaged_file_is_named_and_keeps_nothing_else_from_being_looked_after(place):
+    place.keeper.submit([lesson("a"), lesson("b")], [])
+    place.keeper.submit([lesson("c", region="south"), lesson("d", region="south")], [])
+    (path,) = place.folder.rglob("region=north/**/*.parquet")
+    whole = path.read_bytes()
+    path.write_bytes(b"no Parquet")
+    place.keeper.submit([], ["b", "d"])
+    with pytest.raises(DiskTrouble, match=rf"{path.name} is damaged"):
+        place.read()
+    place.keeper.tidy()
+    path.write_bytes(whole)
+    assert place.ids() == {"a": 1, "b": 1, "c": 1}
+    place.keeper.tidy()
+    assert place.ids() == place.read() == {"a": 1, "c": 1}

@@ -17,7 +17,7 @@ from tests.handed_lessons import lesson
 from tests.trained_versions import lessons_of, pattern
 from tests.versions import LABELS, make_version
 from upriver.archive import sums
-from upriver.errors import BlobNotFound, NotFound
+from upriver.errors import BlobNotFound, NotFound, Unreachable
 from upriver.listing import version_digest
 from upriver.questions import RowsWriter
 from upriver_control.documents import to_document
@@ -269,6 +269,16 @@ def test_a_cluster_reads_the_lessons_at_their_url_and_they_go_afterwards(world):
     assert set(table["region"].to_pylist()) == {"north"}
     world.bench.clear(job)
     assert not list((world.folder / "lessons" / TRAININGS).glob("*"))
+
+
+def test_a_store_that_is_away_when_a_training_has_ended_ends_nothing_else(world):
+    def away(training):
+        raise Unreachable("the store is away")
+
+    job = world.job(executor=Executor.RAY, ray_address="local")
+    world.bench.prepare(job)
+    world.keeper.files.after_training = away
+    world.bench.clear(job)
 
 
 @pytest.mark.parametrize("executor", Executor)
