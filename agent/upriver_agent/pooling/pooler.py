@@ -24,9 +24,10 @@ from upriver_agent.pooling.course import Course, Due, pass_on
 from upriver_agent.pooling.parents import AWAY_S, DEAF_S, Parent, Parents
 
 _LOG = logging.getLogger(__name__)
-_SETTLING: Final = 2.5
-"""Rhythms after a start in which nothing is sent up where there may be children."""
-_LONGEST_S: Final = 900.0
+_BACKOFF: Final = 2.0
+"""Rhythms that are waited besides, at most, when a parent does not answer."""
+_SETTLING: Final = 4.0
+"""Rhythms after a start in which nothing is sent up where there may be children: so long the slowest may take."""
 
 
 class Contribution(Protocol):
@@ -246,7 +247,7 @@ class Pooler:
             rhythm_s = self._options.rhythm_s
             wait_s = rhythm_s * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
             if failures:
-                wait_s += full_jitter_s(failures, rhythm_s, max(rhythm_s, _LONGEST_S), random.random)
+                wait_s += full_jitter_s(failures, rhythm_s, _BACKOFF * rhythm_s, random.random)
             stirred = self._stirred.wait(wait_s)
             if self._over.is_set():
                 return

@@ -122,5 +122,5 @@ def test_what_devices_have_learnt_reaches_the_control_plane_once_whoever_is_kill
         write_config(tmp_path, "edge-a", "far-edge", TIERS, [], joining, listen=first.address)
         stack.enter_context(running(edge, "edge-a", "far-edge"))  # it has forgotten its children, who have theirs
         until(lambda: PoolTable(database, 0.0).roster()["edge-a"] > before, what="a word of the new parent")
-        assert pooled(database, learnt)
+        until(lambda: pooled(database, learnt), what="the lessons of those that came back to it")
     database.close()
