@@ -22,7 +22,7 @@ from upriver_agent.place import Place
 from upriver_agent.pooling.epochs import Epochs
 from upriver_agent.pooling.own import Clip, OwnSums
 from upriver_agent.pooling.parents import Parents
-from upriver_agent.pooling.pooler import Contribution, Pooler, PoolFacts, PoolOptions
+from upriver_agent.pooling.pooler import Contribution, Pooler, PoolFacts, options_of
 from upriver_agent.pooling.privacy import DELTA, Privacy
 from upriver_agent.pooling.releases import Releases
 from upriver_agent.pooling.sending import SERVICE, Sender, Ways
@@ -61,7 +61,7 @@ class Sharing:
         epochs = Epochs(config.agent.state_dir)
         self.pooler = Pooler(
             place,
-            PoolOptions(section.pool_s, section.pool_mib << 20),
+            options_of(section.pool_s, section.pool_mib << 20),
             own,
             agents,
             Parents(place, above.addresses),

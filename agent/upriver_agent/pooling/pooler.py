@@ -24,6 +24,8 @@ from upriver_agent.pooling.course import Course, Due, pass_on
 from upriver_agent.pooling.parents import AWAY_S, DEAF_S, Parent, Parents
 
 _LOG = logging.getLogger(__name__)
+_PATIENCE: Final = 6.0
+"""Rhythms without a word after which a child makes way for newer states: longer than one takes that has restarted."""
 _BACKOFF: Final = 2.0
 """Rhythms that are waited besides, at most, when a parent does not answer."""
 _SETTLING: Final = 4.0
@@ -66,6 +68,12 @@ class PoolOptions:
     rhythm_s: float = 60.0
     max_bytes: int = 64 << 20
     limits: PoolLimits = field(default_factory=PoolLimits)
+
+
+def options_of(rhythm_s: float, max_bytes: int) -> PoolOptions:
+    """The options for a rhythm: children are expected to have about the same."""
+    limits = PoolLimits(expiry_s=max(3600.0, 60.0 * rhythm_s), patience_s=_PATIENCE * rhythm_s)
+    return PoolOptions(rhythm_s, max_bytes, limits)
 
 
 @dataclass(frozen=True, slots=True)
