@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from upriver.errors import Unreachable
 from upriver.head_statistics import HeadStatistics, nothing
 from upriver.heads import Head, read_head
 from upriver.listing import digest as digest_of
@@ -226,6 +227,23 @@ def test_a_region_keeps_its_own_head_only_while_it_beats_that_of_all(world) -> N
     assert newest[0].need is Need.AS_FEW
     answers_as_much = newest[0].verdict is not None and newest[0].verdict.gained >= newest[0].verdict.given_up
     assert (world.running["north"].head == newest[0].trial.head) == answers_as_much
+
+
+def test_a_look_that_was_broken_off_is_spent_and_the_next_one_is_stricter(world) -> None:
+    world.lessons = {"north": 200, "south": 0}
+    publish = world.books.publish
+
+    def broken(*_: str) -> str:
+        raise Unreachable("the database went away")
+
+    world.books.publish = broken
+    with pytest.raises(Unreachable):
+        world.round()
+    assert {one.state for one in world.trials.all("m")} == {TrialState.OPEN}
+    world.books.publish = publish
+    (one,) = world.round()
+    assert one.verdict is not None
+    assert one.verdict.attempt == world.trials.attempts("m", VERSION, "north") == 2
 
 
 def test_sums_on_an_embedding_of_another_width_are_not_used(world) -> None:
