@@ -6,12 +6,12 @@ Lessons are taken in many at a time, when the sums are asked for: what tells of 
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import numpy as np
 
+from upriver.errors import DiskTrouble
 from upriver.head_statistics import HeadStatistics, nothing, target_of
 from upriver.heads import MAX_EMBEDDING, MAX_LABELS
 from upriver.pool_sums import PoolPart, part_of
@@ -24,6 +24,8 @@ LEAST_SHARE: Final = 0.01
 """Of a teacher's probabilities smaller ones go to the lesson's own label, here as where heads are learnt."""
 
 _Key = tuple[str, str, int]
+_Event = tuple[int, Lesson]
+"""A lesson that came (1) or went (-1)."""
 
 
 class Lessons(Protocol):
@@ -31,10 +33,6 @@ class Lessons(Protocol):
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Has somebody told of all changes from now on."""
-        ...
-
-    def still(self) -> AbstractContextManager[None]:
-        """Nothing changes meanwhile."""
         ...
 
     def every(self, choice: Choice) -> Iterator[Lesson]:
@@ -74,8 +72,11 @@ class OwnSums:
         self._clip = clip or Clip()
         self._urgent = urgent
         self._lock = threading.Lock()
-        self._waiting: list[tuple[int, Lesson]] = []
+        self._waiting: list[_Event] = []
+        self._meanwhile: list[_Event] | None = None
+        """What was told while the journal is read; None when it is not."""
         self._sums: dict[_Key, _Sums] = {}
+        self._subscribed = False
         self._revision = 0
         self._forgotten = 0
         self._must_go: Counter[_Key] = Counter()
@@ -112,15 +113,15 @@ class OwnSums:
         `forgotten` is how many were forgotten before, of whichever version.
         """
         self._forgotten_before = forgotten
-        with lessons.still():
-            self._read(lessons)
+        if not self._subscribed:  # else the first reading came to nothing
             lessons.subscribe(self)
+            self._subscribed = True
+        self._read(lessons)
 
     def catch_up(self, lessons: Lessons) -> None:
         """Begins anew where what is kept is another; raises DiskTrouble."""
         if self._stale:
-            with lessons.still():
-                self._read(lessons)
+            self._read(lessons)
 
     def marks(self) -> tuple[int, int]:
         """Rise with every change, and with everything that was forgotten."""
@@ -139,32 +140,66 @@ class OwnSums:
         return part_of(key[0], key[1], region, _written(kept), forgotten=forgotten)
 
     def _read(self, lessons: Lessons) -> None:
+        """Reads what is kept, while lessons come and go: what is told meanwhile is held against what was read."""
         with self._lock:
-            self._sums, self._waiting, self._stale = {}, [], False
+            self._meanwhile, self._stale = [], False
+        sums: dict[_Key, _Sums] = {}
+        seen: set[int] = set()
+        batch: list[_Event] = []
+        try:
             for lesson in lessons.every(Choice(states=frozenset({State.TAKEN}))):
-                self._wait([(1, lesson)])
+                seen.add(lesson.seq)
+                batch.append((1, lesson))
+                if len(batch) >= _MOST_WAITING:
+                    self._add_all(sums, batch)
+                    batch = []
+            self._add_all(sums, batch)
+        except DiskTrouble:
+            self._stale = True
+            raise
+        finally:
+            with self._lock:
+                told, self._meanwhile = self._meanwhile or [], None
+                self._sums, self._waiting = sums, _news(told, seen)
+                self._revision += 1
 
-    def _wait(self, changes: list[tuple[int, Lesson]]) -> None:
-        self._waiting += changes
+    def _wait(self, changes: list[_Event]) -> None:
         self._revision += 1
+        if self._meanwhile is not None:
+            self._meanwhile += changes
+            return
+        self._waiting += changes
         if len(self._waiting) >= _MOST_WAITING:
             self._take_in()
 
     def _take_in(self) -> None:
         waiting, self._waiting = self._waiting, []
-        by_key: dict[_Key, list[tuple[int, Lesson]]] = {}
-        for sign, lesson in waiting:
+        self._add_all(self._sums, waiting)
+
+    def _add_all(self, sums: dict[_Key, _Sums], changes: Sequence[_Event]) -> None:
+        by_key: dict[_Key, list[_Event]] = {}
+        for sign, lesson in changes:
             width = len(lesson.embedding)
             if 1 <= width <= MAX_EMBEDDING:
                 by_key.setdefault((lesson.model, lesson.version_digest, width), []).append((sign, lesson))
-        for key, changes in by_key.items():
-            kept = self._sums.get(key) or _Sums(nothing(key[2]))
-            self._sums[key] = kept
-            _add(kept, changes, self._clip)
+        for key, those in by_key.items():
+            kept = sums.get(key) or _Sums(nothing(key[2]))
+            sums[key] = kept
+            _add(kept, those, self._clip)
             if kept.lessons <= 0:  # what rounding leaves of lessons that are gone goes with the last of them
-                del self._sums[key]
+                del sums[key]
                 if self._must_go[key]:  # and that they had to go is still told
-                    self._sums[key] = _Sums(nothing(key[2]))
+                    sums[key] = _Sums(nothing(key[2]))
+
+
+def _news(told: Sequence[_Event], seen: set[int]) -> list[_Event]:
+    """Of what was told while lessons were read, what had not been read yet, or was read and is gone. Changes `seen`."""
+    news = []
+    for sign, lesson in told:
+        if (sign > 0) != (lesson.seq in seen):
+            news.append((sign, lesson))
+            (seen.add if sign > 0 else seen.discard)(lesson.seq)
+    return news
 
 
 def targets_of(labels: Sequence[str], lesson: Lesson) -> Floats:
@@ -172,7 +207,7 @@ def targets_of(labels: Sequence[str], lesson: Lesson) -> Floats:
     return target_of(labels, lesson.label, {k: v for k, v in lesson.probabilities.items() if v >= LEAST_SHARE})
 
 
-def _add(kept: _Sums, changes: Sequence[tuple[int, Lesson]], clip: Clip) -> None:
+def _add(kept: _Sums, changes: Sequence[_Event], clip: Clip) -> None:
     for sign, lesson in changes:
         kept.lessons += sign
         for label in _spoken_of(lesson):

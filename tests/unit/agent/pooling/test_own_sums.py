@@ -1,10 +1,12 @@
 from collections.abc import Iterator
-from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from upriver.errors import DiskTrouble
 from upriver.head_statistics import HeadStatistics, nothing, target_of
 from upriver.pool import Submission
 from upriver.pool_wire import Assembly, write_submission
@@ -50,11 +52,13 @@ class Book:
     def subscribe(self, subscriber: Subscriber) -> None:
         self.subscribers.append(subscriber)
 
-    def still(self) -> nullcontext[None]:
-        return nullcontext()
-
     def every(self, choice: Choice) -> Iterator[Lesson]:
-        return iter(self.lessons)
+        for at, one in enumerate(list(self.lessons)):
+            self.reading(at)
+            yield one
+
+    def reading(self, at: int) -> None:
+        """Called before each lesson is read."""
 
 
 def central(lessons: list[Lesson], labels: tuple[str, ...], width: int = 3) -> HeadStatistics:
@@ -152,3 +156,45 @@ def test_what_must_be_forgotten_is_told_soon_and_counted_and_what_goes_for_other
     assert len(urgent) == 2
     (part,) = own.parts("north")
     assert part.forgotten == 9
+
+
+def test_lessons_that_come_and_go_while_the_journal_is_read_count_once() -> None:
+    lessons = [replace(lesson(number), seq=number + 1) for number in range(8)]
+
+    class Busy(Book):
+        def reading(self, at: int) -> None:
+            own = self.subscribers[0]
+            match at:
+                case 1:
+                    own.added(lessons[2])  # it will be read as well
+                    own.added(lessons[6])  # it will not
+                case 3:
+                    own.removed([lessons[0]], Gone.EXPIRED)  # it was read
+                    own.removed([lessons[7]], Gone.EXPIRED)  # it never was
+                    own.removed([lessons[6]], Gone.EXPIRED)
+                    own.added(lessons[5])
+                    own.removed([lessons[5]], Gone.EXPIRED)
+
+    own = OwnSums()
+    own.follow(Busy(*lessons[:5]))
+    found = only(own)
+    whole = central(lessons[1:5], found.labels)
+    np.testing.assert_allclose(found.outer, whole.outer, atol=1e-9)
+    np.testing.assert_allclose(found.toward, whole.toward, atol=1e-9)
+
+
+def test_a_journal_that_could_not_be_read_to_its_end_is_read_again() -> None:
+    class Broken(Book):
+        fails = True
+
+        def reading(self, at: int) -> None:
+            if at == 1 and self.fails:
+                raise DiskTrouble("it can't be read")
+
+    book, own = Broken(lesson(1), lesson(2)), OwnSums()
+    with pytest.raises(DiskTrouble):
+        own.follow(book)
+    book.fails = False
+    own.follow(book)
+    assert only(own).lessons == 2.0
+    assert book.subscribers == [own]
