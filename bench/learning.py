@@ -41,7 +41,7 @@ SEEDS: Final = 5
 QUICK_QUESTIONS = 3_000
 SEED: Final = 11
 KILLS, QUICK_KILLS = 30, 2
-TURNS, QUICK_TURNS = 24, 2
+TURNS, QUICK_TURNS = 36, 2
 LIVE_THRESHOLD: Final = 0.99
 """From which confidence on devices answer where serving is timed: about half of the test digits go up."""
 SUMMED: Final = 3_000
