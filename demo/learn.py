@@ -23,7 +23,7 @@ from demo.calibrating import SEED
 from demo.control import ControlPlane
 from demo.digits import CACHE, Digits, load_all
 from demo.learn_provisioning import Begun, begin
-from demo.learn_showing import live, retrained_in_words, summary_in_words
+from demo.learn_showing import live, retrained_in_words, summary_in_words, what_to_try
 from demo.learn_tally import RegionTally
 from demo.learn_watching import Promotion, Watcher
 from demo.plotting import plot
@@ -121,7 +121,11 @@ def play(arguments: argparse.Namespace, folder: Path, console: Console, stop: th
             console.print(retrained_in_words(retrained), highlight=False, soft_wrap=True)
             _ask(mesh, regions, watcher, console, stop, range(arguments.questions, arguments.questions + AFTER))
             _mark(regions, "with the trained model")
-        return _end(arguments, regions, watcher, begun, retrained, console)
+        status = _end(arguments, regions, watcher, begun, retrained, console)
+        if not arguments.once and not stop.is_set():
+            what_to_try(console, mesh, control)
+            stop.wait()
+    return status
 
 
 def _ask(

@@ -6,8 +6,10 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from demo.control import ControlPlane
 from demo.learn_tally import WINDOW, RegionTally, sparkline
 from demo.learn_watching import Promotion, Watcher
+from demo.regional import RegionalMesh
 from demo.retraining import Retrained
 
 _NOTES = 6
@@ -71,3 +73,13 @@ def summary_in_words(
         lines.append(f"       {sparkline(region.points)} against lessons, 0 to {region.lessons:,}")
     lines += merged or ["no head of a region was made: there was too little to prove anything with"]
     console.print(*lines, sep="\n", highlight=False, soft_wrap=True)
+
+
+def what_to_try(console: Console, mesh: RegionalMesh, control: ControlPlane) -> None:
+    """Prints commands for playing."""
+    lines = ["", "The agents and the control plane stay up; Ctrl-C ends them. Try, in another terminal:"]
+    device = mesh.all_devices[0].address
+    lines += [f"  .venv/bin/upriver lessons {what} --agent {device}" for what in ("stats", "list", "heads digits")]
+    lines += [f"  .venv/bin/upriver {what} {control.access}" for what in ("region heads", "fleet list", "train list")]
+    lines += [f"  {name:<16} {agent.address:<18} log {agent.program.log}" for name, agent in mesh.agents.items()]
+    console.print("\n".join(lines), highlight=False, soft_wrap=True)
