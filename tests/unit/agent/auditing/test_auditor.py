@@ -85,8 +85,14 @@ class Auditors:
         self.told: list[str] = []
 
     def __call__(
-        self, top: Top, settings: AuditsSection = ALL, place: Place = DEVICE, listener: Listener | None = None
+        self,
+        top: Top,
+        settings: AuditsSection = ALL,
+        place: Place = DEVICE,
+        listener: Listener | None = None,
+        watched: LoadedVersion | None = None,
     ) -> Auditor:
+        """`watched` is watched before anything is asked, as agents have it."""
         auditor = Auditor(
             self.folder,
             place,
@@ -99,6 +105,8 @@ class Auditors:
         )
         self.made.append(auditor)
         auditor.open()
+        if watched is not None:
+            auditor.watch(watched)
         auditor.start()
         return auditor
 
@@ -179,12 +187,12 @@ def test_what_waits_is_judged_once_by_whoever_starts_next(auditors: Auditors, lo
     first.close()
     loaded.watch = None
     top = Top()
-    auditors(top).watch(loaded)
+    auditors(top, watched=loaded)
     until(lambda: audits(loaded) == 8)
     auditors.made[-1].close()
     loaded.watch = None
     third = Top()
-    auditors(third).watch(loaded)
+    auditors(third, watched=loaded)
     assert audits(loaded) == 8
     assert sum(map(len, top.asked)) == 8
     assert third.asked == []
