@@ -22,9 +22,9 @@ from upriver_agent.versions import open_version
 KILLS = 50
 EARLIEST_S, LATEST_S = 0.4, 2.2
 """Kills come so long after the process's start. It serves after about 0.8 s; a version takes some 2 s from there."""
-ASIDE = {".slots.json.new", ".discovery.json.new"}
+ASIDE = {".slots.json.new", ".discovery.json.new", ".refined.json.new"}
 """Written and renamed: a kill between leaves one at most."""
-JOURNALS = {f"{name}.db{part}" for name in ("audits", "tickets") for part in ("", "-wal", "-shm")}
+JOURNALS = {f"{name}.db{part}" for name in ("audits", "lessons", "tickets") for part in ("", "-wal", "-shm")}
 AIMED_AT = (State.STAGED, State.VERIFIED, State.ACTIVE)
 """Every fifth kill comes as soon as the record says so: these states last for milliseconds."""
 VERSIONS, SIZE, DISK = 6, 4 * MIB, 16 * MIB
@@ -119,7 +119,7 @@ def test_after_kill_9_at_50_points_an_agent_answers_with_a_whole_pair_and_gets_t
             until(lambda: version_of(agent) == assigned[-1], 30, "the newest version")
             until(lambda: active_of(state) == newest.digest, 10, "its record")
             until(lambda: left(state / "versions") == kept_by(state), 10, "only what is needed")
-            own = {"versions", "blobs", "trust", "verified", "slots.json", "discovery.json"}
+            own = {"versions", "blobs", "trust", "verified", "slots.json", "discovery.json", "refined.json"}
             assert left(state) <= own | ASIDE | JOURNALS
             assert len(left(state / "verified")) <= 2 * VERSIONS
             assert digest(newest.model_path.read_bytes()).removeprefix("sha256:") in left(state / "blobs")
