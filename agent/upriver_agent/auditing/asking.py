@@ -1,4 +1,4 @@
-"""Asks the top what it would have answered: one call for all audited rows of a request, when nobody else needs it.
+"""Asks the top what it would have answered: one call for rows of several questions, when nobody else needs it.
 
 It goes past breakers, hedges and budgets: an audit must not trip them, and has all the time in the world. What answers
 must say that it is of the top tier; who could not reach it is as good as nobody.
@@ -65,9 +65,10 @@ class TopAsker:
         return ""
 
     def ask(self, cases: Sequence[Waiting], stopped: Callable[[], bool]) -> Answers | None:
-        """The top's answer to the cases of one question, in order; None when it can't be had now.
+        """The top's answer to cases of one model, in order; None when it can't be had now.
 
-        Raises Refused when it never will be.
+        They go up under the name of the first one's question. Raises Refused when they never will be answered so, and
+        ValueError when their inputs can't go together.
         """
         first, top = cases[0], self.place.tiers[-1]
         options = CallerOptions(mode=Mode.TOP, region_only=first.region_only)

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +42,8 @@ TOP: Final = "the top of the ladder: there is nobody to compare with"
 FOR_NOBODY: Final = "not certified, and there is no control plane that audits would be for"
 _OF_ANY_MODEL: Final = ""
 _TICK_S: Final = 1.0
+_GATHER_S: Final = 0.25
+"""Of what comes so soon after each other the top is asked together: a call costs far more than a row of it."""
 _IDLE_S: Final = 30.0
 _FIRST_S: Final = 1.0
 _LONGEST_S: Final = 60.0
@@ -188,7 +191,7 @@ class Auditor:
             asked = self._safely(self._ask_next)
             if not asked:
                 self._stirred.wait(_TICK_S if self._waiting else _IDLE_S)
-                self._over.wait(min(_TICK_S, 0.05))  # of many that stir at once, one look serves all
+                self._over.wait(_GATHER_S)
             else:
                 self._over.wait(interval_s * asked)
 
@@ -202,27 +205,35 @@ class Auditor:
         return 0
 
     def _ask_next(self) -> int:
-        """Asks about the question that has waited longest; gives how many rows were asked, 0 when none can be."""
+        """Asks about what has waited longest; gives how many rows were asked, 0 when none can be."""
         now = time.monotonic()
         without = [key for key, pause in self._pauses.items() if pause.until > now]
         self._waiting = self._journal.read(store.waiting)
         cases = self._journal.read(lambda connection: store.next_call(connection, without))
         self._trouble = ""
-        if not cases:
-            return 0
+        return self._ask_about(cases) if cases else 0
+
+    def _ask_about(self, cases: Sequence[Waiting]) -> int:
         key = (cases[0].model, cases[0].region_only)
         try:
             verdicts = self._judged(cases)
         except (Refused, ValueError, InvalidInput, AnswerInvalid) as error:
+            apart = [list(some) for _, some in groupby(cases, lambda one: one.question)]
+            if len(apart) > 1:  # it may be for one of them alone
+                return sum(self._ask_about(some) for some in apart)
             _LOG.warning("%s: an audit is given up: %s", cases[0].model, error)
             self._end(cases)
             return len(cases)
         if verdicts is None:
-            failures = self._pauses.get(key, _Pause()).failures + 1
+            failures, now = self._pauses.get(key, _Pause()).failures + 1, time.monotonic()
             self._pauses[key] = _Pause(now + full_jitter_s(failures, _FIRST_S, _LONGEST_S, random.random), failures)
             return 0
         self._pauses.pop(key, None)
-        self._settle(verdicts, cases)
+        pairs: dict[str, list[int]] = {}
+        for index, verdict in enumerate(verdicts):
+            pairs.setdefault(verdict.case.policy_digest, []).append(index)
+        for some in pairs.values():
+            self._settle([verdicts[index] for index in some], [cases[index] for index in some])
         return len(cases)
 
     def _judged(self, cases: Sequence[Waiting]) -> list[Verdict] | None:

@@ -122,21 +122,21 @@ def waiting(connection: sqlite3.Connection) -> dict[str, int]:
 
 
 def next_call(connection: sqlite3.Connection, without: Sequence[tuple[str, bool]]) -> list[Waiting]:
-    """The rows of the question that has waited longest, as many as go in one call; none is [].
+    """The rows that have waited longest, of one model, as many as go in one call; none is [].
 
     `without` are models, and whether in the region only, that can't be asked now.
     """
     excluded = "".join(" AND NOT (model = ? AND region_only = ?)" for _ in without)
     values = [value for pair in without for value in pair]
     first = connection.execute(
-        f"SELECT question, model FROM cases WHERE TRUE{excluded} ORDER BY asked LIMIT 1",  # noqa: S608 - only marks
+        f"SELECT model, region_only FROM cases WHERE TRUE{excluded} ORDER BY asked LIMIT 1",  # noqa: S608 - only marks
         values,
     ).fetchone()
     if first is None:
         return []
     rows = connection.execute(
         "SELECT question, row, model, region_only, draw, asked, facts, request, answer FROM cases"
-        " WHERE question = ? AND model = ? ORDER BY row LIMIT ?",
+        " WHERE model = ? AND region_only = ? ORDER BY asked, question, row LIMIT ?",
         (*first, MOST_ROWS),
     ).fetchall()
     found = [

@@ -1,7 +1,9 @@
 """The auditor over a real journal and a top that the test plays: nobody waits, everything is judged once."""
 
+import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +19,7 @@ from upriver.parameters import Mode, Reason
 from upriver.policies import Basis, Certificate, Form, rules_digest
 from upriver.tensors import Tensor
 from upriver_agent.auditing.asking import Refused
-from upriver_agent.auditing.auditor import FOR_NOBODY, OFF, TOP, Auditor
+from upriver_agent.auditing.auditor import FILE, FOR_NOBODY, OFF, TOP, Auditor
 from upriver_agent.auditing.case import Verdict
 from upriver_agent.auditing.intake import MOST_REQUESTS, Inbox
 from upriver_agent.auditing.listening import Listener
@@ -45,6 +47,8 @@ class Top:
         self.asked: list[list[tuple[str, int]]] = []
         self.held = threading.Event()
         self.held.set()
+        self.never = ""
+        """How the id of a question begins that it refuses, with whatever comes together with it."""
 
     def near(self, model: str) -> bool:
         return True
@@ -56,7 +60,7 @@ class Top:
         assert self.held.wait(30)
         if self.away:
             return None
-        if self.label == -1:
+        if self.label == -1 or (self.never and any(one.question.startswith(self.never) for one in cases)):
             raise Refused("no")
         self.asked.append([(one.question, one.row) for one in cases])
         labels = tuple(f"class-{index}" for index in range(10))
@@ -151,6 +155,11 @@ def answer(
     )
 
 
+def waiting_in(folder: Path) -> int:
+    with closing(sqlite3.connect(folder / FILE)) as connection:
+        return int(connection.execute("SELECT count(*) FROM cases").fetchone()[0])
+
+
 def audits(loaded: LoadedVersion) -> int:
     assert loaded.watch is not None
     return loaded.watch.facts().report.audits
@@ -242,6 +251,34 @@ def test_a_refused_question_is_given_up_and_counted(auditors: Auditors, loaded: 
     answer(loaded, 1, rows=2)
     until(lambda: loaded.watch is not None and loaded.watch.facts().dropped == 2)
     assert audits(loaded) == 0
+
+
+def test_questions_that_have_come_together_are_asked_in_one_call(auditors: Auditors, loaded: LoadedVersion) -> None:
+    top = Top()
+    top.held.clear()
+    auditors(top, watched=loaded)
+    for number in range(9):
+        answer(loaded, number)
+    until(lambda: waiting_in(auditors.folder) == 9)
+    top.held.set()
+    until(lambda: audits(loaded) == 9)
+    assert len(top.asked) <= 2  # the one that was under way, and all others
+    assert len({question for call in top.asked for question, _ in call}) == 9
+
+
+def test_a_question_that_is_refused_takes_none_with_it(auditors: Auditors, loaded: LoadedVersion) -> None:
+    first = auditors(Top(away=True), watched=loaded)
+    for number in range(4):
+        answer(loaded, number)
+    until(lambda: waiting_in(auditors.folder) == 4)
+    first.close()
+    loaded.watch = None
+    top = Top()
+    top.never = f"q-{2:016x}-"
+    auditors(top, watched=loaded)
+    until(lambda: audits(loaded) == 3)
+    until(lambda: loaded.watch is not None and loaded.watch.facts().dropped == 1)
+    assert waiting_in(auditors.folder) == 0
 
 
 def test_what_the_top_answered_already_is_not_asked_again(auditors: Auditors, loaded: LoadedVersion) -> None:

@@ -77,13 +77,14 @@ def test_a_case_is_kept_once(connection: sqlite3.Connection) -> None:
     assert store.waiting(connection) == {"digits": 3}
 
 
-def test_one_call_asks_for_the_rows_of_the_question_that_has_waited_longest(connection: sqlite3.Connection) -> None:
+def test_one_call_asks_for_what_has_waited_longest_of_one_model(connection: sqlite3.Connection) -> None:
     rows = [waiting("q-old", row, asked=1.0) for row in (3, 1, 2)]
     store.add(connection, [waiting("q-new", asked=2.0), *rows, waiting("q-other", model="faces", asked=0.5)], 10_000)
     assert [(one.question, one.row) for one in store.next_call(connection, [("faces", False)])] == [
         ("q-old", 1),
         ("q-old", 2),
         ("q-old", 3),
+        ("q-new", 0),
     ]
     assert store.next_call(connection, [])[0].model == "faces"
     assert store.next_call(connection, [("faces", False), ("digits", False)]) == []
