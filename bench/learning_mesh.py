@@ -22,7 +22,7 @@ from demo.mesh import TIERS
 from demo.processes import DemoFailed, Program, end
 
 DEVICE_TIER, TOP_TIER = TIERS[0], TIERS[-1]
-MAX_LOSS, HOLDOUT = 0.01, 0.2
+MAX_LOSS, HOLDOUT = 0.01, 0.4
 """What a head may lose, and the share of questions that is held out: the latter is what agents have by themselves."""
 SETTLE_S: Final = 3.0
 """Lessons are written some at a time; within so long those that were heard are on the disk."""

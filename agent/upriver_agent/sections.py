@@ -204,7 +204,7 @@ class LearningSection:
 
     enabled: bool = doc.setting(doc.flag(), True)
     trust: Literal["authenticated", "network"] = doc.setting(doc.choice("authenticated", "network"), "authenticated")
-    holdout: float = doc.setting(doc.number(0.01, 0.9), 0.2)
+    holdout: float = doc.setting(doc.number(0.01, 0.9), 0.4)
     max_loss: float = doc.setting(doc.number(0, 0.5), 0.0)
     confidence: float = doc.setting(doc.number(0, 0.999999), 0.0)
     quorum: int = doc.setting(doc.whole(1, 64), 2)
