@@ -133,7 +133,7 @@ def merged_in_words(head: region_pb2.RegionHead) -> str:
     whose = f"{head.region}, all regions together" if head.scope == "global" else head.region
     of = f"{whose}: a head merged from {head.lessons:.0f} lessons of {head.agents} agents"
     if head.state != "passed":
-        return f"{of} is {head.state}: {head.reason}"
+        return f"{of} {'has failed' if head.state == 'failed' else f'is {head.state}'}: {head.reason}"
     sent = head.delta_size_bytes or head.head_size_bytes
     return (
         f"{of} answers {head.coverage:.0%}; certified at attempt {head.attempt}: at most {head.epsilon:.1%} lost "

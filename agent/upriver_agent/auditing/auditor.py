@@ -23,7 +23,7 @@ from upriver_agent.auditing import store
 from upriver_agent.auditing.asking import Refused, TopAsker, read_own
 from upriver_agent.auditing.case import Verdict, judge, read_case
 from upriver_agent.auditing.delivery import Delivery, write_verdict
-from upriver_agent.auditing.intake import CaseMaker, Inbox
+from upriver_agent.auditing.intake import CaseMaker, Inbox, Opened
 from upriver_agent.auditing.listening import Listener, Nobody
 from upriver_agent.auditing.monitors import Guarded, Monitors
 from upriver_agent.auditing.store import Waiting
@@ -43,7 +43,9 @@ FOR_NOBODY: Final = "not certified, and there is no control plane that audits wo
 _OF_ANY_MODEL: Final = ""
 _TICK_S: Final = 1.0
 _GATHER_S: Final = 0.25
-"""Of what comes so soon after each other the top is asked together: a call costs far more than a row of it."""
+"""What comes so soon after each other is kept, and the top is asked about it, together: one more row costs little."""
+_ENOUGH: Final = 64
+"""Requests that are gathered at most before they are taken in."""
 _IDLE_S: Final = 30.0
 _FIRST_S: Final = 1.0
 _LONGEST_S: Final = 60.0
@@ -151,32 +153,52 @@ class Auditor:
         while True:
             noticed = self._inbox.get(_TICK_S)
             if noticed is not None:
-                self._safely(partial(self._open, noticed))
+                self._take([noticed, *self._gathered()])
             elif self._over.is_set():
                 return
             if time.monotonic() - ticked >= _TICK_S:
                 ticked = time.monotonic()
                 self._safely(self._monitors.tick)
 
-    def _open(self, noticed: Noticed) -> None:
-        model = noticed.loaded.model
+    def _gathered(self) -> list[Noticed]:
+        """What comes soon after: keeping many costs hardly more than keeping one, and answers give way to it less."""
+        until = time.monotonic() + _GATHER_S
+        while time.monotonic() < until and self._inbox.requests < _ENOUGH and not self._over.is_set():
+            self._over.wait(_GATHER_S / 5)
+        some: list[Noticed] = []
+        while (noticed := self._inbox.get(0.0)) is not None:
+            some.append(noticed)
+        return some
+
+    def _take(self, some: Sequence[Noticed]) -> None:
+        opened: dict[str, list[Opened]] = {}
+        for noticed in some:
+            self._safely(partial(self._open, noticed, opened.setdefault(noticed.loaded.model, [])))
+        for model, cases in opened.items():
+            self._safely(partial(self._keep, model, cases))
+
+    def _open(self, noticed: Noticed, opened: list[Opened]) -> None:
         watch = noticed.loaded.watch
-        opened = self._maker.open(noticed, 1.0 if watch is None else watch.rate)
-        if opened.waiting:
+        opened.append(self._maker.open(noticed, 1.0 if watch is None else watch.rate))
+
+    def _keep(self, model: str, opened: Sequence[Opened]) -> None:
+        waiting = [case for one in opened for case in one.waiting]
+        if waiting:
             most = self._settings.journal_mib * _MIB
             try:
-                kept = self._journal.write(partial(store.add, cases=opened.waiting, most_bytes=most)).result()
+                kept = self._journal.write(partial(store.add, cases=waiting, most_bytes=most)).result()
             except UpriverError as error:
-                self._drop(model, len(opened.waiting), str(error))
+                self._drop(model, len(waiting), str(error))
             else:
                 self._drop(model, kept)
                 self._stirred.set()
-        if opened.verdicts:
+        verdicts = [verdict for one in opened for verdict in one.verdicts]
+        for pair in _by_pair(verdicts):
             try:
                 thinned = self._journal.read(store.ceiling)
-                self._settle([_at_most(thinned, one) for one in opened.verdicts], ())
+                self._settle([_at_most(thinned, verdicts[index]) for index in pair], ())
             except UpriverError as error:
-                self._drop(model, len(opened.verdicts), str(error))
+                self._drop(model, len(pair), str(error))
 
     # What waits.
 
@@ -229,11 +251,8 @@ class Auditor:
             self._pauses[key] = _Pause(now + full_jitter_s(failures, _FIRST_S, _LONGEST_S, random.random), failures)
             return 0
         self._pauses.pop(key, None)
-        pairs: dict[str, list[int]] = {}
-        for index, verdict in enumerate(verdicts):
-            pairs.setdefault(verdict.case.policy_digest, []).append(index)
-        for some in pairs.values():
-            self._settle([verdicts[index] for index in some], [cases[index] for index in some])
+        for pair in _by_pair(verdicts):
+            self._settle([verdicts[index] for index in pair], [cases[index] for index in pair])
         return len(cases)
 
     def _judged(self, cases: Sequence[Waiting]) -> list[Verdict] | None:
@@ -297,6 +316,14 @@ class Auditor:
         except Exception:  # noqa: BLE001 - one question must not end all audits
             _LOG.exception("an audit failed")
         return 0
+
+
+def _by_pair(verdicts: Sequence[Verdict]) -> list[list[int]]:
+    """The verdicts of each pair, by their places."""
+    pairs: dict[tuple[str, str], list[int]] = {}
+    for index, verdict in enumerate(verdicts):
+        pairs.setdefault((verdict.case.policy_digest, verdict.top_agent), []).append(index)
+    return list(pairs.values())
 
 
 def _at_most(rate: float, verdict: Verdict) -> Verdict:

@@ -54,6 +54,11 @@ class Inbox:
             self._bytes += size
         self._queue.put((noticed, size))
 
+    @property
+    def requests(self) -> int:
+        """How many wait."""
+        return self._requests
+
     def get(self, timeout_s: float) -> Noticed | None:
         """The next one, None when there is none in time."""
         try:
