@@ -46,6 +46,8 @@ _GATHER_S: Final = 0.25
 """What comes so soon after each other is kept, and the top is asked about it, together: one more row costs little."""
 _ENOUGH: Final = 64
 """Requests that are gathered at most before they are taken in."""
+_BACKLOG: Final = 200
+"""With so many rows of a model waiting no more of its questions are audited than its policy needs."""
 _IDLE_S: Final = 30.0
 _FIRST_S: Final = 1.0
 _LONGEST_S: Final = 60.0
@@ -88,7 +90,7 @@ class Auditor:
         self._journal = Journal(state_dir / FILE, store.SCHEMA, durable=False)
         self._delivery = delivery(self._journal) if delivery is not None else None
         self._inbox = Inbox()
-        self._monitors = Monitors(self._journal, settings, self._inbox.put, self._facts, self._listener.share)
+        self._monitors = Monitors(self._journal, settings, self._inbox.put, self._facts, self._share)
         self._maker = CaseMaker(place, top.near)
         self._waiting: dict[str, int] = {}
         self._dropped: Counter[str] = Counter()
@@ -145,6 +147,10 @@ class Auditor:
         """What audits have sent since the start: questions to the top, and verdicts to the control plane."""
         verdicts = 0 if self._delivery is None else self._delivery.bytes_up
         return {"audit_bytes_up": self._top.bytes_up, "verdict_bytes_up": verdicts}
+
+    def _share(self, model: str) -> float:
+        """What the listener wants audited, as long as the top can be asked about it as fast as it comes."""
+        return 0.0 if self._waiting.get(model, 0) >= _BACKLOG else self._listener.share(model)
 
     # What was noticed.
 

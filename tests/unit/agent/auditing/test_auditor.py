@@ -428,6 +428,17 @@ def test_who_learns_has_its_share_audited_of_a_pair_that_nobody_else_watches(
     assert loaded.watch.rate == loaded.watch.facts().report.rate == 0.25
 
 
+def test_nothing_more_is_audited_for_who_learns_while_much_waits(auditors: Auditors, loaded: LoadedVersion) -> None:
+    settings = AuditsSection(rate=0.0, max_rate=0.0, per_s=10_000.0)
+    top = Top(away=True)
+    auditors(top, settings, listener=Hears(wanted=1.0), watched=loaded)
+    for number in range(4):
+        answer(loaded, number, rows=64)
+    until(lambda: loaded.watch is not None and loaded.watch.rate == 0.0)
+    top.away = False
+    until(lambda: loaded.watch is not None and loaded.watch.rate == 1.0)
+
+
 def test_who_learns_is_asked_about_a_pair_that_a_control_plane_has_audited_anyway(
     tmp_path: Path, loaded: LoadedVersion
 ) -> None:
