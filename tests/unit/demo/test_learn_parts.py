@@ -88,5 +88,5 @@ def test_what_became_of_a_head_of_a_region_is_told_in_words():
     )
     head.state, head.scope, head.reason = "failed", "global", "it does not escalate less"
     assert merged_in_words(head) == (
-        "west, all regions together: a head merged from 775 lessons of 2 agents is failed: it does not escalate less"
+        "west, all regions together: a head merged from 775 lessons of 2 agents has failed: it does not escalate less"
     )
