@@ -161,15 +161,15 @@ def roll_out(
 
 def _changes(connection: Connection, name: str) -> Iterator[pb.Calibration]:
     """The calibration whenever it changes, until its end, through short absences of the control plane."""
-    request, failures, since, seen = pb.WatchCalibrationRequest(name=name), 0, time.monotonic(), False
+    request, failures, since = pb.WatchCalibrationRequest(name=name), 0, time.monotonic()
     while True:
         try:
             for answer in connection.stream(SERVICE, "WatchCalibration", request):
-                failures, since, seen = 0, time.monotonic(), True
+                failures, since = 0, time.monotonic()
                 yield answer.calibration
             return
         except Unreachable:
             failures += 1
-            if not seen or time.monotonic() - since > AWAY_S:
+            if time.monotonic() - since > AWAY_S:
                 raise
         time.sleep(0.1 + full_jitter_s(failures, 0.2, _LONGEST_RETRY_S, random.random))

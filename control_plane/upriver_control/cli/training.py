@@ -116,15 +116,15 @@ def followed(connection: Connection, made: pb.Training, follow: Follow) -> pb.Tr
 
 def _changes(connection: Connection, name: str, log: bool) -> Iterator[pb.WatchTrainingResponse]:
     """News of the training until its end, through short absences of the control plane."""
-    request, failures, since, seen = pb.WatchTrainingRequest(name=name, log=log), 0, time.monotonic(), False
+    request, failures, since = pb.WatchTrainingRequest(name=name, log=log), 0, time.monotonic()
     while True:
         try:
             for answer in connection.stream(SERVICE, "WatchTraining", request):
-                failures, since, seen = 0, time.monotonic(), True
+                failures, since = 0, time.monotonic()
                 yield answer
             return
         except Unreachable:
             failures += 1
-            if not seen or time.monotonic() - since > AWAY_S:
+            if time.monotonic() - since > AWAY_S:
                 raise
         time.sleep(0.1 + full_jitter_s(failures, 0.2, _LONGEST_RETRY_S, random.random))
