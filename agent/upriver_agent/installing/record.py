@@ -6,12 +6,12 @@ still in the state folder, and the next assignment brings it back without fetchi
 
 import json
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from upriver.errors import DiskTrouble
+from upriver.whole import write_whole
 from upriver_agent.slot import Activation, Assigned, Failure, Pair, Slot, State
 
 _LOG = logging.getLogger(__name__)
@@ -33,10 +33,7 @@ class Record:
 
 
 def save(path: Path, record: Record) -> None:
-    """Writes the record; raises DiskTrouble.
-
-    One writer at a time: the file aside always has the same name, so that ended processes leave one at most.
-    """
+    """Writes the record; raises DiskTrouble. One writer at a time."""
     document = {
         "format": _FORMAT,
         "resource_version": record.resource_version,
@@ -45,13 +42,7 @@ def save(path: Path, record: Record) -> None:
         "assignments": {model: asdict(assigned) for model, assigned in record.assignments.items()},
     }
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}.new")
-        with aside.open("w") as file:
-            json.dump(document, file)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
+        write_whole(path, json.dumps(document).encode())
     except OSError as error:
         raise DiskTrouble(f"can't write {path}: {error.strerror or error}") from error
 

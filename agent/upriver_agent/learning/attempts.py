@@ -6,13 +6,13 @@ by version and top (see `holdout.Key`), with how many lessons and questions ther
 
 import json
 import logging
-import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from upriver.errors import DiskTrouble
+from upriver.whole import write_whole
 from upriver_agent.learning.holdout import Key
 
 _LOG = logging.getLogger(__name__)
@@ -87,17 +87,6 @@ class AttemptBook:
             for k, v in known.items()
         ]
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            aside = self._file.with_name(f".{FILE}.new")
-            with aside.open("w") as file:
-                json.dump({"format": _FORMAT, "attempts": rows}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(self._file)
-            folder = os.open(self._file.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            write_whole(self._file, json.dumps({"format": _FORMAT, "attempts": rows}).encode())
         except OSError as error:
             raise DiskTrouble(f"can't write {self._file}: {error.strerror or error}") from error

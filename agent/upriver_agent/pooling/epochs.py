@@ -1,14 +1,13 @@
 """Epochs that rise over restarts: a file that is written before any of the epochs that it stands for is used."""
 
 import contextlib
-import os
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from upriver.errors import DiskTrouble
+from upriver.whole import write_whole
 
 FILE: Final = "pool-epoch"
 _BLOCK: Final = 64
@@ -48,18 +47,8 @@ class Epochs:
         return max(1, int(self._clock() * 1000))
 
     def _reserve(self, reserved: int) -> None:
-        folder = self._path.parent
         try:
-            with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".pool-", delete=False, encoding="ascii") as file:
-                file.write(str(reserved))
-                file.flush()
-                os.fsync(file.fileno())
-            Path(file.name).replace(self._path)
-            directory = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+            write_whole(self._path, str(reserved).encode("ascii"))
         except OSError as error:
             raise DiskTrouble(f"{self._path}: {error.strerror or error}; expected a folder to write to") from error
         self._reserved = reserved

@@ -5,9 +5,7 @@ used up, the last one stands; and where one of its lessons is forgotten then, no
 """
 
 import json
-import os
 import secrets
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from upriver.errors import DiskTrouble
 from upriver.head_statistics import HeadStatistics
 from upriver.pool_sums import PoolKey, PoolPart
 from upriver.scores import Floats
+from upriver.whole import write_whole
 from upriver_agent.pooling.own import OwnSums
 from upriver_agent.pooling.privacy import Noise, Privacy, with_noise
 
@@ -104,12 +103,6 @@ class Releases:
 
     def _keep(self, used: dict[str, int]) -> None:
         try:
-            with tempfile.NamedTemporaryFile(
-                "w", dir=self._path.parent, prefix=".pool-", delete=False, encoding="ascii"
-            ) as file:
-                json.dump(used, file)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(file.name).replace(self._path)
+            write_whole(self._path, json.dumps(used).encode("ascii"))
         except OSError as error:
             raise DiskTrouble(f"{self._path}: {error.strerror or error}; expected a folder to write to") from error

@@ -2,13 +2,13 @@
 
 import json
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 from upriver.errors import DiskTrouble
+from upriver.whole import write_whole
 from upriver_agent.refinement import Base, Ended, Refined, Standing
 
 _LOG = logging.getLogger(__name__)
@@ -20,13 +20,7 @@ def save(path: Path, standings: Mapping[str, Standing]) -> None:
     """Writes how models stand; raises DiskTrouble, and then what was there is there. One writer at a time."""
     document = {"format": _FORMAT, "models": {model: asdict(one) for model, one in standings.items()}}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}.new")
-        with aside.open("w") as file:
-            json.dump(document, file)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
+        write_whole(path, json.dumps(document).encode())
     except OSError as error:
         raise DiskTrouble(f"can't write {path}: {error.strerror or error}") from error
 

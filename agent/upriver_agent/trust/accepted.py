@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from upriver.errors import DiskTrouble
-from upriver_agent.trust.files import write_whole
+from upriver.whole import write_whole
 
 _FORMAT: Final = 1
 _MOST: Final = 512

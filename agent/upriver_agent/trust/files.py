@@ -1,7 +1,6 @@
-"""Files that are written whole or not at all, and a folder's lock against other processes."""
+"""A folder's lock against other processes."""
 
 import fcntl
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,21 +10,6 @@ from typing import Final
 from upriver.errors import Unreachable
 
 _LOOK_S: Final = 0.01
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes aside, flushes and renames; raises OSError. One writer at a time."""
-    aside = path.with_name(f".{path.name}.new")
-    with aside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 @contextmanager

@@ -15,9 +15,10 @@ from types import ModuleType
 from typing import Final
 
 from upriver.errors import DiskTrouble, NotFound, RuntimeMissing, Unreachable, Untrusted
+from upriver.whole import write_whole
 from upriver_agent.installing.mesh_supply import SignedVersion
 from upriver_agent.trust.accepted import Accepted
-from upriver_agent.trust.files import alone, write_whole
+from upriver_agent.trust.files import alone
 from upriver_agent.trust.signed import Target, read_version
 from upriver_agent.trust.source import MetadataSource
 

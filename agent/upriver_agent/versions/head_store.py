@@ -1,7 +1,6 @@
 """Heads on disk, each in a file named by its digest: whole or not there, and checked at every opening."""
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -11,6 +10,7 @@ from upriver.errors import DiskTrouble, ModelInvalid
 from upriver.heads import MAX_BYTES, Head, read_head
 from upriver.listing import digest as digest_of
 from upriver.listing import is_digest
+from upriver.whole import write_whole
 
 SPARE: Final = 16
 """Heads that nobody names stay while they are among the newest so many: what comes next may be told as their change."""
@@ -36,14 +36,7 @@ class HeadStore:
         path = self._place(digest)
         with self._lock:
             try:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                aside = self._folder / ".new"
-                with aside.open("wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                aside.replace(path)
-                _flush(self._folder)
+                write_whole(path, data)
             except OSError as error:
                 raise DiskTrouble(f"can't keep head {digest} in {self._folder}: {error.strerror or error}") from error
         return digest
@@ -77,19 +70,12 @@ class HeadStore:
         """Removes heads that nobody holds, but for the newest SPARE; what can't be removed stays."""
         held = {digest for named in self._holders for digest in named()}
         with self._lock:
-            for digest in [digest for digest in self.all() if digest not in held][SPARE:]:
+            spare = [self._place(digest) for digest in self.all() if digest not in held][SPARE:]
+            for path in (*spare, *self._folder.glob(".*.new")):  # the latter of processes that ended while they wrote
                 try:
-                    self._place(digest).unlink(missing_ok=True)
+                    path.unlink(missing_ok=True)
                 except OSError as error:
-                    _LOG.warning("head %s stays on disk: %s", digest, error.strerror or error)
+                    _LOG.warning("head %s stays on disk: %s", path.name, error.strerror or error)
 
     def _place(self, digest: str) -> Path:
         return self._folder / digest.removeprefix("sha256:")
-
-
-def _flush(folder: Path) -> None:
-    directory = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

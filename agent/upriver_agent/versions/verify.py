@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from upriver.errors import GoldenMismatch, ModelInvalid, RuntimeMissing
+from upriver.whole import write_whole
 from upriver_agent.versions.store import Version
 
 CHILD: Final = "upriver_agent.self_test"
@@ -176,13 +177,7 @@ def _recalled(note: Path) -> VerifyReport | None:
 
 def _remembered(note: Path, report: VerifyReport) -> None:
     try:
-        note.parent.mkdir(parents=True, exist_ok=True)
-        aside = note.with_name(f".{note.name}.new")  # one name for all that are killed here
-        with aside.open("w") as file:
-            json.dump(asdict(report), file)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(note)
+        write_whole(note, json.dumps(asdict(report)).encode())
     except OSError as error:
         _LOG.warning(
             "can't note in %s that a version has passed (%s): it is tried again at the next start", note, error

@@ -2,11 +2,11 @@
 
 import json
 import logging
-import os
 from dataclasses import asdict
 from pathlib import Path
 
 from upriver.discovery.port import AgentRecord, ServedModel
+from upriver.whole import write_whole
 
 _LOG = logging.getLogger(__name__)
 _FORMAT = 1
@@ -15,17 +15,11 @@ _FORMAT = 1
 def save(path: Path, records: tuple[AgentRecord, ...]) -> None:
     """Writes the records whole or not at all; a disk that refuses is logged and costs nothing else.
 
-    One writer at a time: the file aside always has the same name, so that ended processes leave one at most.
+    One writer at a time.
     """
     document = {"format": _FORMAT, "agents": [asdict(record) for record in records]}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}.new")
-        with aside.open("w", encoding="utf-8") as file:
-            json.dump(document, file)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
+        write_whole(path, json.dumps(document).encode())
     except OSError as error:
         _LOG.warning("the last known agents can't be kept in %s: %s", path, error)
 

@@ -28,5 +28,6 @@ def test_an_agent_that_lost_its_epochs_goes_on_from_its_clock(tmp_path) -> None:
 
 
 def test_without_a_disk_there_are_no_epochs(tmp_path) -> None:
+    (tmp_path / "gone").write_text("a file where the folder should be")
     with pytest.raises(DiskTrouble, match="expected a folder to write to"):
         Epochs(tmp_path / "gone", lambda: 1.0)(0)
