@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from demo.streams import Indices, Stream
+from upriver.binomial import allowed
 from upriver.head_fit import fit, joined
 from upriver.head_statistics import HARD_SHARE, HeadStatistics, nothing
+from upriver.promises import Promise
 from upriver.scores import Floats, ScoreKind, confidences
 from upriver_agent.coin import draw, limit, numbers
-from upriver_agent.learning.binomial import allowed
-from upriver_agent.learning.gate import GRID, Promise, Scored, judge
+from upriver_agent.learning.gate import GRID, Scored, judge
 from upriver_agent.learning.practice import (
     FEWEST_LESSONS,
     GROWTH,

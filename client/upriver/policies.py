@@ -155,6 +155,35 @@ def rules_digest(policy: PolicyDocument) -> str:
     return "sha256:" + hashlib.sha256(write_policy(replace(policy, certificate=None)).encode()).hexdigest()
 
 
+def certify(
+    policy: PolicyDocument,
+    *,
+    epsilon: float,
+    delta: float,
+    questions: int,
+    losses: int,
+    coverage: float,
+    top: str,
+    data: str,
+) -> PolicyDocument:
+    """The policy with a certificate for this pair alone, against the top: see `Certificate`."""
+    bare = replace(policy, certificate=None)
+    certificate = Certificate(
+        form=Form.PER_TIER,
+        basis=Basis.TOP,
+        epsilon=epsilon,
+        delta=delta,
+        questions=questions,
+        losses=float(losses),
+        coverage=coverage,
+        exit_share=coverage,
+        top=top,
+        rules=rules_digest(bare),
+        data=data,
+    )
+    return replace(bare, certificate=certificate)
+
+
 def read_policy(document: str) -> PolicyDocument:
     """Reads a document; raises ManifestError unless it is exactly as one is written."""
     if len(document) > MAX_BYTES:

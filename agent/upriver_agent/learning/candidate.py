@@ -1,7 +1,7 @@
 """A candidate: a head fitted to lessons, the policy that it would answer under, and how both see the holdout."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,11 @@ from upriver.head_fit import LEAST_LESSONS, fit, joined
 from upriver.head_statistics import HeadStatistics
 from upriver.heads import Head, head_of, write_head
 from upriver.listing import digest as digest_of
-from upriver.policies import Basis, Certificate, Form, PolicyDocument, rules_digest
+from upriver.policies import Form, PolicyDocument, certify
+from upriver.promises import Promise
 from upriver.scores import Floats, ScoreKind, confidences
 from upriver_agent.head import BoundHead
-from upriver_agent.learning.gate import Flags, Promise, Scored, Trial
+from upriver_agent.learning.gate import Flags, Scored, Trial
 from upriver_agent.learning.holdout import HeldOut
 from upriver_agent.learning.sums import narrowed
 from upriver_agent.predictor import Prediction
@@ -130,17 +131,13 @@ def policy_of(given: PolicyDocument, candidate: Candidate, trial: Trial, held_ou
         escalate_to=given.escalate_to,
         head=candidate.digest,
     )
-    certificate = Certificate(
-        form=Form.PER_TIER,
-        basis=Basis.TOP,
+    return certify(
+        policy,
         epsilon=trial.epsilon,
         delta=trial.delta,
         questions=trial.questions,
         losses=trial.losses,
         coverage=trial.coverage,
-        exit_share=trial.coverage,
         top=held_out.top_version or held_out.key.top,
-        rules=rules_digest(policy),
         data=held_out.digest(),
     )
-    return replace(policy, certificate=certificate)

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from upriver.head_statistics import HeadStatistics
+from upriver.promises import Promise
 from upriver_agent.journal import Journal
 from upriver_agent.learning import holdout, practice, trials
 from upriver_agent.learning.attempts import AttemptBook
@@ -22,7 +23,7 @@ from upriver_agent.learning.candidate import (
     policy_of,
 )
 from upriver_agent.learning.course import Course
-from upriver_agent.learning.gate import Promise, Trial, judge
+from upriver_agent.learning.gate import Trial, judge
 from upriver_agent.learning.holdout import Key
 from upriver_agent.learning.practice import Practised, Progress, practise
 from upriver_agent.learning.trials import Tried

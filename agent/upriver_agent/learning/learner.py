@@ -18,12 +18,12 @@ from typing import Final
 
 from upriver.errors import DiskTrouble, NotNow, UpriverError
 from upriver.head_statistics import HeadStatistics
+from upriver.promises import Promise
 from upriver_agent.head import embedding_width, problem_of
 from upriver_agent.learning import holdout, practice, trials
 from upriver_agent.learning.candidate import promise_of
 from upriver_agent.learning.course import Course
 from upriver_agent.learning.examiner import Examiner, Parts, Snapshot, giving_way
-from upriver_agent.learning.gate import Promise
 from upriver_agent.learning.holdout import Key
 from upriver_agent.learning.keeping import HoldoutKeeper
 from upriver_agent.learning.practice import Progress

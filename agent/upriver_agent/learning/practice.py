@@ -15,11 +15,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from upriver.binomial import allowed
 from upriver.head_fit import fit, joined, temperature_of
 from upriver.head_statistics import HeadStatistics
+from upriver.promises import Promise, delta_of, least_questions
 from upriver.scores import Floats
-from upriver_agent.learning.binomial import allowed
-from upriver_agent.learning.gate import GRID, Promise, delta_of
+from upriver_agent.learning.gate import GRID
 
 GROUPS: Final = 5
 GROWTH: Final = 1.5
@@ -104,7 +105,7 @@ def worth_practising(progress: Progress, promise: Promise) -> str:
         )
     level = delta_of(promise.delta, progress.attempts + 1)
     if allowed(progress.held_out, promise.epsilon, level) < 0:
-        needed = math.ceil(math.log(level) / math.log1p(-promise.epsilon))
+        needed = least_questions(promise.epsilon, level)
         return f"{progress.held_out} questions held out: at least {needed} are needed to prove {promise.epsilon:g}"
     return ""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from upriver.policies import Basis, Certificate, Form, PolicyDocument, read_policy, rules_digest
+from upriver.policies import Form, PolicyDocument, certify, read_policy
 from upriver.scores import Floats
 from upriver_control.calibration import binomial
 from upriver_control.calibration.certificate import Budget, falling_candidates, lowest_threshold
@@ -65,20 +65,16 @@ def certified(policy: PolicyDocument, chosen: Chosen, promise: Promise) -> Polic
     bare = replace(policy, threshold=chosen.threshold, certificate=None)
     if chosen.threshold == math.inf:
         return bare
-    certificate = Certificate(
-        form=Form.PER_TIER,
-        basis=Basis.TOP,
+    return certify(
+        bare,
         epsilon=promise.epsilon,
         delta=promise.delta,
         questions=chosen.questions,
-        losses=float(chosen.losses),
+        losses=chosen.losses,
         coverage=chosen.coverage,
-        exit_share=chosen.coverage,
         top=promise.top,
-        rules=rules_digest(bare),
         data=promise.data,
     )
-    return replace(bare, certificate=certificate)
 
 
 def promised(

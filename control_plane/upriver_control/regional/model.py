@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from upriver.promises import Promise
 from upriver.trials import Trial
 
 
@@ -34,14 +35,6 @@ class Need(StrEnum):
     """Escalate no more: of a head of all regions that would take the place of a region's own."""
     NOTHING = "nothing"
     """What answers now had learnt what must be forgotten."""
-
-
-@dataclass(frozen=True, slots=True)
-class Promise:
-    """At most `epsilon` of all questions are lost, but for a probability of `delta` over all heads ever tried."""
-
-    epsilon: float
-    delta: float
 
 
 @dataclass(frozen=True, slots=True)

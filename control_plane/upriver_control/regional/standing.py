@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from upriver.errors import ManifestError
 from upriver.policies import Form, PolicyDocument, read_policy
+from upriver.promises import Promise
 from upriver_control.observed import AgentFacts, Pair
-from upriver_control.regional.model import Promise
 
 
 @dataclass(frozen=True, slots=True)

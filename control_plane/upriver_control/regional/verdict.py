@@ -1,38 +1,21 @@
-"""Whether a head may answer in a region, by what its agents counted. The same test as an agent's own gate makes.
+"""Whether a head may answer in a region, by what its agents counted: what an agent's own gate proves, on their sums.
 
-Learn-then-test: thresholds from the surest down, each "more than ε of all questions are lost", until one can't be
-refuted. The j-th head that is ever looked at in a region, of a version, is tested at δ_j = 6δ/(π²j²), so that over all
-of them one that breaks the promise gets through with a probability of at most δ; several temperatures are as many
-tests, and each has its even part of δ_j. Of the thresholds that are proven the lowest is taken above which fewer than a
-quarter are wrong. And more questions must be gained than given up, by a one-sided binomial test at 5 %.
+What is proven and how is in `upriver.promises`. Several temperatures are as many tests, and each has its even part of
+δ_j.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
 
-import numpy as np
-
-from upriver.policies import Basis, Certificate, Form, PolicyDocument, rules_digest
+from upriver.policies import PolicyDocument, certify
+from upriver.promises import FEWER, Promise, delta_of, least_questions, p_fewer, p_loss, prove
 from upriver.trials import Tally, Trial
-from upriver_control.calibration import binomial
-from upriver_control.regional.model import Need, Promise, Verdict
-
-FEWER: Final = 0.05
-MOST_WRONG: Final = 0.25
-
-
-def delta_of(delta: float, attempt: int) -> float:
-    """δ_j of attempt number `attempt`, from 1 on."""
-    if attempt < 1:
-        raise ValueError(f"attempt {attempt}: expected 1 or more")
-    return 6.0 * delta / (math.pi * attempt) ** 2
+from upriver_control.regional.model import Need, Verdict
 
 
 def needed(promise: Promise, attempt: int, tests: int) -> int:
     """How many questions are needed at least before a look at them can prove anything."""
-    return binomial.questions_needed(promise.epsilon, delta_of(promise.delta, attempt) / tests)
+    return least_questions(promise.epsilon, delta_of(promise.delta, attempt) / tests)
 
 
 def judge(trial: Trial, found: Sequence[Tally], promise: Promise, attempt: int, need: Need) -> Verdict:
@@ -62,20 +45,16 @@ def certified(policy: PolicyDocument, trial: Trial, verdict: Verdict, promise: P
         escalate_to=policy.escalate_to,
         head=trial.head,
     )
-    certificate = Certificate(
-        form=Form.PER_TIER,
-        basis=Basis.TOP,
+    return certify(
+        bare,
         epsilon=promise.epsilon,
         delta=verdict.delta,
         questions=verdict.questions,
-        losses=float(verdict.losses),
+        losses=verdict.losses,
         coverage=verdict.coverage,
-        exit_share=verdict.coverage,
         top=trial.top,
-        rules=rules_digest(bare),
         data=data,
     )
-    return replace(bare, certificate=certificate)
 
 
 def _is_met(need: Need, verdict: Verdict, level: float) -> bool:
@@ -90,21 +69,16 @@ def _is_met(need: Need, verdict: Verdict, level: float) -> bool:
 
 def _judged(trial: Trial, tally: Tally, temperature: float, promise: Promise, bare: Verdict) -> Verdict:
     n, level = tally.questions, bare.delta
-    most = binomial.allowed(n, promise.epsilon, level) if n else -1
-    proven = np.flatnonzero(tally.lost <= most)  # thresholds rise, so losses fall: all from the first such one on
-    wrong = max(MOST_WRONG, promise.epsilon)
-    at = next(
-        (int(one) for one in proven if _mostly_right(tally, int(one), wrong, level)),
-        None,
-    )
-    if at is None:
+    proof = prove(tally.lost, tally.passed, n, promise.epsilon, level)
+    if proof.at is None:
         why = "where it is sure it is sure of too little, or wrong too often"
-        if not len(proven):
-            missing = binomial.questions_needed(promise.epsilon, level) - n
+        if not proof.any_proven:
+            missing = least_questions(promise.epsilon, level) - n
             why = f"it loses more than can be proven to be within {promise.epsilon:g}, even where it is surest"
             if missing > 0:
                 why = f"{n} questions were held out: {missing} more are needed to prove {promise.epsilon:g}"
         return replace(bare, why=why)
+    at = proof.at
     losses, gained, given_up = int(tally.lost[at]), int(tally.gained[at]), int(tally.given_up[at])
     return Verdict(
         attempt=bare.attempt,
@@ -114,13 +88,8 @@ def _judged(trial: Trial, tally: Tally, temperature: float, promise: Promise, ba
         threshold=trial.thresholds[at],
         losses=losses,
         coverage=int(tally.passed[at]) / n,
-        p_loss=float(binomial.p_values(losses, n, promise.epsilon)),
+        p_loss=p_loss(losses, n, promise.epsilon),
         gained=gained,
         given_up=given_up,
-        p_fewer=float(binomial.p_values(given_up, gained + given_up, 0.5)) if gained + given_up else 1.0,
+        p_fewer=p_fewer(gained, given_up),
     )
-
-
-def _mostly_right(tally: Tally, at: int, wrong: float, level: float) -> bool:
-    passed = int(tally.passed[at])
-    return passed > 0 and float(binomial.p_values(tally.lost[at], passed, wrong)) <= level

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from upriver.promises import Promise
 from upriver.trials import Trial
-from upriver_control.regional.model import Need, Promise, RegionTrial, Scope, TrialState, Verdict
+from upriver_control.regional.model import Need, RegionTrial, Scope, TrialState, Verdict
 from upriver_control.store.trials import MAX_KEPT, TrialTable
 
 VERSION, HEAD, TOP = (f"sha256:{digit * 64}" for digit in "abc")

@@ -12,10 +12,10 @@ from upriver.agreement import Agreement
 from upriver.head_statistics import nothing, write_statistics
 from upriver.listing import PRIOR
 from upriver.policies import Basis, Certificate, Form, PolicyDocument, rules_digest
+from upriver.promises import Promise
 from upriver.scores import ScoreKind
 from upriver_agent.head import embedding_width
 from upriver_agent.learning.candidate import learnt_labels, passes_of, promise_of, scored
-from upriver_agent.learning.gate import Promise
 from upriver_agent.learning.holdout import HeldOut, Key
 from upriver_agent.learning.prior import Priors
 from upriver_agent.sections import LearningSection

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
-from upriver_agent.learning.gate import FEWER, GRID, Promise, Scored, Trial, delta_of, judge
+from upriver.promises import FEWER, Promise, delta_of
+from upriver_agent.learning.gate import GRID, Scored, Trial, judge
 
 TWO_PERCENT = Promise(0.02, 0.05)
 

@@ -7,7 +7,7 @@ import pytest
 
 from upriver.head_fit import fit, joined
 from upriver.head_statistics import HeadStatistics, nothing
-from upriver_agent.learning.gate import Promise
+from upriver.promises import Promise
 from upriver_agent.learning.practice import (
     GROUPS,
     Practised,

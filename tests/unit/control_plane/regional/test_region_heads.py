@@ -7,10 +7,11 @@ import pytest
 
 from tests.unit.control_plane.regional.test_standing import TIERS, TOP, VERSION, agent, policy
 from upriver.policies import write_policy
+from upriver.promises import Promise
 from upriver.trials import Trial
 from upriver.v1 import rollout_pb2
 from upriver_control.observed import AgentFacts, Pair
-from upriver_control.regional.model import Promise, RegionTrial, Scope, TrialState
+from upriver_control.regional.model import RegionTrial, Scope, TrialState
 from upriver_control.regional.standing import Standing
 from upriver_control.rollout import Rollout
 from upriver_control.services.region_heads import RegionHeads

@@ -1,7 +1,7 @@
 from upriver.policies import Basis, Certificate, Form, PolicyDocument, rules_digest, write_policy
+from upriver.promises import Promise
 from upriver.scores import ScoreKind
 from upriver_control.observed import AgentFacts, Pair, SlotFacts
-from upriver_control.regional.model import Promise
 from upriver_control.regional.standing import promise_of, standing
 
 VERSION, OTHER, TOP = (f"sha256:{digit * 64}" for digit in "abc")

@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 
 from upriver.policies import PolicyDocument, read_policy, write_policy
+from upriver.promises import Promise, delta_of
 from upriver.scores import ScoreKind
 from upriver.trials import Tally, Trial
 from upriver_control.calibration import binomial
-from upriver_control.regional.model import Need, Promise
-from upriver_control.regional.verdict import certified, delta_of, judge, needed
+from upriver_control.regional.model import Need
+from upriver_control.regional.verdict import certified, judge, needed
 
 VERSION, HEAD, TOP, DATA = (f"sha256:{digit * 64}" for digit in "abcd")
 TRIAL = Trial("m", VERSION, "north", HEAD, TOP, temperatures=(1.0, 2.0), thresholds=(0.2, 0.5, 0.9))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from upriver_agent.learning.binomial import allowed, at_least, at_most
+from upriver.binomial import allowed, at_least, at_most
 from upriver_control.calibration import binomial as scipys
 
 
