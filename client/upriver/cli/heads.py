@@ -1,19 +1,14 @@
 """`upriver lessons heads`, `revert`, `hold` and `resume`: what an agent has made of its lessons, and undoing it."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any, Final
 
-import grpc
 import typer
 
-from upriver.channels import ChannelOptions, open_channel
 from upriver.cli import options as opt
+from upriver.cli.calling import calling
 from upriver.cli.head_tables import heads_document, print_heads
 from upriver.cli.lessons import Agent
-from upriver.refusals import error_of
-from upriver.services import Stub
 from upriver.v1 import head_pb2 as pb
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["HeadService"]
@@ -41,7 +36,7 @@ def heads_command(
     upriver lessons heads digits --agent 10.0.0.7:8470 --json | jq '.models[0].trials[0]'
     ```
     """
-    with _calling(agent, opt.tls_files(tls, ca, certificate, key, server_name)) as stub:
+    with calling(agent, opt.tls_files(tls, ca, certificate, key, server_name), SERVICE) as stub:
         found = stub.ListHeads(pb.ListHeadsRequest(model=model), timeout=timeout)
     if as_json:
         typer.echo(json.dumps(heads_document(found), allow_nan=False, ensure_ascii=False, indent=2))
@@ -67,7 +62,7 @@ def revert_command(
     upriver lessons revert digits
     ```
     """
-    with _calling(agent, opt.tls_files(tls, ca, certificate, key, server_name)) as stub:
+    with calling(agent, opt.tls_files(tls, ca, certificate, key, server_name), SERVICE) as stub:
         stub.RevertHead(pb.RevertHeadRequest(model=model), timeout=timeout)
     typer.echo(f"{model}: what was assigned answers again; upriver lessons resume {model} has it learn on")
 
@@ -113,14 +108,5 @@ def resume_command(
 
 
 def _hold(model: str, resume: bool, agent: str, timeout: float, tls: Any) -> None:
-    with _calling(agent, tls) as stub:
+    with calling(agent, tls, SERVICE) as stub:
         stub.HoldLearning(pb.HoldLearningRequest(model=model, resume=resume), timeout=timeout)
-
-
-@contextmanager
-def _calling(agent: str, tls: Any) -> Iterator[Stub]:
-    with open_channel(agent, ChannelOptions(tls=tls)) as channel:
-        try:
-            yield Stub(channel, SERVICE)
-        except grpc.RpcError as failed:
-            raise error_of(failed, agent) from failed

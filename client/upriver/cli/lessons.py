@@ -3,23 +3,19 @@
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import grpc
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from upriver.channels import ChannelOptions, open_channel
 from upriver.cli import options as opt
+from upriver.cli.calling import calling
 from upriver.cli.lesson_files import write_lessons, writer_of
 from upriver.cli.lesson_tables import lesson_document, print_lesson, print_lessons, print_stats, stats_document
 from upriver.errors import ConfigError, NotFound
 from upriver.lessons import SERVICE, Lesson, LessonState, choice_of, parse_lesson
-from upriver.refusals import error_of
-from upriver.services import Stub
 from upriver.v1 import lesson_pb2 as pb
 
 app = typer.Typer(
@@ -66,7 +62,7 @@ def stats_command(
     upriver lessons stats --agent 10.0.0.7:8470 --json | jq '.teachers'
     ```
     """
-    with _calling(agent, opt.tls_files(tls, ca, certificate, key, server_name)) as stub:
+    with calling(agent, opt.tls_files(tls, ca, certificate, key, server_name), SERVICE) as stub:
         stats = stub.GetLessonStats(pb.GetLessonStatsRequest(), timeout=timeout)
     if as_json:
         typer.echo(json.dumps(stats_document(stats), allow_nan=False, ensure_ascii=False, indent=2))
@@ -104,7 +100,7 @@ def list_command(
     choice = choice_of((), model, version, label, source, teacher, since, until, state, time.time())
     found: list[Lesson] = []
     token = ""
-    with _calling(agent, opt.tls_files(tls, ca, certificate, key, server_name)) as stub:
+    with calling(agent, opt.tls_files(tls, ca, certificate, key, server_name), SERVICE) as stub:
         while True:
             size = min(_PAGE, limit - len(found))
             request = pb.ListLessonsRequest(choice=choice, page_size=size, page_token=token)
@@ -140,7 +136,7 @@ def show_command(
     ```
     """
     request = pb.ListLessonsRequest(choice=choice_of((lesson,)), page_size=1, include_input=True)
-    with _calling(agent, opt.tls_files(tls, ca, certificate, key, server_name)) as stub:
+    with calling(agent, opt.tls_files(tls, ca, certificate, key, server_name), SERVICE) as stub:
         found = stub.ListLessons(request, timeout=timeout).lessons
     if not found:
         raise NotFound(f"the agent at {agent} has no lesson {lesson[:80]!r}")
@@ -184,7 +180,7 @@ def export_command(
     choice = choice_of((), model, version, label, source, teacher, since, until, state, time.time())
     request = pb.ExportLessonsRequest(choice=choice, include_input=inputs)
     unopened: list[str] = []
-    with _calling(agent, opt.tls_files(tls, ca, certificate, key, server_name)) as stub:
+    with calling(agent, opt.tls_files(tls, ca, certificate, key, server_name), SERVICE) as stub:
         count = write_lessons(_exported(stub.ExportLessons(request, timeout=_EXPORT_S), unopened), file)
     typer.echo(f"{count} lessons in {file}")
     if unopened:
@@ -231,7 +227,7 @@ def forget_command(
         raise ConfigError("upriver lessons forget", ["name lessons, give an option that chooses some, or --all"])
     if choice != pb.LessonChoice() and everything:
         raise ConfigError("upriver lessons forget", ["--all means everything: leave out what chooses some"])
-    with _calling(agent, opt.tls_files(tls, ca, certificate, key, server_name)) as stub:
+    with calling(agent, opt.tls_files(tls, ca, certificate, key, server_name), SERVICE) as stub:
         request = pb.ForgetLessonsRequest(choice=choice, dry_run=True, all=everything)
         count = stub.ForgetLessons(request, timeout=timeout).lessons
         forgets = bool(count) and not dry_run
@@ -266,21 +262,12 @@ def release_command(
     upriver lessons release edge-3
     ```
     """
-    with _calling(agent, opt.tls_files(tls, ca, certificate, key, server_name)) as stub:
+    with calling(agent, opt.tls_files(tls, ca, certificate, key, server_name), SERVICE) as stub:
         count = stub.ReleaseTeacher(pb.ReleaseTeacherRequest(agent=teacher), timeout=timeout).lessons
     if as_json:
         typer.echo(json.dumps({"teacher": teacher, "lessons": count}))
     else:
         typer.echo(f"{teacher} is believed again; {count} lessons of it count again")
-
-
-@contextmanager
-def _calling(agent: str, tls: Any) -> Iterator[Stub]:
-    with open_channel(agent, ChannelOptions(tls=tls)) as channel:
-        try:
-            yield Stub(channel, SERVICE)
-        except grpc.RpcError as failed:
-            raise error_of(failed, agent) from failed
 
 
 def _exported(replies: Iterator[pb.ExportLessonsResponse], unopened: list[str]) -> Iterator[Lesson]:

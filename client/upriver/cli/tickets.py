@@ -1,24 +1,19 @@
 """`upriver tickets`: what an agent could not answer for sure, and answering it."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from zipfile import ZipFile
 
-import grpc
 import numpy as np
 import typer
 
-from upriver.channels import ChannelOptions, open_channel
 from upriver.cli import options as opt
+from upriver.cli.calling import calling
 from upriver.cli.documents import ticket_document
 from upriver.cli.ticket_tables import print_ticket, print_tickets
 from upriver.client import Client
 from upriver.errors import ConfigError, DiskTrouble, InvalidInput
-from upriver.refusals import error_of
-from upriver.services import Stub
 from upriver.tensors import Array
 from upriver.tickets import PREFIX, SERVICE, Ticket, TicketState, parse_ticket
 from upriver.v1 import ticket_pb2 as pb
@@ -63,7 +58,7 @@ def list_command(
     """
     found: list[Ticket] = []
     counters, token = pb.TicketCounters(), ""
-    with _calling(agent, opt.tls_files(tls, ca, certificate, key, server_name)) as stub:
+    with calling(agent, opt.tls_files(tls, ca, certificate, key, server_name), SERVICE) as stub:
         while True:
             size = min(_PAGE, limit - len(found))
             wanted = pb.TICKET_STATE_UNSPECIFIED if state is None else _STATES[state]
@@ -108,7 +103,7 @@ def show_command(
     upriver tickets show q-5f0c2a9b1d3e4f67 --save question.png
     ```
     """
-    with _calling(agent, opt.tls_files(tls, ca, certificate, key, server_name)) as stub:
+    with calling(agent, opt.tls_files(tls, ca, certificate, key, server_name), SERVICE) as stub:
         request = pb.GetTicketRequest(name=_name(ticket), include_input=save is not None)
         found = parse_ticket(stub.GetTicket(request, timeout=timeout).ticket)
     if save is not None:
@@ -152,7 +147,7 @@ def answer_command(
         request.label = label
     else:
         request.outputs = outputs
-    with _calling(agent, opt.tls_files(tls, ca, certificate, key, server_name)) as stub:
+    with calling(agent, opt.tls_files(tls, ca, certificate, key, server_name), SERVICE) as stub:
         answered = parse_ticket(stub.AnswerTicket(request, timeout=timeout).ticket)
     if as_json:
         typer.echo(json.dumps(ticket_document(answered), allow_nan=False, ensure_ascii=False, indent=2))
@@ -194,15 +189,6 @@ def watch_command(
                     )
         except KeyboardInterrupt:
             return
-
-
-@contextmanager
-def _calling(agent: str, tls: Any) -> Iterator[Stub]:
-    with open_channel(agent, ChannelOptions(tls=tls)) as channel:
-        try:
-            yield Stub(channel, SERVICE)
-        except grpc.RpcError as failed:
-            raise error_of(failed, agent) from failed
 
 
 def _name(ticket: str) -> str:
