@@ -4,6 +4,7 @@ import hashlib
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -17,6 +18,10 @@ from upriver_control.jobs import Result, TierResult, TierSpec
 from upriver_control.jobs.audited import Promise, certified, choose, promised
 from upriver_control.jobs.split import by_name
 
+_UNPROMISED: Final = (
+    "tier {tier}: its policy has no certificate that says how much may be lost; give --max-loss and --confidence"
+)
+
 
 def recertified(order: Order, telling: Callable[[str, float], None]) -> Made:
     """Certifies each tier below the top that has audits here; raises InvalidInput where nothing was ever promised."""
@@ -27,15 +32,22 @@ def recertified(order: Order, telling: Callable[[str, float], None]) -> Made:
     counts = [0, 0]
     for place, tier in enumerate(spec.tiers[:-1]):
         telling(f"{tier.tier} is certified anew", place / len(spec.tiers))
-        path = audits_of(Path(order.folder), place)
-        if not path.exists():
-            tiers.append(TierResult(tier.tier, tier.version, "", read_policy(tier.policy_document).threshold))
+        path, running = audits_of(Path(order.folder), place), read_policy(tier.policy_document)
+        promise = _promise(order, tier, running)
+        if path.exists() and promise is None and running.threshold == math.inf:
+            notes.append(f"{tier.tier} stays as it is: it always escalates, and nothing was promised of it")
+        if not path.exists() or (promise is None and running.threshold == math.inf):
+            tiers.append(TierResult(tier.tier, tier.version, "", running.threshold))
             documents.append("")
             continue
-        found, policy, (tuning, certifying) = _recertified(order, tier, path, notes)
+        if promise is None:
+            raise InvalidInput(_UNPROMISED.format(tier=tier.tier))
+        found, policy, (tuning, certifying) = _recertified(order, tier, running, promise, path, notes)
         tiers.append(found)
         documents.append(write_policy(policy))
         counts = [counts[0] + tuning, counts[1] + certifying]
+    if not any(documents):
+        raise InvalidInput(_UNPROMISED.format(tier=spec.only or spec.tiers[0].tier))
     top = spec.tiers[-1]
     tiers.append(TierResult(top.tier, top.version, "", -math.inf, coverage=1.0))
     missing = [one.missing for one, document in zip(tiers, documents, strict=False) if document]
@@ -49,17 +61,18 @@ def recertified(order: Order, telling: Callable[[str, float], None]) -> Made:
     return Made(result, (*documents, ""))
 
 
-def _recertified(
-    order: Order, tier: TierSpec, path: Path, notes: list[str]
-) -> tuple[TierResult, PolicyDocument, tuple[int, int]]:
-    spec, policy = order.spec, read_policy(tier.policy_document)
+def _promise(order: Order, tier: TierSpec, policy: PolicyDocument) -> tuple[float, float] | None:
+    """What the tier's new certificate is to say, epsilon and delta; None where nothing says it."""
+    spec = order.spec
     delta = 1.0 - spec.confidence if spec.confidence else 0.0
     epsilon, delta = promised(policy, spec.max_loss, delta, len(spec.tiers) - 1, tier.promise)
-    if not (0.0 < epsilon < 1.0 and 0.0 < delta < 1.0):
-        raise InvalidInput(
-            f"tier {tier.tier}: its policy has no certificate that says how much may be lost; give --max-loss and"
-            " --confidence"
-        )
+    return (epsilon, delta) if 0.0 < epsilon < 1.0 and 0.0 < delta < 1.0 else None
+
+
+def _recertified(
+    order: Order, tier: TierSpec, policy: PolicyDocument, promise: tuple[float, float], path: Path, notes: list[str]
+) -> tuple[TierResult, PolicyDocument, tuple[int, int]]:
+    spec, (epsilon, delta) = order.spec, promise
     with np.load(path, allow_pickle=False) as arrays:
         confidence, agrees, names = arrays["confidence"], arrays["agree"], [str(one) for one in arrays["question"]]
     tune, certify = by_name(names, spec.seed, spec.tune_share)

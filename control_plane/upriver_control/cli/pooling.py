@@ -21,7 +21,7 @@ def pooling_document(told: pb.PoolingReport) -> dict[str, Any]:
 def pooling_told(told: pb.PoolingReport) -> str:
     """For people, in a line."""
     if not told.parent:
-        return "with nobody: no agent above takes sums, and there is no control plane"
+        return f"with nobody so far{f': {told.trouble}' if told.trouble else ''}"
     told_to = f"with {told.parent}, for {told.agents} agents" if told.agents > 1 else f"with {told.parent}"
     hidden = f", lessons hidden by noise: epsilon {told.epsilon:.3g} at delta {told.delta:g}" if told.epsilon else ""
     trouble = f"; {told.trouble}" if told.trouble else ""
