@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.agent_process import TRUSTING, mesh, running, until, write_config
+from tests.freezing import freeze
 from tests.versions import LABELS, make_version
 from upriver.oip.v2 import inference_pb2 as pb
 from upriver.tensors import encode_raw
@@ -167,7 +168,7 @@ def test_a_deadline_too_short_for_the_way_up_gives_the_own_answer_in_time(tmp_pa
     versions = [make_version(tmp_path, "low", NEVER), make_version(tmp_path, "top", ALWAYS)]
     with mesh(tmp_path, [("low", "device", versions[0]), ("top", "cloud", versions[1])]) as agents:
         ask(agents["low"], request())  # the link is up and its reserve learnt
-        os.kill(agents["top"].pid, signal.SIGSTOP)
+        freeze(agents["top"].pid)
         try:
             started = time.monotonic()
             told = facts(ask(agents["low"], request(), timeout=1.5))

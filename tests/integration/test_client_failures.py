@@ -10,6 +10,7 @@ import pytest
 
 import upriver
 from tests.agent_process import running, write_config
+from tests.freezing import freeze
 from tests.versions import make_version
 
 IMAGE = np.zeros((14, 14, 1), np.float32)
@@ -88,7 +89,7 @@ def test_a_call_ends_at_its_deadline_though_the_agent_hangs(pair):
     one, _ = pair
     with upriver.Client(one.address, retries=5) as client:
         client.infer("pattern", IMAGE)
-        one.process.send_signal(signal.SIGSTOP)
+        freeze(one.process.pid)
         began = time.monotonic()
         with pytest.raises(upriver.DeadlineExpired, match=one.address):
             client.infer("pattern", IMAGE, timeout=0.3)
@@ -118,7 +119,7 @@ def test_closing_a_client_ends_what_its_other_threads_wait_for(pair):
     one, _ = pair
     with upriver.Client(one.address, timeout=30, retries=5) as client, ThreadPoolExecutor(1) as pool:
         client.infer("pattern", IMAGE)
-        one.process.send_signal(signal.SIGSTOP)
+        freeze(one.process.pid)
         waiting = pool.submit(client.infer, "pattern", IMAGE)
         with pytest.raises(TimeoutError):
             waiting.result(0.3)

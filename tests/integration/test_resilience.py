@@ -9,6 +9,7 @@ import pytest
 
 from tests.agent_process import running, until, write_config
 from tests.asking import question
+from tests.freezing import freeze
 from tests.versions import make_version
 from upriver.oip.v2 import inference_pb2 as pb
 
@@ -64,7 +65,7 @@ def at_once(caller):
 
 @contextmanager
 def frozen(agent):
-    os.kill(agent.pid, signal.SIGSTOP)
+    freeze(agent.pid)
     try:
         yield
     finally:

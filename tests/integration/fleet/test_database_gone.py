@@ -16,6 +16,7 @@ from tests.agent_process import until
 from tests.asking import version_of
 from tests.control_plane_process import ROLLOUTS, control_plane, following
 from tests.fleet_faults import publish
+from tests.freezing import freeze
 from tests.postgres_process import real_postgres
 from upriver.services import Stub
 from upriver.v1 import blob_pb2, rollout_pb2
@@ -113,7 +114,7 @@ def frozen(postgres):
     """All of the server's processes stand still: connections stay open, and nothing is answered."""
     children = [int(pid) for pid in Path(f"/proc/{postgres.pid}/task/{postgres.pid}/children").read_text().split()]
     for pid in (postgres.pid, *children):
-        os.kill(pid, signal.SIGSTOP)
+        freeze(pid)
     try:
         yield
     finally:

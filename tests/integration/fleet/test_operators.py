@@ -15,6 +15,7 @@ from tests.agent_process import until
 from tests.asking import version_of
 from tests.control_plane_process import control_plane, following
 from tests.fleet_faults import publish
+from tests.freezing import freeze
 from tests.terminals import terminal
 from tests.versions import MIB, make_version, pad
 
@@ -61,7 +62,7 @@ def refused(plane, *arguments):
 
 @contextmanager
 def stopped(agent):
-    os.kill(agent.pid, signal.SIGSTOP)
+    freeze(agent.pid)
     try:
         yield
     finally:
