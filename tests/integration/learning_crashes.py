@@ -2,7 +2,8 @@
 
 Run as a program: `python -m tests.integration.learning_crashes FOLDER POINTS SEED`. It has no thread and forks a worker
 for each point, which begins with looking at what is on the disk; the last one is not killed. What a worker was told to
-be kept it notes in a file, unbuffered, so that it can be looked for.
+be kept it notes in a file, unbuffered, so that it can be looked for. Each turn of a worker it tells through a pipe: a
+point is some turns and a moment, so that a slow machine kills at the same places.
 """
 
 import os
@@ -19,17 +20,18 @@ from upriver_agent.learning.attempts import AttemptBook
 from upriver_agent.learning.trials import listing
 from upriver_agent.lessons.lesson import Choice
 
-SHORTEST_S, LONGEST_S = 0.02, 0.26
+MOST_TURNS, LONGEST_S = 4, 0.08
 
 
-def work(folder: Path, seed: int, for_ever: bool) -> None:
-    """Looks at what is there, then learns, forgets and is held until it is killed."""
+def work(folder: Path, seed: int, for_ever: bool, turns: int) -> None:
+    """Looks at what is there, then learns, forgets and is held until it is killed; writes a byte for each turn."""
     world = World(folder, seed=seed)
     world.numbers = seed << 32
     notes = os.open(folder / "notes", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     look(world, (folder / "notes").read_text().splitlines())
     chance = random.Random(seed)  # noqa: S311 - a test's course, no secret
     while for_ever:
+        os.write(turns, b".")
         what = chance.random()
         if what < 0.6:
             made = world.lessons(25, source=str(chance.randrange(4)))
@@ -87,17 +89,22 @@ def main(folder: Path, points: int, seed: int) -> int:
     failed = 0
     for point in range(points + 1):
         last = point == points
+        heard, told = os.pipe()
         child = os.fork()
         if child == 0:
             try:
-                work(folder, seed * 1000 + point, not last)
+                work(folder, seed * 1000 + point, not last, told)
             except (AssertionError, UpriverError) as error:
                 print(f"point {point}: {type(error).__name__}: {error}", flush=True)
                 os._exit(1)
             os._exit(0)
+        os.close(told)
         if not last:
-            time.sleep(chance.uniform(SHORTEST_S, LONGEST_S))
+            for _ in range(chance.randint(0, MOST_TURNS)):
+                os.read(heard, 1)
+            time.sleep(chance.uniform(0.0, LONGEST_S))
             os.kill(child, signal.SIGKILL)
+        os.close(heard)
         _, status = os.waitpid(child, 0)
         failed += os.waitstatus_to_exitcode(status) not in ((0,) if last else (0, -signal.SIGKILL))
     return failed

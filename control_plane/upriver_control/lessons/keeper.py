@@ -110,8 +110,10 @@ class Keeper:
         self.table.placed(part)
 
     def read(self, parts: Sequence[Part]) -> list[tuple[Part, pa.Table]]:
-        """The lessons of some files that are there now; raises NotFound when a file was put together with others."""
+        """The lessons of some files that are there now; raises NotFound when one of them has gone."""
         ids = self.table.ids(parts)
+        if len(ids) < len(parts):
+            raise NotFound("files of lessons were put together with others, or are too old by now")
         return [(part, _only(self.files.read(part), ids[part.number])) for part in parts if ids[part.number]]
 
     def each(self, model: str, region: str, since: str) -> Iterator[tuple[Part, pa.Table]]:

@@ -18,7 +18,6 @@ from upriver_control.services.lineage import Lineages
 from upriver_control.services.refusals import Context, refusing, refusing_stream
 from upriver_control.services.source_uploads import SourceUploads
 from upriver_control.services.training_bases import TrainingBases
-from upriver_control.store.lessons import Part
 from upriver_control.train_wire import read_spec, read_training_name, write_training
 from upriver_control.training.threaded import Trainings
 
@@ -149,11 +148,11 @@ class TrainServicer:
     @refusing
     async def summarize_lessons(self, request: pb.SummarizeLessonsRequest, _: Context) -> pb.SummarizeLessonsResponse:
         """Tells which lessons of a model are here."""
-        parts, counts = await asyncio.to_thread(self._counted, _model(request.parent))
+        counted = await asyncio.to_thread(self._parts.keeper.table.counted, _model(request.parent))
         places: dict[tuple[str, str], pb.LessonSummary] = {}
-        for part in parts:
+        for part, count in counted:
             one = places.setdefault((part.region, part.date), pb.LessonSummary(region=part.region, date=part.date))
-            one.lessons += counts[part.number]
+            one.lessons += count
             one.files += 1
             one.size_bytes += part.size_bytes
             for label, count in part.labels.items():
@@ -167,10 +166,6 @@ class TrainServicer:
         """Tells what a version was made of."""
         found = await asyncio.to_thread(self._parts.lineages.of, request.name)
         return pb.GetLineageResponse(ancestors=found)
-
-    def _counted(self, model: str) -> tuple[list[Part], dict[int, int]]:
-        parts = self._parts.keeper.table.parts(model)
-        return parts, {number: len(ids) for number, ids in self._parts.keeper.table.ids(parts).items()}
 
     async def _job(self, name: str) -> Training:
         return await self._trainings.get(*read_training_name(name))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, not_, select, text, update
+from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, not_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from upriver_control.store.database import Database
@@ -80,8 +80,8 @@ class LessonTable:
 
         def change(connection: Connection) -> Part | None:
             numbers = [part.number for part in old]
-            live = select(func.count()).where(lesson_parts.c.number.in_(numbers), not_(lesson_parts.c.gone))
-            if connection.scalar(live) != len(old) or set(_ids_of(connection, numbers)) != set(ids):
+            live = connection.scalars(_live(numbers)).all()
+            if len(live) != len(old) or set(_ids_of(connection, numbers)) != set(ids):
                 return None
             connection.execute(delete(lessons).where(lessons.c.part.in_(numbers)))
             connection.execute(update(lesson_parts).where(lesson_parts.c.number.in_(numbers)).values(gone=True))
@@ -121,13 +121,32 @@ class LessonTable:
         return self._database.read(lambda connection: connection.scalar(wanted)) is not None
 
     def ids(self, parts: Sequence[Part]) -> dict[int, set[str]]:
-        """The lessons that are in each of some files, by the file's number."""
-        found: dict[int, set[str]] = {part.number: set() for part in parts}
-        numbers = list(found)
+        """The lessons that are in each of some files, by the file's number; files that have gone are left out."""
+        numbers = [part.number for part in parts]
         wanted = select(lessons.c.part, lessons.c.id).where(lessons.c.part.in_(numbers))
-        for number, one in self._database.read(lambda connection: connection.execute(wanted).all()):
-            found[number].add(one)
-        return found
+
+        def look(connection: Connection) -> dict[int, set[str]]:
+            rows = connection.execute(wanted).all()
+            # Behind the lessons: what is there now was there then.
+            found: dict[int, set[str]] = {number: set() for number in connection.scalars(_live(numbers))}
+            for number, one in rows:
+                if number in found:
+                    found[number].add(one)
+            return found
+
+        return self._database.read(look)
+
+    def counted(self, model: str) -> list[tuple[Part, int]]:
+        """A model's files, each with how many lessons are in it."""
+        counts = select(lessons.c.part, func.count().label("many")).group_by(lessons.c.part).subquery()
+        wanted = (
+            select(lesson_parts, func.coalesce(counts.c.many, 0).label("many"))
+            .outerjoin(counts, counts.c.part == lesson_parts.c.number)
+            .where(lesson_parts.c.model == model, not_(lesson_parts.c.gone))
+            .order_by(lesson_parts.c.number)
+        )
+        rows = self._database.read(lambda connection: connection.execute(wanted).all())
+        return [(_read(row), row.many) for row in rows]
 
     def count(self, model: str) -> int:
         """How many lessons of a model are here."""
@@ -176,6 +195,11 @@ def labels_of(labels: Iterable[str]) -> dict[str, int]:
 def _known(connection: Connection, ids: Collection[str]) -> set[str]:
     columns = (lessons.c.id, forgotten_lessons.c.id)
     return {one for column in columns for one in connection.scalars(select(column).where(column.in_(ids)))}
+
+
+def _live(numbers: Sequence[int]) -> Select[Any]:
+    """Those of some files that are still there."""
+    return select(lesson_parts.c.number).where(lesson_parts.c.number.in_(numbers), not_(lesson_parts.c.gone))
 
 
 def _ids_of(connection: Connection, numbers: Sequence[int]) -> list[str]:

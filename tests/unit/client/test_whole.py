@@ -1,6 +1,5 @@
 """Files that are there whole, old or new, whatever happens while they are written."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.agent_process import until
 from upriver.whole import write_whole
 
 WRITING = """
@@ -34,13 +34,14 @@ def test_after_kill_9_the_file_is_whole_and_one_aside_is_left_at_most(tmp_path: 
     path = tmp_path / "file"
     write_whole(path, b"\x01" * 200_000)
     for number in range(10):
-        writer = subprocess.Popen([sys.executable, "-c", WRITING, str(path)])
         began = path.stat().st_mtime_ns
-        deadline = time.monotonic() + 20
-        while path.stat().st_mtime_ns == began and time.monotonic() < deadline:
-            time.sleep(0.001 * (1 + number % 3))
-        os.kill(writer.pid, signal.SIGKILL)
-        writer.wait()
+        with subprocess.Popen([sys.executable, "-c", WRITING, str(path)]) as writer:
+            try:
+                until(lambda began=began: path.stat().st_mtime_ns != began, 60, "a file that is written anew")
+                time.sleep(0.0007 * number)
+            finally:
+                writer.kill()
+        assert writer.returncode == -signal.SIGKILL
         data = path.read_bytes()
         assert data == data[:1] * (data[0] * 200_000)
         assert {one.name for one in tmp_path.iterdir()} <= {"file", ".file.new"}

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.handed_lessons import lesson
-from upriver.errors import DiskTrouble, QueueFull
+from upriver.errors import DiskTrouble, NotFound, QueueFull
 from upriver_control.lessons.files import STAGING, LessonFiles
 from upriver_control.lessons.keeper import Bounds, Keeper
 from upriver_control.store.database import open_database
@@ -156,6 +156,17 @@ def test_small_files_are_put_together_and_old_ones_go(place):
     place.keeper.tidy()
     place.keeper.tidy()
     assert (place.ids(), place.table.parts()) == ({}, [])
+
+
+def test_who_reads_while_files_are_put_together_is_told_and_misses_nothing(place):
+    for number in range(8):
+        place.keeper.submit([lesson(f"l{number}")], [])
+    reading = place.keeper.each("digits", "", "")
+    next(reading)
+    place.keeper.tidy()
+    with pytest.raises(NotFound):
+        list(reading)
+    assert place.read() == {f"l{number}": 1 for number in range(8)}
 
 
 def test_there_is_a_bound_and_a_full_disk_says_so_and_loses_nothing(tmp_path):
