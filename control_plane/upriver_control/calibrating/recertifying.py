@@ -34,19 +34,20 @@ def recertified(order: Order, telling: Callable[[str, float], None]) -> Made:
         telling(f"{tier.tier} is certified anew", place / len(spec.tiers))
         path, running = audits_of(Path(order.folder), place), read_policy(tier.policy_document)
         promise = _promise(order, tier, running)
-        if path.exists() and promise is None and running.threshold == math.inf:
+        unpromised = path.exists() and promise is None
+        if unpromised and running.threshold < math.inf:
+            raise InvalidInput(_UNPROMISED.format(tier=tier.tier))
+        if unpromised:
             notes.append(f"{tier.tier} stays as it is: it always escalates, and nothing was promised of it")
-        if not path.exists() or (promise is None and running.threshold == math.inf):
+        if promise is None or not path.exists():
             tiers.append(TierResult(tier.tier, tier.version, "", running.threshold))
             documents.append("")
             continue
-        if promise is None:
-            raise InvalidInput(_UNPROMISED.format(tier=tier.tier))
         found, policy, (tuning, certifying) = _recertified(order, tier, running, promise, path, notes)
         tiers.append(found)
         documents.append(write_policy(policy))
         counts = [counts[0] + tuning, counts[1] + certifying]
-    if not any(documents):
+    if notes and not any(documents):
         raise InvalidInput(_UNPROMISED.format(tier=spec.only or spec.tiers[0].tier))
     top = spec.tiers[-1]
     tiers.append(TierResult(top.tier, top.version, "", -math.inf, coverage=1.0))

@@ -133,13 +133,15 @@ class Runner(Generic[W, M]):
         try:
             await asyncio.wait({beating, doing}, return_when=asyncio.FIRST_COMPLETED)
             if doing.done():
-                await _ended(beating)
+                held.rest()
+                await beating
                 await held.end(doing)
             else:  # it was cancelled, or somebody else has it
                 beating.result()
         except asyncio.CancelledError:
             await _ended(doing)
-            await _ended(beating)
+            held.rest()
+            await asyncio.gather(beating, return_exceptions=True)
             await held.give_back()
             raise
         except (Unreachable, DiskTrouble) as error:
@@ -172,6 +174,7 @@ class _Held(Generic[W, M]):
         self._rhythm = rhythm
         self._doing, self._share = job.doing, job.progress
         self._log, self._logged = job.log, job.logged
+        self._resting = asyncio.Event()
 
     def told(self, doing: str, share: float) -> None:
         """Notes how far it is."""
@@ -182,11 +185,14 @@ class _Held(Generic[W, M]):
         self._log = (*self._log, line[:_MAX_LINE])[-MAX_LOG:]
         self._logged += 1
 
+    def rest(self) -> None:
+        """Lets `beat` end when its change is kept, which would be made all the same if nobody waited for it."""
+        self._resting.set()
+
     async def beat(self) -> None:
         """Prolongs the lease and keeps how far it is; ends when the job is no longer ours."""
         kept_until = self.job.until
-        while True:
-            await asyncio.sleep(self._rhythm.beat_s)
+        while not await self._rested():
             now = self._clock()
             changed = replace(
                 self._noted(), doing=self._doing, progress=self._share, updated=now, until=now + self._rhythm.lease_s
@@ -222,6 +228,13 @@ class _Held(Generic[W, M]):
             await self._jobs.save(replace(job, progress=0.0))
         except (Unreachable, DiskTrouble) as error:
             _LOG.warning("%s is begun anew when its lease has run out: %s", job.name, error)
+
+    async def _rested(self) -> bool:
+        try:
+            await asyncio.wait_for(self._resting.wait(), self._rhythm.beat_s)
+        except TimeoutError:
+            return False
+        return True
 
     def _noted(self) -> W:
         return replace(self.job, log=self._log, logged=self._logged)

@@ -25,10 +25,10 @@ FAST = Rhythm(lease_s=5.0, beat_s=0.02, poll_s=0.05)
 
 
 class Kept:
-    """Calibrations in memory; `away` lets every call fail."""
+    """Calibrations in memory; `away` lets every call fail, and a change is told `takes_s` after it was made."""
 
-    def __init__(self, job):
-        self.job, self.policies, self.away, self.saved = job, [], False, []
+    def __init__(self, job, takes_s=0.0):
+        self.job, self.policies, self.away, self.saved, self.takes_s = job, [], False, [], takes_s
 
     def _here(self):
         if self.away:
@@ -50,7 +50,9 @@ class Kept:
         self.job = replace(job, revision=job.revision + 1)
         self.policies += policies
         self.saved.append(self.job.state)
-        return self.job
+        kept = self.job
+        await asyncio.sleep(self.takes_s)
+        return kept
 
     async def succeed(self, job, made, now):
         result, policies = made
@@ -88,7 +90,7 @@ def run(kept, bench, until, rhythm=FAST, clock=lambda: 100.0):
 
     async def go():
         task = asyncio.create_task(Runner(kept, bench, WORK, "me", clock, rhythm).run())
-        for _ in range(3000):
+        for _ in range(30_000):
             await asyncio.sleep(0.02)
             if until() or task.done():
                 break
@@ -121,6 +123,17 @@ def test_what_comes_out_is_kept_with_its_policies_at_once(tmp_path):
     assert kept.job.state is JobState.SUCCEEDED, kept.job.reason
     assert [policy.calibration for policy in kept.policies] == ["j"]
     assert bench.cleared == 1
+
+
+@pytest.mark.parametrize("ended_by", ["its work", "the control plane"])
+def test_a_change_that_is_being_kept_when_it_ends_does_not_hide_the_end(tmp_path, ended_by):
+    kept, bench = Kept(job(), takes_s=0.3), Bench(tmp_path)  # far longer than a beat: one is always under way
+    if ended_by == "its work":
+        run(kept, bench, lambda: bench.cleared)
+        assert (kept.job.state, len(kept.policies)) == (JobState.SUCCEEDED, 1)
+    else:
+        run(kept, bench, slow(kept))
+        assert (kept.job.state, kept.job.owner, kept.job.attempt) == (JobState.PENDING, "", 0)
 
 
 def test_a_calibration_that_ends_the_control_plane_is_not_begun_for_ever(tmp_path):
