@@ -43,6 +43,12 @@ def contradictions(config: AgentConfig) -> Iterator[tuple[tuple[str, ...], str]]
             f"agent.advertise is empty while agent.listen = {config.agent.listen!r} is no address that others can "
             "call: set agent.advertise to host:port",
         )
+    if config.learning.noise and not config.learning.clip_norm:
+        yield (
+            ("learning.clip_norm", "learning.noise"),
+            "learning.clip_norm is 0 while learning.noise is set, which hides no embedding longer than that: set it to "
+            "the longest that is to count",
+        )
     paths = [entry.path for entry in config.models]
     for path in sorted({path for path in paths if paths.count(path) > 1}):
         yield ("models",), f"models: {path} is listed more than once"

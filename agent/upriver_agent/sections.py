@@ -197,7 +197,8 @@ class LearningSection:
     up: nothing, sums over lessons, or inputs that are kept too. Of these at most `hand_up_mib` wait here, and
     go up with `hand_up_kib_s`, 0 for no bound. Sums go up every `pool_s`, and those from below take at most
     `pool_mib`. `noise` hides single lessons in what goes up (see docs/regions.md), 0 not at all; it is in units of
-    what one lesson can add, whose embedding is clipped to `clip_norm` (0: not), and drawn at most `releases` times.
+    what one lesson can add, whose embedding is clipped to `clip_norm` (0: not, and then there can be no noise), and
+    drawn at most `releases` times.
     `promote` lets a head that is certified answer.
     `access` says who may see and forget lessons: peers of mutual TLS, or anyone who reaches the port.
     """

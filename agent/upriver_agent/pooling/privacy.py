@@ -38,6 +38,10 @@ class Privacy:
     noise: float
     releases: int
 
+    def __post_init__(self) -> None:
+        if self.norm <= 0.0:
+            raise ValueError(f"embeddings clipped to {self.norm}: expected a norm above 0, or no noise hides a lesson")
+
     @property
     def sensitivity(self) -> float:
         """Δ; see the module."""

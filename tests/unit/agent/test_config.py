@@ -118,6 +118,7 @@ def test_all_problems_are_told_at_once_with_key_value_and_what_is_allowed() -> N
             {**MINIMAL, "discovery": {"static": [{"id": "a", "address": "a:1", "tier": "device"}] * 2}},
             "discovery.static[1].id = 'a': used by an entry before it",
         ),
+        ({**MINIMAL, "learning": {"noise": 8.0}}, "learning.clip_norm is 0 while learning.noise is set"),
     ],
 )
 def test_what_is_wrong_is_named(document: dict[str, Any], expected: str) -> None:

@@ -40,6 +40,11 @@ def test_no_lesson_changes_what_is_sent_by_more_than_the_sensitivity() -> None:
         assert np.linalg.norm(sent) <= privacy.sensitivity + 1e-9
 
 
+def test_noise_for_embeddings_of_any_length_is_none() -> None:
+    with pytest.raises(ValueError, match="a norm above 0"):
+        Privacy(0.0, 8.0, 16)
+
+
 def test_noise_is_on_every_number_that_is_sent_and_of_the_size_that_is_told() -> None:
     noisy = with_noise(nothing(40, tuple("abcd")), 3.0, secure_noise)
     np.testing.assert_array_equal(noisy.outer, noisy.outer.T)
