@@ -1,7 +1,7 @@
 """What becomes of a training's work: published, calibrated against what runs, rolled out where that is allowed.
 
 Every step finds what it has made before, by a request of its own, so a process that is killed between two of them goes
-on where it was.
+on where it was. What is published has succeeded: where no calibration or rollout came of it, its notes say why.
 """
 
 import asyncio
@@ -9,11 +9,11 @@ import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, ParamSpec, Protocol, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
 
-from upriver.errors import InvalidInput, NotFound, NotNow
+from upriver.errors import DiskTrouble, NotNow, QueueFull, Unreachable, UpriverError
 from upriver.v1 import rollout_pb2
 from upriver_control.jobs import Job, JobState, Spec, TierResult, TierSpec
 from upriver_control.jobs.ladder import Rung
@@ -21,7 +21,11 @@ from upriver_control.jobs.training import Training, TrainResult, no_better
 from upriver_control.rollout import Rollout
 from upriver_control.training.workshop import Published, TrainingWorkshop
 
+P = ParamSpec("P")
+T = TypeVar("T")
 LOOK_S: Final = 0.5
+TRIES: Final = 20
+AGAIN_S: Final = 3.0
 SOAK_S: Final = 30
 MIN_QUESTIONS: Final = 20
 _OF_LESSONS: Final = (
@@ -75,12 +79,12 @@ class TrainingBench:
 
     async def finish(self, job: Training, tell: Tell) -> TrainResult:
         """Publishes, and has what may follow follow."""
-        published = await asyncio.to_thread(self.workshop.publish, job)
+        published = await _patiently(asyncio.to_thread, self.workshop.publish, job)
         result, notes = published.result, list(published.result.notes)
         calibrated, tier = None, None
         try:
-            calibrated, tier = await self._calibrated(job, published, tell)
-        except (InvalidInput, NotNow, NotFound) as error:
+            calibrated, tier = await _patiently(self._calibrated, job, published, tell)
+        except UpriverError as error:
             notes.append(f"not calibrated: {error}")
         if calibrated is not None:
             result = replace(result, calibration=calibrated.name)
@@ -94,8 +98,12 @@ class TrainingBench:
                 notes.append(f"not rolled out: {reason}")
             else:
                 tell("starting its rollout", 1.0)
-                made = await self.start(_rollout(job, result, tier))
-                result = replace(result, rollout=f"rollouts/{made.id}")
+                try:
+                    made = await _patiently(self.start, _rollout(job, result, tier))
+                except UpriverError as error:
+                    notes.append(f"not rolled out: {error}")
+                else:
+                    result = replace(result, rollout=f"rollouts/{made.id}")
         return replace(result, notes=tuple(notes))
 
     def _reason_against(self, result: TrainResult, tier: TierResult | None) -> str:
@@ -142,6 +150,16 @@ class TrainingBench:
             tell(f"calibrating: {made.doing or made.state.value}", 1.0)
         found = made.result.tiers[place] if made.result is not None else None
         return made, found if found is not None and found.policy else None
+
+
+async def _patiently(step: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What a step gives. One that comes at a bad moment is done again: hours of work are behind it."""
+    for _try in range(TRIES - 1):
+        try:
+            return await step(*args, **kwargs)
+        except (Unreachable, DiskTrouble, QueueFull):
+            await asyncio.sleep(AGAIN_S)
+    return await step(*args, **kwargs)
 
 
 def _rollout(job: Training, result: TrainResult, tier: TierResult) -> rollout_pb2.CreateRolloutRequest:

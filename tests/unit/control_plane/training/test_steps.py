@@ -17,7 +17,7 @@ from tests.handed_lessons import lesson
 from tests.trained_versions import lessons_of, pattern
 from tests.versions import LABELS, make_version
 from upriver.archive import sums
-from upriver.errors import BlobNotFound, NotFound, Unreachable
+from upriver.errors import BlobNotFound, InvalidInput, NotFound, QueueFull, Unreachable
 from upriver.listing import version_digest
 from upriver.questions import RowsWriter
 from upriver_control.documents import to_document
@@ -31,8 +31,9 @@ from upriver_control.store.lessons import LessonTable
 from upriver_control.store.questions import QuestionTable
 from upriver_control.store.records import Lineage, Requirements, Validation
 from upriver_control.store.trainings import SourceKind, SourceTable
+from upriver_control.training import finishing
 from upriver_control.training.finishing import Following, TrainingBench
-from upriver_control.training.order import HOLDOUT, MADE, MADE_LESSONS, SOURCE, VERSION, read_order
+from upriver_control.training.order import HOLDOUT, MADE_LESSONS, SOURCE, VERSION, read_order
 from upriver_control.training.workshop import TrainingWorkshop
 from upriver_control.validation import Verdict
 from upriver_control.working.folders import Folders
@@ -256,6 +257,42 @@ def test_what_would_always_ask_upstream_is_not_rolled_out(world):
     assert result.notes[-1] == f"not rolled out: {told}"
 
 
+class Troubled:
+    """Raises an error a few times, and does then what it is in front of."""
+
+    def __init__(self, inner, error, times):
+        self.inner, self.error, self.left = inner, error, times
+
+    async def __call__(self, *arguments):
+        self.left -= 1
+        if self.left >= 0:
+            raise self.error
+        return await self.inner(*arguments)
+
+
+def test_what_is_published_has_succeeded_whatever_becomes_of_its_calibration_and_rollout(world, monkeypatch):
+    monkeypatch.setattr(finishing, "AGAIN_S", 0.0)
+    world.bench = replace(world.bench, start=Troubled(world.start, InvalidInput("region is 'a=b'"), 99))
+    result = world.go(world.job(region="north"))
+    assert (result.version != "", result.calibration != "", result.rollout) == (True, True, "")
+    assert result.notes[-1] == "not rolled out: region is 'a=b'"
+    world.calibrate = Troubled(world.calibrate, QueueFull("64 calibrations have not ended"), 99)
+    result = world.go(world.job(region="north"))
+    assert (result.version != "", result.calibration, result.rollout) == (True, "", "")
+    assert result.notes[0] == "not calibrated: 64 calibrations have not ended"
+
+
+def test_a_store_that_is_away_for_a_moment_costs_neither_version_nor_what_follows_it(world, monkeypatch):
+    monkeypatch.setattr(finishing, "AGAIN_S", 0.0)
+    away = Unreachable("the store is away")
+    world.bench = replace(world.bench, start=Troubled(world.start, away, 3))
+    world.calibrate, world.get = Troubled(world.calibrate, away, 3), Troubled(world.get, away, 3)
+    put, left = world.artifacts.put, [away] * 3
+    world.artifacts.put = lambda *given: put(*given) if not left else (_ for _ in ()).throw(left.pop())
+    result = world.go(world.job())
+    assert (result.rollout, world.attempts, len(world.rollouts)) == ("rollouts/r0", 1, 1)
+
+
 def test_a_region_s_version_goes_to_that_region(world):
     world.go(world.job(region="north"))
     assert next(iter(world.rollouts.values())).selector == "tier=device,region=north"
@@ -322,4 +359,3 @@ def test_made_lessons_are_as_a_training_is_given_them():
     table = lessons_of((1, 2), 4, "north")
     assert table["label"].to_pylist() == [LABELS[1], LABELS[2], LABELS[1], LABELS[2]]
     assert pattern(3, np.random.default_rng(0)).shape == (14, 14, 1)
-    assert MADE == "made"
