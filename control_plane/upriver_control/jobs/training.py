@@ -23,8 +23,8 @@ class TrainSpec:
     """What is trained: the base by name and digest, on lessons of a region (empty: all) that came since `since`.
 
     `since` is a date, `YYYY-MM-DD`, empty for all. `code` is `module:function`, empty for fine-tuning. `replay` is the
-    digest of a questions file, empty for none. `holdout` is the share of lessons that is never trained on. With
-    `max_loss` 0 what comes out is not calibrated.
+    digest of a questions file, empty for none. `holdout` is the share of lessons that is never trained on. `max_loss`
+    and `confidence` 0 are what the control plane is configured with.
     """
 
     base: str
@@ -40,7 +40,7 @@ class TrainSpec:
     rollout: bool = False
     quantise: str = "best"
     max_loss: float = 0.0
-    confidence: float = 0.95
+    confidence: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

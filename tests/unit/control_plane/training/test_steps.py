@@ -107,7 +107,7 @@ class World:
         cloud = Rung("cloud", Pair("models/pattern/versions/c", "sha256:" + "c" * 64), 1, 1, None)
         self.bench = TrainingBench(
             self.workshop, self, lambda model: (device, cloud) if rungs else (), self.start,
-            Following(0.01, 0.95, rollout=True),
+            Following(0.01, 0.99, rollout=True),
         )  # fmt: skip
         self.spec = TrainSpec(self.base.name, self.base.digest, rollout=True)
 
@@ -194,6 +194,7 @@ def test_what_comes_out_is_published_with_everything_that_it_was_made_of(world):
     (note,) = result.notes
     assert "certificate is of held-out lessons" in note
     (spec,) = [job.spec for job in world.calibrations.values()]
+    assert (spec.max_loss, spec.confidence) == (0.01, 0.99)  # as is configured, since nothing else was asked for
     assert [tier.version for tier in spec.tiers] == [result.version, "models/pattern/versions/c"]
     (rollout,) = world.rollouts.values()
     assert (rollout.version, rollout.selector) == (result.version, "tier=device")
