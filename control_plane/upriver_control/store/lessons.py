@@ -51,8 +51,9 @@ class LessonTable:
         """Keeps a file with its lessons; None, and nothing is kept, when one of them is known by now."""
 
         def change(connection: Connection) -> Part | None:
-            if _known(connection, ids):
-                return None
+            made = _made_before(connection, part)
+            if made is not None or _known(connection, ids):
+                return made
             return _insert(connection, part, ids)
 
         return self._change(change)
@@ -79,6 +80,9 @@ class LessonTable:
         """
 
         def change(connection: Connection) -> Part | None:
+            made = None if new is None else _made_before(connection, new)
+            if made is not None:
+                return made
             numbers = [part.number for part in old]
             live = connection.scalars(_live(numbers)).all()
             if len(live) != len(old) or set(_ids_of(connection, numbers)) != set(ids):
@@ -195,6 +199,12 @@ def labels_of(labels: Iterable[str]) -> dict[str, int]:
 def _known(connection: Connection, ids: Collection[str]) -> set[str]:
     columns = (lessons.c.id, forgotten_lessons.c.id)
     return {one for column in columns for one in connection.scalars(select(column).where(column.in_(ids)))}
+
+
+def _made_before(connection: Connection, part: Part) -> Part | None:
+    """The row of a file when this very call was committed before it was run again; names are each made for one call."""
+    row = connection.execute(select(lesson_parts).where(lesson_parts.c.name == part.name)).one_or_none()
+    return None if row is None else _read(row)
 
 
 def _live(numbers: Sequence[int]) -> Select[Any]:

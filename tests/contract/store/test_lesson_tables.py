@@ -60,6 +60,15 @@ def test_files_are_put_together_once_and_only_as_they_were_read(table):
     assert (table.known(["a", "b"]), table.count("m")) == ({"a"}, 0)
 
 
+def test_run_again_after_a_commit_that_nobody_was_told_of_it_gives_what_was_committed(table, database, monkeypatch):
+    write = database.write
+    monkeypatch.setattr(database, "write", lambda change: (write(change), write(change))[1])
+    first, second = (table.add(part(name, [name]), [name]) for name in "ab")
+    assert table.parts() == [first, second]
+    merged = table.swap([first, second], part("c", ["a", "b"]), ["a", "b"])
+    assert (merged.name, table.parts(), table.ids([merged])) == ("c", [merged], {merged.number: {"a", "b"}})
+
+
 def test_of_many_that_bring_the_same_lesson_one_does(table):
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda number: table.add(part(f"p{number}", ["a"]), ["a"]), range(8)))

@@ -217,6 +217,18 @@ def test_killed_at_any_step_of_keeping_and_putting_together_nothing_is_lost_or_t
     assert set(place.ids().values()) == {1}
 
 
+def test_a_change_that_is_run_again_though_it_was_committed_loses_no_file(place, monkeypatch):
+    write = place.database.write
+    monkeypatch.setattr(place.database, "write", lambda change: (write(change), write(change))[1])
+    for number in range(8):
+        place.keeper.submit([lesson(f"l{number}")], [])
+    wanted = {f"l{number}": 1 for number in range(8)}
+    assert place.ids() == place.read() == wanted
+    place.keeper.tidy()
+    assert [part.rows for part in place.table.parts()] == [8]
+    assert place.ids() == place.read() == wanted
+
+
 def test_what_nobody_claims_lies_aside_for_a_while_and_goes(place):
     place.steps.left = 1
     with pytest.raises(Killed):
