@@ -38,8 +38,8 @@ class Case:
     """A row that the coin fell for. `asked` is a Unix time, `draw` and `rate` are in [0, 1].
 
     `passes` says whether its confidence reached the policy's own threshold, whoever answered in the end: that is what a
-    certificate speaks of. `teacher` is who answered in the end when that was an agent between here and the top, by
-    which pair (`teacher_policy`) and what (`teacher_answer`); else they are empty.
+    certificate speaks of. `teacher` is who answered a classifier's question in the end when that was an agent between
+    here and the top, by which pair (`teacher_policy`) and what (`teacher_answer`); else they are empty.
     """
 
     question: str

@@ -26,6 +26,7 @@ from upriver_agent.serving.request import InferAnswer
 from upriver_agent.serving.scoring import make_features
 from upriver_agent.serving.shadow import told
 from upriver_agent.serving.watch import Noticed
+from upriver_agent.versions.manifest import TaskKind
 
 MOST_REQUESTS: Final = 256
 MOST_BYTES: Final = 32 << 20
@@ -138,7 +139,10 @@ class CaseMaker:
             embedding=loaded.version.manifest.outputs.embedding or "",
         )
         fact = noticed.answers.facts[row]
-        taught = fact.agent != self._place.agent and fact.tier != self._place.tiers[-1] and fact.resolved
+        # Only classifiers are taught; of other answers only the bits could be held against the top's.
+        taught = loaded.version.manifest.task.kind is TaskKind.CLASSIFY and (
+            fact.agent != self._place.agent and fact.tier != self._place.tiers[-1] and fact.resolved
+        )
         return Case(
             question=question,
             row=row,

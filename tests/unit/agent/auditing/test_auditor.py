@@ -34,6 +34,7 @@ from upriver_agent.serving.loader import Loader, LoaderOptions
 from upriver_agent.serving.request import InferRequest
 from upriver_agent.telemetry import Telemetry
 from upriver_agent.versions import open_version
+from upriver_agent.versions.manifest import TaskKind
 
 DEVICE = Place("me", "device", "eu", ("device", "edge", "cloud"))
 ALL = AuditsSection(rate=1.0, max_rate=1.0, per_s=10_000.0, target=0.005)
@@ -414,6 +415,20 @@ def test_what_a_tier_between_answered_is_told_beside_what_the_top_says(
     assert (taught.case.teacher, taught.case.teacher_policy) == ("edge-1", "sha256:edge")
     assert taught.case.teacher_answer in loaded.form.labels
     assert left_open.case.teacher == ""
+
+
+def test_a_tier_between_that_answers_what_is_no_classifier_s_is_not_held_against_the_top(
+    auditors: Auditors, loaded: LoadedVersion
+) -> None:
+    """Two honest detectors or numbers are never equal to the bit, and nobody is taught by them."""
+    hears = Hears()
+    manifest = loaded.version.manifest
+    task = replace(manifest.task, kind=TaskKind.SCALAR)
+    loaded.version = replace(loaded.version, manifest=replace(manifest, task=task))
+    auditors(Top(label=3), listener=hears).watch(loaded)
+    answer(loaded, 7, fact=ME._replace(agent="edge-1", tier="edge", policy="sha256:edge"))
+    until(lambda: len(hears.heard) == 1)
+    assert hears.heard[0].case.teacher == ""
 
 
 def test_who_learns_has_its_share_audited_of_a_pair_that_nobody_else_watches(
