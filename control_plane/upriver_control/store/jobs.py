@@ -88,8 +88,11 @@ class WorkTable(Generic[W]):
 
     def claim(self, owner: str, now: float, until: float) -> W | None:
         """Takes the oldest job that nobody works on, until a time; None when there is none."""
+        tried: list[W] = []  # what an earlier run has taken, if it was committed
 
         def run(connection: Connection) -> W | None:
+            if tried and (mine := self._write(connection, tried.pop())) is not None:
+                return mine
             free = or_(self._table.c.state == JobState.PENDING.value, self._table.c.until <= now)
             wanted = select(self._table).where(self._open() & free).order_by(self._table.c.number).limit(1)
             row = connection.execute(wanted.with_for_update(skip_locked=True)).one_or_none()
@@ -100,7 +103,8 @@ class WorkTable(Generic[W]):
                 job, state=JobState.RUNNING, owner=owner, until=until, attempt=job.attempt + 1, updated=now,
                 doing="beginning", progress=0.0,
             )  # fmt: skip
-            return self._write(connection, taken, job.revision)
+            tried.append(taken)
+            return self._write(connection, taken)
 
         return self._database.write(run)
 
@@ -111,7 +115,7 @@ class WorkTable(Generic[W]):
         """
 
         def run(connection: Connection) -> W | None:
-            kept = self._write(connection, job, job.revision)
+            kept = self._write(connection, job)
             if kept is not None and besides is not None:
                 besides(connection)
             return kept
@@ -126,13 +130,20 @@ class WorkTable(Generic[W]):
     def _open(self) -> Any:
         return self._table.c.state.not_in([state.value for state in ENDED])
 
-    def _write(self, connection: Connection, job: W, revision: int) -> W | None:
+    def _write(self, connection: Connection, job: W) -> W | None:
+        """Writes a job over the revision that it was read at; None when that is not there any more.
+
+        A row that is this very change was committed by an earlier run of it.
+        """
+        here, values = self._table.c.id == job.id, _values(job, job.revision + 1)
         done = connection.execute(
-            update(self._table)
-            .where(self._table.c.id == job.id, self._table.c.revision == revision)
-            .values(**_values(job, revision + 1))
+            update(self._table).where(here, self._table.c.revision == job.revision).values(**values)
         )
-        return replace(job, revision=revision + 1) if done.rowcount == 1 else None
+        if done.rowcount != 1:
+            there = connection.execute(select(self._table).where(here)).mappings().one_or_none()
+            if there is None or any(there[name] != value for name, value in values.items()):
+                return None
+        return replace(job, revision=job.revision + 1)
 
     def _first(self, connection: Connection, condition: Any) -> W | None:
         row = connection.execute(select(self._table).where(condition)).one_or_none()

@@ -80,6 +80,21 @@ def test_a_lease_is_prolonged_by_saving(table):
     assert table.claim("other", 50.0, 60.0) is None
 
 
+def test_run_again_after_a_commit_that_nobody_was_told_of_a_change_is_kept(table, database, monkeypatch):
+    for number in range(2):
+        table.create(job(number), f"r{number}")
+    write = database.write
+    monkeypatch.setattr(database, "write", lambda change: (write(change), write(change))[1])
+    assert [table.create(job(9), "r9")[0].id, table.count_open("m")] == ["j9", 3]
+    mine = table.claim("p", 0.0, 10.1)
+    assert (mine.id, table.get("m", "j0"), table.get("m", "j1").owner) == ("j0", mine, "")
+    kept = table.save(replace(mine, until=99.1, progress=0.1), [policy("abcdef")])
+    assert table.get("m", "j0") == kept
+    ended = table.save(succeeded(kept, Result((), 0, 0), 5.0), [policy("abcdef")])
+    assert table.get("m", "j0") == ended
+    assert table.save(replace(kept, progress=0.2)) is None
+
+
 def test_pages_are_newest_first_and_by_model(table):
     for number in range(5):
         table.create(job(number, "m" if number % 2 else "other"), f"r{number}")
