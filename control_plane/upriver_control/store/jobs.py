@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Connection, Row, Table, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Table, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from upriver.errors import NotFound
 from upriver_control.documents import from_document, to_document
@@ -44,11 +45,13 @@ class WorkTable(Generic[W]):
         """Keeps a new job, or gives the one that this request has made before; says whether it is new."""
 
         def run(connection: Connection) -> tuple[W, bool]:
-            made = self._first(connection, self._table.c.request_id == request_id)
-            if made is not None:
-                return made, False
-            connection.execute(insert(self._table).values(**_values(job, 1), id=job.id, request_id=request_id))
-            return replace(job, revision=1), True
+            dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
+            new = dialect.insert(self._table).values(**_values(job, 1), id=job.id, request_id=request_id)
+            new = new.on_conflict_do_nothing(index_elements=["request_id"]).returning(self._table.c.id)
+            if connection.execute(new).one_or_none() is not None:
+                return replace(job, revision=1), True
+            known = select(self._table).where(self._table.c.request_id == request_id)
+            return self._read(connection.execute(known).one()), False
 
         return self._database.write(run)
 

@@ -2,9 +2,12 @@
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
+from threading import Barrier, BrokenBarrierError
 
 import pytest
+from sqlalchemy import event
 
 from upriver.errors import InvalidInput, NotFound
 from upriver_control.jobs import Job, JobState, Result, Spec, TierResult, TierSpec, cancelled, succeeded
@@ -40,6 +43,21 @@ def test_a_request_makes_one_calibration_however_often_it_comes(table):
         table.get("m", "j2")
     with pytest.raises(NotFound):
         table.get("other", "j1")
+
+
+def test_a_request_that_comes_to_several_processes_at_once_makes_one(table, database):
+    together = Barrier(4)
+
+    @event.listens_for(database.engine, "before_cursor_execute")
+    def _meet(connection, cursor, statement, *_):
+        if statement.startswith("INSERT"):
+            with suppress(BrokenBarrierError):  # SQLite has one writer at a time: they never meet there
+                together.wait(0.5)
+
+    with ThreadPoolExecutor(4) as threads:
+        made = list(threads.map(lambda number: table.create(job(number), "r"), range(4)))
+    assert [created for _, created in made].count(True) == 1
+    assert {one.id for one, _ in made} == {table.of_request("r").id}
 
 
 def test_the_outcome_is_kept_as_it_was_with_thresholds_that_are_infinite(table):
