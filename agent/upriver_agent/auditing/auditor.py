@@ -27,6 +27,7 @@ from upriver_agent.auditing.intake import CaseMaker, Inbox, Opened
 from upriver_agent.auditing.listening import Listener, Nobody
 from upriver_agent.auditing.monitors import Guarded, Monitors
 from upriver_agent.auditing.store import Waiting
+from upriver_agent.giving_way import giving_way
 from upriver_agent.journal import Journal
 from upriver_agent.merge import AnswerInvalid
 from upriver_agent.monitoring.settings import AuditsSection
@@ -178,7 +179,7 @@ class Auditor:
 
     def _take(self, some: Sequence[Noticed]) -> None:
         opened: dict[str, list[Opened]] = {}
-        for noticed in some:
+        for noticed in giving_way(some):
             self._safely(partial(self._open, noticed, opened.setdefault(noticed.loaded.model, [])))
         for model, cases in opened.items():
             self._safely(partial(self._keep, model, cases))
@@ -266,7 +267,8 @@ class Auditor:
         if answers is None:
             return None
         rate = self._journal.read(store.ceiling)  # what was dropped meanwhile has made the sample a thinner one
-        verdicts = [judge(read_case(one.facts), read_own(one), answers, index) for index, one in enumerate(cases)]
+        rows = enumerate(giving_way(cases))
+        verdicts = [judge(read_case(one.facts), read_own(one), answers, index) for index, one in rows]
         return [_at_most(rate, verdict) for verdict in verdicts]
 
     def _end(self, cases: Sequence[Waiting]) -> None:
@@ -282,7 +284,7 @@ class Auditor:
         top_version = self._top.version_of(verdicts[0].top_agent, case.model)
         told = []
         if self._delivery is not None:
-            told = [write_verdict(one, self._place, top_version) for one in verdicts]
+            told = [write_verdict(one, self._place, top_version) for one in giving_way(verdicts)]
         done = [(one.question, one.row) for one in cases]
         rang = self._monitors.settle(case.model, case.policy_digest, done, verdicts, told)
         if self._delivery is not None:

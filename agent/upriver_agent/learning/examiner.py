@@ -1,8 +1,7 @@
 """Makes candidates of lessons and has them tried: each attempt is counted on the disk before its test is looked at."""
 
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -11,6 +10,7 @@ import numpy as np
 
 from upriver.head_statistics import HeadStatistics
 from upriver.promises import Promise
+from upriver_agent.giving_way import pause
 from upriver_agent.journal import Journal
 from upriver_agent.learning import holdout, practice, trials
 from upriver_agent.learning.attempts import AttemptBook
@@ -34,7 +34,6 @@ from upriver_agent.serving.refiner import Current, Refiner
 from upriver_agent.versions.manifest import ScoresAre
 
 _PAGE: Final = 64
-_TURN: Final = 16
 _TELLING: Final = 30
 """From so many questions held out on their number tells how many go up."""
 
@@ -97,7 +96,7 @@ class Examiner:
             while page := book.page(choice, after, _PAGE):
                 found += [lesson for lesson in page if sums.has(lesson.seq)]
                 after = page[-1].seq
-                time.sleep(0)
+                pause()
             targets = [sums.target(lesson.label, lesson.probabilities) for lesson in found]
         embeddings = np.array([lesson.embedding for lesson in found], np.float16).reshape(len(found), sums.width)
         rows = np.array(targets).reshape(len(found), len(statistics.labels))
@@ -135,14 +134,6 @@ class Examiner:
     def tried(self, model: str, head: str) -> Tried | None:
         """The trial that a head passed; None when none is kept. Raises DiskTrouble."""
         return self._parts.journal.read(partial(trials.of_head, model=model, head=head)) if head else None
-
-
-def giving_way(lessons: Iterable[Lesson]) -> Iterator[Lesson]:
-    """The same lessons; now and then a thread that answers has the interpreter at once, and not after its interval."""
-    for number, lesson in enumerate(lessons):
-        if number % _TURN == 0:
-            time.sleep(0)
-        yield lesson
 
 
 def _candidate(course: Course, current: Current, snapshot: Snapshot) -> Candidate:

@@ -19,11 +19,12 @@ from typing import Final
 from upriver.errors import DiskTrouble, NotNow, UpriverError
 from upriver.head_statistics import HeadStatistics
 from upriver.promises import Promise
+from upriver_agent.giving_way import giving_way
 from upriver_agent.head import embedding_width, problem_of
 from upriver_agent.learning import holdout, practice, trials
 from upriver_agent.learning.candidate import promise_of
 from upriver_agent.learning.course import Course
-from upriver_agent.learning.examiner import Examiner, Parts, Snapshot, giving_way
+from upriver_agent.learning.examiner import Examiner, Parts, Snapshot
 from upriver_agent.learning.holdout import Key
 from upriver_agent.learning.keeping import HoldoutKeeper
 from upriver_agent.learning.practice import Progress
@@ -44,6 +45,7 @@ FORGOTTEN: Final = "its head had learnt what must be forgotten, and no other has
 BY_OPERATOR: Final = "an operator wants it so"
 _TICK_S: Final = 1.0
 _IDLE_S: Final = 30.0
+_TURN: Final = 16
 _MORE: Final = 1.1
 """Lessons are practised again when they or the holdout have grown by this factor."""
 
@@ -274,7 +276,7 @@ class Learner:
         course = Course(version.digest, prior, LessonSums(width, version.labels, float(self._section.memory_lessons)))
         with self._lock:
             self._courses[model] = course
-        course.read(giving_way(self._parts.book.all_of(model, version.digest)))
+        course.read(giving_way(self._parts.book.all_of(model, version.digest), _TURN))
         refined = current.standing.refined
         tried = None if refined is None else self._examiner.tried(model, current.answering.policy.document.head)
         with self._lock:

@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 
 from upriver.errors import DiskTrouble, InvalidInput, UpriverError
+from upriver_agent.giving_way import pause
 from upriver_agent.lessons.book import LessonBook
 from upriver_agent.lessons.inbox import Inbox
 from upriver_agent.lessons.lesson import Lesson
@@ -141,7 +142,7 @@ class School:
             self._safely(partial(self._make, first, made), rows=1 if isinstance(first, Told) else len(first.escalated))
             lessons += made
             rows += 1
-            time.sleep(0)  # lets a thread that answers have the interpreter at once, and not after its switch interval
+            pause()
             first = self._inbox.get(0.0) if len(lessons) < _BATCH else None
         if lessons:
             self._safely(partial(self._offer, lessons), rows=len(lessons))
