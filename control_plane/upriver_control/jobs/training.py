@@ -10,6 +10,9 @@ from upriver_control.jobs.work import JobState, Work
 FORGETS: Final = 0.005
 """A version that answers so much less of what was replayed than its base did is no better, whatever it has learnt."""
 
+REPLAY_LEFT_OUT: Final = "its label in what is replayed is not the base version's"
+"""The reason in `left_out` that is not of lessons."""
+
 
 class Executor(StrEnum):
     """Where a training runs."""
@@ -85,6 +88,12 @@ class TrainResult:
     calibration: str = ""
     rollout: str = ""
     notes: tuple[str, ...] = ()
+
+    @property
+    def seen(self) -> int:
+        """How many lessons it was given, those too that it could not use."""
+        left_out = sum(count for reason, count in self.left_out.items() if reason != REPLAY_LEFT_OUT)
+        return self.lessons + self.holdout + left_out
 
 
 @dataclass(frozen=True, slots=True)

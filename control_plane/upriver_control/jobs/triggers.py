@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from upriver_control.jobs.training import Training
+from upriver_control.jobs.training import Training, TrainResult
 from upriver_control.observed import AgentFacts
 
 LEAST_ROWS = 1_000
@@ -45,20 +45,26 @@ def escalation_rate(model: str, agents: Iterable[AgentFacts]) -> float | None:
     return escalated / rows if rows >= LEAST_ROWS else None
 
 
+def unseen(lessons: int, later: int, taught: TrainResult | None) -> int:
+    """How many of a model's lessons are new since the last training that was given all of them, as far as is known.
+
+    `later` are those of days behind that training: some that it has seen may have gone by now.
+    """
+    return lessons if taught is None else max(later, lessons - taught.seen)
+
+
 def due(
-    triggers: Triggers, newest: Training | None, lessons: int, rate: float | None, alarmed: bool, now: float
+    triggers: Triggers, newest: Training | None, lessons: int, new: int, rate: float | None, alarmed: bool, now: float
 ) -> str:
     """Why a model is to be trained now, in words; empty when it is not.
 
-    `lessons` are those that are here, `rate` the share of questions that goes up, as far as it is known.
+    `lessons` are those that are here, `new` those of them that are new; `rate` is the share of questions that goes up,
+    as far as it is known.
     """
     if not lessons or (newest is not None and now - newest.created < triggers.every_s):
         return ""
-    before = 0
-    if newest is not None and newest.result is not None:
-        before = newest.result.lessons + newest.result.holdout
-    if triggers.new_lessons and lessons - before >= triggers.new_lessons:
-        return f"{lessons - before} new lessons"
+    if triggers.new_lessons and new >= triggers.new_lessons:
+        return f"{new} new lessons"
     if triggers.escalation_rate and rate is not None and rate >= triggers.escalation_rate:
         return f"{rate:.1%} of questions go up"
     if triggers.alarm and alarmed:

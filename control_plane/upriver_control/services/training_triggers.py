@@ -3,12 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from upriver.errors import DiskTrouble, Unreachable, UpriverError
 from upriver_control.jobs.alarms import alarmed
 from upriver_control.jobs.training import Training, TrainSpec
-from upriver_control.jobs.triggers import Triggers, due, escalation_rate
+from upriver_control.jobs.triggers import Triggers, due, escalation_rate, unseen
 from upriver_control.observed import AgentFacts
 from upriver_control.store.lessons import LessonTable
 
@@ -29,6 +30,9 @@ class Newest(Protocol):
 
     async def newest(self, model: str) -> Training | None:
         """The newest training of a model."""
+
+    async def newest_of_all(self, model: str) -> Training | None:
+        """The newest training of a model that has made a version of the lessons of all regions and times."""
 
 
 class TrainingTriggers:
@@ -70,9 +74,9 @@ class TrainingTriggers:
         if now < self._not_before.get(model, 0.0):
             return
         agents = self._agents().values()
-        count = await asyncio.to_thread(self._lessons.count, model)
-        newest = await self._trainings.newest(model)
-        why = due(self._triggers, newest, count, escalation_rate(model, agents), model in alarmed(agents), now)
+        newest, taught = await self._trainings.newest(model), await self._trainings.newest_of_all(model)
+        count, new = await asyncio.to_thread(self._counted, model, taught)
+        why = due(self._triggers, newest, count, new, escalation_rate(model, agents), model in alarmed(agents), now)
         if not why:
             return
         request = f"trigger-{model}-{'first' if newest is None else newest.id}"
@@ -85,3 +89,11 @@ class TrainingTriggers:
             _LOG.warning("%s can't be trained (%s): %s", model, why, error)
             return
         _LOG.info("%s is trained as %s: %s", model, job.name, why)
+
+    def _counted(self, model: str, taught: Training | None) -> tuple[int, int]:
+        """The lessons of a model, and those of them that are new."""
+        count = self._lessons.count(model)
+        if taught is None:
+            return count, count
+        day_after = datetime.fromtimestamp((taught.ended or taught.created) + 86_400.0, UTC).strftime("%Y-%m-%d")
+        return count, unseen(count, self._lessons.count(model, day_after), taught.result)

@@ -152,9 +152,10 @@ class LessonTable:
         rows = self._database.read(lambda connection: connection.execute(wanted).all())
         return [(_read(row), row.many) for row in rows]
 
-    def count(self, model: str) -> int:
-        """How many lessons of a model are here."""
-        wanted = select(func.count()).select_from(lessons.join(lesson_parts)).where(lesson_parts.c.model == model)
+    def count(self, model: str, since: str = "") -> int:
+        """How many lessons of a model are here, of a date and later."""
+        here = and_(lesson_parts.c.model == model, lesson_parts.c.date >= since)
+        wanted = select(func.count()).select_from(lessons.join(lesson_parts)).where(here)
         return self._database.read(lambda connection: int(connection.scalar(wanted) or 0))
 
     def models(self) -> list[str]:

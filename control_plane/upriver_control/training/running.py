@@ -24,7 +24,7 @@ from upriver_control.convert import convert_to_version
 from upriver_control.convert.conversion import open_trained
 from upriver_control.convert.cost import Quantise
 from upriver_control.intake.contract import Input, read_contract
-from upriver_control.jobs.training import Evaluation, TrainResult
+from upriver_control.jobs.training import REPLAY_LEFT_OUT, Evaluation, TrainResult
 from upriver_control.priors import write_prior
 from upriver_control.training import answering, code, manifests
 from upriver_control.training.dataset import BaseVersion, Batch, Dataset, write_chunk
@@ -130,7 +130,7 @@ def _replayed(
             if label in labels:
                 yield Row(f"{digest}/{number}", "", label, {name: array[at] for name, array in inputs.items()})
             else:
-                left_out["its label in what is replayed is not the base version's"] += 1
+                left_out[REPLAY_LEFT_OUT] += 1
             number += 1
 
 

@@ -44,6 +44,14 @@ class Trainings:
         """The newest training of a model."""
         return await self._run(self._table.newest_of, model, lambda _: True)
 
+    async def newest_of_all(self, model: str) -> Training | None:
+        """The newest training of a model that has made a version of the lessons of all regions and times."""
+        return await self._run(
+            self._table.newest_of,
+            model,
+            lambda one: one.result is not None and not one.spec.region and not one.spec.since,
+        )
+
     async def claim(self, owner: str, now: float, until: float) -> Training | None:
         """Takes the oldest one that nobody works on."""
         return await self._run(self._table.claim, owner, now, until)

@@ -32,6 +32,7 @@ def test_a_file_comes_with_all_of_its_lessons_or_not_at_all(table):
     assert table.known(["a", "b", "c"]) == {"a", "b"}
     assert table.parts() == [first]
     assert (table.count("m"), table.size_bytes(), table.models(), table.has("two")) == (2, 100, ["m"], False)
+    assert (table.count("m", "2026-09-21"), table.count("m", "2026-09-22")) == (2, 0)
     table.placed(first)
     assert [one.staged for one in table.parts("m", "north", "2026-09-21")] == [False]
     assert table.parts("m", "south") == table.parts("other") == table.parts(since="2026-09-22") == []
