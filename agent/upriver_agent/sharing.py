@@ -17,7 +17,7 @@ from upriver_agent.blobs.download import Downloader
 from upriver_agent.blobs.mesh import Above
 from upriver_agent.installing.mesh_supply import SignedFile
 from upriver_agent.lessons.book import LessonBook
-from upriver_agent.lessons.looking import tally
+from upriver_agent.lessons.looking import must_go
 from upriver_agent.place import Place
 from upriver_agent.pooling.epochs import Epochs
 from upriver_agent.pooling.own import Clip, OwnSums
@@ -161,8 +161,8 @@ class Lessons:
         with self._lock:
             try:
                 if not self._follows:
-                    forgotten = self._book.journal.read(tally)["forgotten"]
-                    self._own.follow(self._book, forgotten)
+                    with self._book.still():
+                        self._own.follow(self._book, self._book.journal.read(must_go))
                     self._follows = True
                 self._own.catch_up(self._book)
                 return self._releases.parts() if self._releases is not None else self._own.parts(self._region)

@@ -48,5 +48,14 @@ def teachers(connection: sqlite3.Connection) -> list[tuple[str, int, int]]:
 def tally(connection: sqlite3.Connection) -> dict[str, int]:
     """Bytes that are kept, and what has become of lessons since the journal began."""
     found = dict.fromkeys(("bytes", "taken", "put_out", "expired", "forgotten"), 0)
-    found.update(connection.execute("SELECT name, value FROM tally").fetchall())
+    found.update(connection.execute("SELECT name, value FROM tally WHERE name NOT LIKE 'must_go/%'").fetchall())
     return found
+
+
+def must_go(connection: sqlite3.Connection) -> dict[tuple[str, str, int], int]:
+    """How many lessons had counted and were forgotten, or not believed any more, since the journal began:
+    {(model, digest, width): lessons}, versions in the order in which they came."""
+    found = connection.execute(
+        "SELECT model, digest, width, value FROM tally JOIN version ON name = 'must_go/' || number ORDER BY number"
+    )
+    return {(model, digest, width): lessons for model, digest, width, lessons in found}

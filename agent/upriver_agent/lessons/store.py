@@ -7,6 +7,7 @@ since what is forgotten must be as if it had never been.
 """
 
 import sqlite3
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -93,7 +94,7 @@ def forget(connection: sqlite3.Connection, choice: Choice, quorum: int) -> tuple
         )
         _restate(connection, version, content, quorum, change)
     _count(connection, "forgotten", len(found))
-    return [(seq, id_) for seq, id_, *_ in found], change.pure()
+    return [(seq, id_) for seq, id_, *_ in found], _must_go(connection, change.pure())
 
 
 def set_aside(connection: sqlite3.Connection, teacher: str, quorum: int) -> Change:
@@ -102,7 +103,8 @@ def set_aside(connection: sqlite3.Connection, teacher: str, quorum: int) -> Chan
     What it said counts neither for nor against what others say.
     """
     connection.execute("DELETE FROM vote WHERE teacher = ?", (teacher,))
-    return _of_teacher(connection, teacher, f"state <> {State.ASIDE:d}", State.ASIDE, quorum)
+    change = _of_teacher(connection, teacher, f"state <> {State.ASIDE:d}", State.ASIDE, quorum)
+    return _must_go(connection, change)
 
 
 def bring_back(connection: sqlite3.Connection, teacher: str, quorum: int) -> Change:
@@ -294,6 +296,14 @@ def _count(connection: sqlite3.Connection, name: str, by: int) -> None:
         connection.execute(
             "INSERT INTO tally VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = value + ?2", (name, by)
         )
+
+
+def _must_go(connection: sqlite3.Connection, change: Change) -> Change:
+    """Counts what all that was learnt must lose, by version and for good; see `looking.must_go`."""
+    for key, lessons in Counter((one.model, one.version_digest) for one in change.removed).items():
+        (version,) = connection.execute("SELECT number FROM version WHERE model = ? AND digest = ?", key).fetchone()
+        _count(connection, f"must_go/{version}", lessons)
+    return change
 
 
 def _count_class(connection: sqlite3.Connection, key: Sequence[Any], lessons: int, size: int) -> None:

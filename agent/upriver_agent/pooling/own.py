@@ -20,6 +20,8 @@ from upriver_agent.lessons.lesson import Choice, Gone, Lesson, State, Subscriber
 
 _MOST_WAITING: Final = 2048
 MAX_VERSIONS: Final = 16
+MAX_EMPTY: Final = 4
+"""Of so many versions that have no lessons any more it is still told how many had to go."""
 LEAST_SHARE: Final = 0.01
 """Of a teacher's probabilities smaller ones go to the lesson's own label, here as where heads are learnt."""
 
@@ -76,11 +78,9 @@ class OwnSums:
         self._meanwhile: list[_Event] | None = None
         """What was told while the journal is read; None when it is not."""
         self._sums: dict[_Key, _Sums] = {}
-        self._subscribed = False
         self._revision = 0
         self._forgotten = 0
         self._must_go: Counter[_Key] = Counter()
-        self._forgotten_before = 0
         self._stale = True
 
     def added(self, lesson: Lesson) -> None:
@@ -107,19 +107,16 @@ class OwnSums:
             self._stale = True
             self._forgotten += 1
 
-    def follow(self, lessons: Lessons, forgotten: int = 0) -> None:
-        """Begins from what is kept and is told of changes from then on; raises DiskTrouble.
+    def follow(self, lessons: Lessons, must_go: Mapping[_Key, int]) -> None:
+        """Is told of changes from now on; what is kept is read by `catch_up`. To be called while nothing changes.
 
-        `forgotten` is how many were forgotten before, of whichever version.
+        `must_go` is how many lessons of each version had to go before.
         """
-        self._forgotten_before = forgotten
-        if not self._subscribed:  # else the first reading came to nothing
-            lessons.subscribe(self)
-            self._subscribed = True
-        self._read(lessons)
+        self._must_go = Counter(must_go)
+        lessons.subscribe(self)
 
     def catch_up(self, lessons: Lessons) -> None:
-        """Begins anew where what is kept is another; raises DiskTrouble."""
+        """Reads what is kept, at first and where it is another than what was told; raises DiskTrouble."""
         if self._stale:
             self._read(lessons)
 
@@ -132,12 +129,13 @@ class OwnSums:
         """The sums by version, of their own; versions with the most lessons when there are too many."""
         with self._lock:
             self._take_in()
-            most = sorted(self._sums.items(), key=lambda entry: (-entry[1].lessons, entry[0]))[:MAX_VERSIONS]
-            return [self._part(key, kept, region) for key, kept in sorted(most, key=lambda entry: entry[0])]
-
-    def _part(self, key: _Key, kept: _Sums, region: str) -> PoolPart:
-        forgotten = self._forgotten_before + self._must_go[key]
-        return part_of(key[0], key[1], region, _written(kept), forgotten=forgotten)
+            empty = [key for key in self._must_go if key not in self._sums and 1 <= key[2] <= MAX_EMBEDDING]
+            sums = self._sums | {key: _Sums(nothing(key[2])) for key in empty[-MAX_EMPTY:]}
+            most = sorted(sums.items(), key=lambda entry: (-entry[1].lessons, entry[0]))[:MAX_VERSIONS]
+            return [
+                part_of(key[0], key[1], region, _written(kept), forgotten=self._must_go[key])
+                for key, kept in sorted(most, key=lambda entry: entry[0])
+            ]
 
     def _read(self, lessons: Lessons) -> None:
         """Reads what is kept, while lessons come and go: what is told meanwhile is held against what was read."""
@@ -188,8 +186,6 @@ class OwnSums:
             _add(kept, those, self._clip)
             if kept.lessons <= 0:  # what rounding leaves of lessons that are gone goes with the last of them
                 del sums[key]
-                if self._must_go[key]:  # and that they had to go is still told
-                    sums[key] = _Sums(nothing(key[2]))
 
 
 def _news(told: Sequence[_Event], seen: set[int]) -> list[_Event]:

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from tests.unit.agent.lessons.making import DIGEST, OTHER, WAIT_S, Sums, lesson, opened
 from upriver.errors import DiskTrouble, NotNow
+from upriver_agent.lessons import looking
 from upriver_agent.lessons.lesson import Choice, State
 from upriver_agent.lessons.outcome import Outcome
+from upriver_agent.pooling.own import OwnSums
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -171,6 +173,27 @@ def test_a_teacher_that_the_top_contradicts_is_put_aside_with_all_that_it_said(t
         assert book.offer([lesson(6, "4", "liar")]) == [Outcome.TAKEN]
         with pytest.raises(NotNow, match="not in quarantine"):
             book.release("liar")
+
+
+def test_how_many_lessons_had_to_go_is_kept_by_version_and_is_what_was_told(tmp_path):
+    with opened(tmp_path) as book:
+        own = OwnSums()
+        with book.still():
+            own.follow(book, book.journal.read(looking.must_go))
+        own.catch_up(book)
+        same = {"embedding": (1, 2, 3)}
+        book.offer([lesson(1), lesson(2), lesson(3, teacher="liar"), lesson(4, version=OTHER, embedding=(1, 2))])
+        book.offer([lesson(5, "5", **same), lesson(6, "7", "cloud-2", **same)])  # these do not count
+        assert book.forget(Choice(version_digest=OTHER)) == 1
+        assert book.forget(Choice(ids=(lesson(1).id,))) == 1
+        audits(book, "liar", "sha256:up", [False] * 12)
+        told = {(part.key.version_digest, part.key.width): part.forgotten for part in own.parts("")}
+        assert "must_go/1" not in book.journal.read(looking.tally)
+    with opened(tmp_path) as book:
+        book.tick()
+        kept = book.journal.read(looking.must_go)
+    assert told == {(DIGEST, 3): 2, (OTHER, 2): 1}  # one was forgotten, and one of a liar's
+    assert kept == {("digits", *key): lessons for key, lessons in told.items()}
 
 
 def test_a_quarantine_that_a_kill_cut_short_goes_on_at_the_next_start(tmp_path):

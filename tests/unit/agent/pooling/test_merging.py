@@ -6,13 +6,13 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.agent.pooling.test_own_sums import Book, lesson
+from tests.unit.agent.pooling.test_own_sums import Book, following, lesson
 from tests.unit.agent.pooling.test_pooler import World
 from upriver.head_fit import fit, joined
 from upriver.head_statistics import HeadStatistics, nothing, target_of
 from upriver.pool_sums import PoolPart
 from upriver_agent.lessons.lesson import Gone, Lesson
-from upriver_agent.pooling.own import LEAST_SHARE, OwnSums
+from upriver_agent.pooling.own import LEAST_SHARE
 
 LABELS = tuple("abcd")
 EVENTS = st.tuples(st.integers(0, 5), st.integers(0, 4))
@@ -22,8 +22,7 @@ class Learner:
     """An agent's own sums, as what is pooled of it."""
 
     def __init__(self) -> None:
-        self.sums = OwnSums()
-        self.sums.follow(Book())
+        self.sums = following(Book())
 
     def marks(self) -> object:
         return self.sums.marks()

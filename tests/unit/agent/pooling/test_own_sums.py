@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -68,6 +68,13 @@ def central(lessons: list[Lesson], labels: tuple[str, ...], width: int = 3) -> H
     return sums
 
 
+def following(book: Book, must_go: Mapping[tuple[str, str, int], int] | None = None, clip: float = 0.0) -> OwnSums:
+    own = OwnSums(Clip(clip))
+    own.follow(book, must_go or {})
+    own.catch_up(book)
+    return own
+
+
 def only(own: OwnSums) -> HeadStatistics:
     (part,) = own.parts("north")
     assert isinstance(part.sums, HeadStatistics)
@@ -79,8 +86,7 @@ def only(own: OwnSums) -> HeadStatistics:
 def test_what_is_left_after_forgetting_is_what_one_would_have_that_never_saw_it(
     order: list[int], gone: set[int], ask_every: int
 ) -> None:
-    own = OwnSums()
-    own.follow(Book())
+    own = following(Book())
     for at, number in enumerate(order):
         own.added(lesson(number))
         if at % ask_every == 0:
@@ -97,8 +103,7 @@ def test_what_is_left_after_forgetting_is_what_one_would_have_that_never_saw_it(
 
 def test_sums_begin_from_what_is_kept_and_again_when_that_is_another() -> None:
     book = Book(lesson(1), lesson(2))
-    own = OwnSums()
-    own.follow(book)
+    own = following(book)
     assert only(own).lessons == 2.0
     (subscriber,) = book.subscribers
     subscriber.added(lesson(3))
@@ -112,8 +117,7 @@ def test_sums_begin_from_what_is_kept_and_again_when_that_is_another() -> None:
 
 
 def test_versions_and_widths_have_sums_of_their_own_and_go_with_their_last_lesson() -> None:
-    own = OwnSums()
-    own.follow(Book(lesson(1), lesson(2, OTHER), lesson(3, OTHER, width=5)))
+    own = following(Book(lesson(1), lesson(2, OTHER), lesson(3, OTHER, width=5)))
     assert [(part.key.version_digest, part.key.width, part.agents) for part in own.parts("north")] == [
         (VERSION, 3, 1),
         (OTHER, 3, 1),
@@ -124,8 +128,7 @@ def test_versions_and_widths_have_sums_of_their_own_and_go_with_their_last_lesso
 
 
 def test_of_a_version_whose_lessons_were_all_forgotten_that_is_told() -> None:
-    own = OwnSums()
-    own.follow(Book(lesson(1), lesson(2)))
+    own = following(Book(lesson(1), lesson(2)))
     own.removed([lesson(1), lesson(2)], Gone.FORGOTTEN)
     (part,) = own.parts("north")
     assert (part.sums.lessons, part.sums.labels, part.forgotten) == (0.0, (), 2)
@@ -138,8 +141,7 @@ def test_of_a_version_whose_lessons_were_all_forgotten_that_is_told() -> None:
 
 def test_one_lesson_adds_no_more_than_its_clipped_norm() -> None:
     long = lesson(1)
-    own = OwnSums(Clip(0.5))
-    own.follow(Book(long))
+    own = following(Book(long), clip=0.5)
     sums = only(own)
     np.testing.assert_allclose(np.sqrt(np.diag(sums.outer)[:-1].sum()), 0.5, rtol=1e-6)
     assert sums.lessons == 1.0
@@ -148,14 +150,25 @@ def test_one_lesson_adds_no_more_than_its_clipped_norm() -> None:
 def test_what_must_be_forgotten_is_told_soon_and_counted_and_what_goes_for_other_reasons_is_not() -> None:
     urgent: list[int] = []
     own = OwnSums(urgent=lambda: urgent.append(1))
-    own.follow(Book(*(lesson(number) for number in range(5))), forgotten=7)
+    book = Book(*(lesson(number) for number in range(5)))
+    own.follow(book, {("m", VERSION, 3): 7, ("m", OTHER, 3): 100})
+    own.catch_up(book)
     own.removed([lesson(0)], Gone.EXPIRED)
     assert urgent == []
     own.removed([lesson(1)], Gone.FORGOTTEN)
     own.removed([lesson(2)], Gone.NOT_BELIEVED)
     assert len(urgent) == 2
-    (part,) = own.parts("north")
-    assert part.forgotten == 9
+    assert {part.key.version_digest: part.forgotten for part in own.parts("north")} == {VERSION: 9, OTHER: 100}
+
+
+def test_how_many_had_to_go_is_told_after_a_restart_too_and_of_versions_that_are_empty_by_then() -> None:
+    (part,) = following(Book(), {("m", VERSION, 3): 1}).parts("north")
+    assert (part.key.width, part.sums.lessons, part.sums.labels, part.forgotten) == (3, 0.0, (), 1)
+    gone = {("m", f"sha256:{digit * 64}", 3): 1 for digit in "0123456789"}
+    found = following(Book(lesson(1)), gone | {("m", VERSION, 3): 5}).parts("north")
+    assert [(part.key.version_digest[-1], part.forgotten) for part in found] == [
+        ("6", 1), ("7", 1), ("8", 1), ("9", 1), ("a", 5),
+    ]  # fmt: skip
 
 
 def test_lessons_that_come_and_go_while_the_journal_is_read_count_once() -> None:
@@ -175,8 +188,7 @@ def test_lessons_that_come_and_go_while_the_journal_is_read_count_once() -> None
                     own.added(lessons[5])
                     own.removed([lessons[5]], Gone.EXPIRED)
 
-    own = OwnSums()
-    own.follow(Busy(*lessons[:5]))
+    own = following(Busy(*lessons[:5]))
     found = only(own)
     whole = central(lessons[1:5], found.labels)
     np.testing.assert_allclose(found.outer, whole.outer, atol=1e-9)
@@ -192,9 +204,10 @@ def test_a_journal_that_could_not_be_read_to_its_end_is_read_again() -> None:
                 raise DiskTrouble("it can't be read")
 
     book, own = Broken(lesson(1), lesson(2)), OwnSums()
+    own.follow(book, {})
     with pytest.raises(DiskTrouble):
-        own.follow(book)
+        own.catch_up(book)
     book.fails = False
-    own.follow(book)
+    own.catch_up(book)
     assert only(own).lessons == 2.0
     assert book.subscribers == [own]

@@ -3,11 +3,11 @@ import math
 import numpy as np
 import pytest
 
-from tests.unit.agent.pooling.test_own_sums import VERSION, Book, lesson
+from tests.unit.agent.pooling.test_own_sums import VERSION, Book, following, lesson
 from upriver.errors import DiskTrouble
 from upriver.head_statistics import HeadStatistics, nothing
 from upriver_agent.lessons.lesson import Gone
-from upriver_agent.pooling.own import Clip, OwnSums
+from upriver_agent.pooling.own import Clip
 from upriver_agent.pooling.privacy import Privacy, delta_of, epsilon_of, with_noise
 from upriver_agent.pooling.releases import FILE, Releases, secure_noise
 
@@ -60,8 +60,7 @@ def lessons_of(releases: Releases) -> list[float]:
 
 
 def test_a_release_stands_until_lessons_have_grown_or_one_is_forgotten(tmp_path) -> None:
-    own = OwnSums(Clip(1.0))
-    own.follow(Book(*(lesson(number) for number in range(10))))
+    own = following(Book(*(lesson(number) for number in range(10))), clip=1.0)
     privacy = Privacy(1.0, 1.0, 3)
     releases = Releases(tmp_path, own, "north", privacy)
     first = lessons_of(releases)
@@ -83,8 +82,7 @@ def test_a_release_stands_until_lessons_have_grown_or_one_is_forgotten(tmp_path)
 
 
 def test_what_was_released_must_be_known(tmp_path) -> None:
-    own = OwnSums(Clip(1.0))
-    own.follow(Book(lesson(1)))
+    own = following(Book(lesson(1)), clip=1.0)
     (tmp_path / FILE).write_text("{broken")
     with pytest.raises(DiskTrouble, match="nothing is sent"):
         Releases(tmp_path, own, "north", Privacy(1.0, 1.0, 3)).parts()
