@@ -60,10 +60,10 @@ class RegionTrial:
     """One trial. `policy` is the document of the pair that ran there, whose agreement and ladder the new one keeps.
 
     `base` is the policy without a head that ran there before any: what a region goes back to. `lessons`, `agents` and
-    `forgotten` are of the sums that the head was learnt from. `need` is what the
-    head must do besides keeping the promise. `head_bytes` and `delta_bytes` are what the head, and
-    what changes from the one before, take on the wire; 0 for none. `made` names the policy that came of it, `rollouts`
-    the rollouts that bring it.
+    `forgotten` are of the sums that the head was learnt from. `need` is what the head must do besides keeping the
+    promise. `head_bytes` and `delta_bytes` are what the head, and what changes from the one before, take on the wire;
+    0 for none. `made` names the policy that came of it, `rollouts` the rollouts that bring it, `back` those that take
+    it away again.
     """
 
     trial: Trial
@@ -86,6 +86,7 @@ class RegionTrial:
     why: str = ""
     made: str = ""
     rollouts: tuple[str, ...] = ()
+    back: tuple[str, ...] = ()
     ended: float = 0.0
 
     @property

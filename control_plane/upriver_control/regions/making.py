@@ -130,7 +130,7 @@ class HeadMaker:
         for standing in standings:
             place = self._place(standing, lines)
             running = place.running
-            if running is not None and place.must_go(running):
+            if running is not None and not running.back and place.must_go(running):
                 since = place.since(running)
                 if since and all(one.state in (TrialState.FAILED, TrialState.WITHDRAWN) for one in since):
                     found.append((standing, running))
@@ -139,6 +139,10 @@ class HeadMaker:
     def rolled_out(self, trial: RegionTrial, rollouts: Sequence[str]) -> None:
         """Notes what brings a head to its region."""
         self._trials.save(replace(trial, rollouts=tuple(rollouts)))
+
+    def taken_back(self, trial: RegionTrial, rollouts: Sequence[str]) -> None:
+        """Notes what takes a head away from its region again."""
+        self._trials.save(replace(trial, back=tuple(rollouts)))
 
     def base_of(self, trial: RegionTrial) -> str:
         """The name of the policy without a head that a region goes back to; empty for the manifest's."""

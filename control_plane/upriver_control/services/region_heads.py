@@ -9,16 +9,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal, Protocol
 
-from google.protobuf.duration_pb2 import Duration
-
 from upriver.errors import UpriverError
 from upriver.trials import Trial
-from upriver.v1 import rollout_pb2
 from upriver_control.observed import AgentFacts
 from upriver_control.regional.model import RegionTrial
 from upriver_control.regional.standing import Standing, standing
 from upriver_control.regions.making import HeadMaker
 from upriver_control.services.automatic import Start
+from upriver_control.services.region_rollouts import bring, take_back
 from upriver_control.store.trials import TrialTable
 
 _LOG: Final = logging.getLogger(__name__)
@@ -104,12 +102,11 @@ class RegionHeads:
         if start is None:
             return
         for trial in picked:
-            made = [await self._roll_out(trial, tier, trial.made, trial.id, start, soak_s) for tier in trial.tiers]
-            await asyncio.to_thread(self._maker.rolled_out, trial, made)
+            await asyncio.to_thread(self._maker.rolled_out, trial, await bring(trial, start, soak_s))
         for one, trial in gone:
-            name = await asyncio.to_thread(self._maker.base_of, trial)
-            for tier in one.tiers:
-                await self._roll_out(trial, tier, name, f"{trial.id}-back", start, soak_s)
+            base = await asyncio.to_thread(self._maker.base_of, trial)
+            made = await take_back(trial, one.tiers, base, start, soak_s)
+            await asyncio.to_thread(self._maker.taken_back, trial, made)
 
     def _work(
         self, agents: Sequence[AgentFacts], now: float, rolls_out: bool
@@ -122,23 +119,6 @@ class RegionHeads:
         if not rolls_out:
             return standings, [], []
         return standings, self._maker.pick(standings, now), self._maker.to_go(standings)
-
-    async def _roll_out(
-        self, trial: RegionTrial, tier: str, policy: str, request_id: str, start: Start, soak_s: float
-    ) -> str:
-        soak = Duration()
-        soak.FromMilliseconds(round(1000 * soak_s))
-        rings = [rollout_pb2.Ring(count=1), rollout_pb2.Ring(percent=10), rollout_pb2.Ring(percent=100)]
-        request = rollout_pb2.CreateRolloutRequest(
-            version=trial.version,
-            policy=policy,
-            selector=f"region={trial.region},tier={tier}",
-            strategy=rollout_pb2.Strategy(rings=rings, soak_time=soak, failure_limit=0.1, min_sample=5),
-            request_id=f"region-{request_id[7:47]}-{tier}",
-        )
-        made = await start(request)
-        _LOG.warning("rollouts/%s brings %s to %s in %s", made.id, policy or "no head", tier, trial.region)
-        return f"rollouts/{made.id}"
 
 
 def _tops(agents: Sequence[AgentFacts]) -> dict[str, str]:

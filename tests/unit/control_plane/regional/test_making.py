@@ -213,6 +213,8 @@ def test_what_was_forgotten_leaves_the_head_and_without_another_the_region_goes_
     world.round()
     (gone,) = [trial for standing, trial in world.maker.to_go(world.standings()) if standing.region == "north"]
     assert read_policy(gone.base).head == ""
+    world.maker.taken_back(gone, ["rollouts/back"])
+    assert world.maker.to_go(world.standings()) == []  # it is on its way
 
 
 def test_a_region_keeps_its_own_head_only_while_it_beats_that_of_all(world) -> None:

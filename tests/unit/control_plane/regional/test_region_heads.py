@@ -51,6 +51,9 @@ class Maker:
     def rolled_out(self, trial: RegionTrial, rollouts: list[str]) -> None:
         self.noted[trial.id] = list(rollouts)
 
+    def taken_back(self, trial: RegionTrial, rollouts: list[str]) -> None:
+        self.noted[trial.id] += rollouts
+
     def base_of(self, trial: RegionTrial) -> str:
         return "models/m/policies/base"
 
@@ -84,8 +87,12 @@ class World:
         return ""
 
     async def start(self, request: rollout_pb2.CreateRolloutRequest) -> Rollout:
-        self.asked.append(request)
-        return Rollout(f"r{len(self.asked)}", DEVICE, "m", 1.0)
+        """The same request again gives the rollout that it made, as it does where they are kept."""
+        known = [one.request_id for one in self.asked]
+        if request.request_id not in known:
+            self.asked.append(request)
+            known.append(request.request_id)
+        return Rollout(f"r{known.index(request.request_id) + 1}", DEVICE, "m", 1.0)
 
 
 @pytest.fixture
@@ -127,13 +134,14 @@ def test_what_passed_is_rolled_out_to_the_tiers_of_its_region(world) -> None:
     assert world.maker.noted == {TRIAL.id: ["rollouts/r1", "rollouts/r2"]}
 
 
-def test_a_region_goes_back_to_no_head_where_that_is_decided(world) -> None:
-    standing = Standing("m", "north", DEVICE, policy(), ("device",), 1)
-    world.maker.gone = [(standing, TRIAL)]
+def test_a_region_goes_back_from_the_head_that_was_rolled_out_there_where_that_is_decided(world) -> None:
+    world.maker.picked = [replace(TRIAL, made="models/m/policies/new")]
     asyncio.run(world.heads.look(world.start, 30.0))
-    assert [(one.selector, one.policy) for one in world.asked] == [
-        ("region=north,tier=device", "models/m/policies/base")
-    ]
+    world.maker.picked, world.maker.gone = [], [(Standing("m", "north", DEVICE, policy(), ("device",), 1), TRIAL)]
+    asyncio.run(world.heads.look(world.start, 30.0))
+    (last,) = world.asked[2:]
+    assert (last.selector, last.policy) == ("region=north,tier=device", "models/m/policies/base")
+    assert world.maker.noted == {TRIAL.id: ["rollouts/r1", "rollouts/r2", "rollouts/r3"]}
 
 
 def test_nothing_is_rolled_out_where_that_is_not_allowed(world) -> None:
