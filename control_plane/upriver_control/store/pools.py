@@ -115,7 +115,9 @@ class PoolTable:
             self._pool = None  # until this is committed, what is kept in memory is not to be believed
             before = pool.revision
             answer = action(pool)
-            touched = {name for name in pool.touched() if self._is_to_be_kept(pool, name, submission)}
+            # An `unchanged` may settle what waited: then others have changed than the one that is heard.
+            changed = submission is not None or pool.revision != before
+            touched = {name for name in pool.touched() if changed or self._is_to_be_kept(pool, name)}
             revision = self._revision
             if touched or pool.revision != before:
                 if submission is not None:
@@ -132,10 +134,10 @@ class PoolTable:
             self._pool, self._revision = pool, revision
         return answer
 
-    def _is_to_be_kept(self, pool: Pool[None], name: str, submission: Submission[Parts] | None) -> bool:
+    def _is_to_be_kept(self, pool: Pool[None], name: str) -> bool:
         """Whether more has changed of a child than when it was heard of, or that a while ago."""
         child = pool.children.get(name)
-        if child is None or submission is not None:
+        if child is None:
             return True
         kept = self._heard.get(name)
         return kept is None or child.heard - kept > self._limits.patience_s / 3 or child.newest is None

@@ -77,6 +77,17 @@ def test_an_agent_that_moved_counts_once_and_a_restarted_control_plane_knows_it(
     np.testing.assert_allclose(statistics(table).outer, merged([others, moved]).outer, atol=1e-9)
 
 
+def test_who_makes_way_for_another_that_only_says_that_it_stands_is_written_too(database, table):
+    both, one = (part_of("m", VERSION, "north", learnt(seed, lessons)) for seed, lessons in ((1, 30), (2, 20)))
+    table.submit(of("A", 1, both, x=1, y=1), 1.0)
+    assert table.submit(of("B", 1, one, x=2), 1.0).standing is Standing.STAGED
+    assert table.submit(of("A", 2, both, x=1, y=1), 2.0).drop == {"x": 2}  # and is heard of no more
+    standings = [table.unchanged("B", 1, float(now)).standing for now in range(30, 130, 30)]
+    assert standings[-1] is Standing.COUNTED
+    assert table.roster() == PoolTable(database, 0.0, LIMITS).roster() == {"B": 1, "x": 2}
+    assert [(line.agents, line.amount) for line in table.lines()] == [(1, 20.0)]
+
+
 def test_nobody_is_taken_for_silent_because_the_control_plane_was(database, table):
     table.submit(of("p", 1, x=5), 1.0)
     again = PoolTable(database, 500.0, LIMITS)
