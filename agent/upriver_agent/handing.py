@@ -35,9 +35,6 @@ class _Stirs:
         """Of those that were forgotten it may have to be told."""
         self._sender.stir()
 
-    def quarantined(self, teacher: str) -> None:
-        """Its lessons were told as removed."""
-
     def renewed(self) -> None:
         """There is a new file."""
         self._sender.stir()

@@ -121,9 +121,6 @@ class Learner:
                     self._gone.setdefault(lesson.model, set()).add(lesson.seq)
         self._stirred.set()
 
-    def quarantined(self, teacher: str) -> None:
-        """A teacher is not believed any more; its lessons were told as removed."""
-
     def renewed(self) -> None:
         """What is kept is another than what was told: sums begin anew from it."""
         with self._lock:

@@ -137,14 +137,7 @@ class LessonBook:
                 too(connection, found)
             return len(found), change
 
-        gone = 0
-        while True:
-            with self._held():
-                more, change = self._written(forget)
-                self._tell(change, Gone.FORGOTTEN)
-            gone += more
-            if not more:
-                return gone
+        return self._all(forget, Gone.FORGOTTEN)[0]
 
     def count(self, choice: Choice) -> tuple[int, int]:
         """How many lessons a choice has, and how many bytes they take."""
@@ -156,12 +149,8 @@ class LessonBook:
             self._load()
             self._follow_clock()
             before = self.clock() - self.options.max_age_s
-            while True:
-                change = self._written(partial(store.expire, before=before))
-                self._tell(change, Gone.EXPIRED)
-                if not change.removed:
-                    break
-            if self._resumes:  # what a kill may have left half done
+            self._all(partial(store.expire, before=before), Gone.EXPIRED)
+            if self._resumes:  # what a kill or the disk may have left half done
                 for teacher, standing in list(self._standings.items()):
                     if standing.quarantined:
                         self._set_teacher_aside(teacher)
@@ -183,8 +172,6 @@ class LessonBook:
                     teacher, after.evidence.disagreements, after.evidence.audits,
                 )  # fmt: skip
                 self._set_teacher_aside(teacher)
-                for subscriber in self._subscribers:
-                    subscriber.quarantined(teacher)
             elif before.quarantined and not after.quarantined:
                 _LOG.warning("%s has proved itself with another pair: it is believed again", teacher)
 
@@ -198,14 +185,7 @@ class LessonBook:
             if not standing.quarantined and not standing.bad and not self.count(aside)[0]:
                 raise NotNow(f"{teacher[:80]!r} is not in quarantine")
             self._keep(teacher, standing.released(), self.clock())
-        counted = 0
-        while True:
-            with self._held():
-                change = self._written(partial(store.bring_back, teacher=teacher, quorum=self.options.quorum))
-                self._tell(change, Gone.REPLACED)
-            counted += len(change.added)
-            if not self.count(aside)[0] or self._standing(teacher).quarantined:
-                return counted
+        return self._all(partial(store.bring_back, teacher=teacher, quorum=self.options.quorum), Gone.REPLACED)[1]
 
     def standings(self) -> Mapping[str, Standing]:
         """What is known of teachers."""
@@ -225,11 +205,7 @@ class LessonBook:
                 del self._standings[spare]
 
     def _set_teacher_aside(self, teacher: str) -> None:
-        while True:
-            change = self._written(partial(store.set_aside, teacher=teacher, quorum=self.options.quorum))
-            self._tell(change, Gone.NOT_BELIEVED)
-            if not change.added and not change.removed:
-                return
+        self._all(partial(store.set_aside, teacher=teacher, quorum=self.options.quorum), Gone.NOT_BELIEVED)
 
     # The shell.
 
@@ -244,6 +220,17 @@ class LessonBook:
 
     def _written(self, change: Callable[[sqlite3.Connection], T]) -> T:
         return self.journal.write(change).result()  # however slow the disk is: only what is kept may be told
+
+    def _all(self, step: Callable[[sqlite3.Connection], tuple[int, Change]], why: Gone) -> tuple[int, int]:
+        """Takes a step until it is about no lesson; gives how many it was about, and how many came to count."""
+        rows, added, more = 0, 0, 1
+        while more:
+            with self._held():
+                more, change = self._written(step)
+                self._tell(change, why)
+            rows += more
+            added += len(change.added)
+        return rows, added
 
     def _tell(self, change: Change, why: Gone) -> None:
         for subscriber in self._subscribers:

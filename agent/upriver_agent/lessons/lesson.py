@@ -132,10 +132,6 @@ class Subscriber(Protocol):
         """These do not count any more."""
         ...
 
-    def quarantined(self, teacher: str) -> None:
-        """A teacher is not believed any more; its lessons have been told as removed before."""
-        ...
-
     def renewed(self) -> None:
         """What is kept is another than what was told, because a damaged file was set aside: begin anew from it."""
         ...

@@ -70,12 +70,12 @@ def make_room(connection: sqlite3.Connection, bounds: Bounds, change: Change) ->
         _count(connection, "put_out", _put_out(connection, [seq], change))
 
 
-def expire(connection: sqlite3.Connection, before: float) -> Change:
-    """Puts out at most BATCH lessons that are older than a Unix time; none are left when none come back."""
+def expire(connection: sqlite3.Connection, before: float) -> tuple[int, Change]:
+    """Puts out at most BATCH lessons that are older than a Unix time; gives how many, 0 once none is left."""
     change = Change()
     old = connection.execute("SELECT seq FROM lesson WHERE at < ? ORDER BY at LIMIT ?", (before, BATCH)).fetchall()
     _count(connection, "expired", _put_out(connection, [seq for (seq,) in old], change))
-    return change
+    return len(old), change
 
 
 def forget(connection: sqlite3.Connection, choice: Choice, quorum: int) -> tuple[list[tuple[int, str]], Change]:
@@ -97,18 +97,18 @@ def forget(connection: sqlite3.Connection, choice: Choice, quorum: int) -> tuple
     return [(seq, id_) for seq, id_, *_ in found], _must_go(connection, change.pure())
 
 
-def set_aside(connection: sqlite3.Connection, teacher: str, quorum: int) -> Change:
-    """Has at most BATCH lessons of a teacher count no more; none are left when none come back.
+def set_aside(connection: sqlite3.Connection, teacher: str, quorum: int) -> tuple[int, Change]:
+    """Has at most BATCH lessons of a teacher count no more; gives how many it was, 0 once none is left.
 
     What it said counts neither for nor against what others say.
     """
     connection.execute("DELETE FROM vote WHERE teacher = ?", (teacher,))
-    change = _of_teacher(connection, teacher, f"state <> {State.ASIDE:d}", State.ASIDE, quorum)
-    return _must_go(connection, change)
+    found, change = _of_teacher(connection, teacher, f"state <> {State.ASIDE:d}", State.ASIDE, quorum)
+    return found, _must_go(connection, change)
 
 
-def bring_back(connection: sqlite3.Connection, teacher: str, quorum: int) -> Change:
-    """Has at most BATCH lessons that were set aside stand as they should; none are left when none come back."""
+def bring_back(connection: sqlite3.Connection, teacher: str, quorum: int) -> tuple[int, Change]:
+    """Has at most BATCH lessons that were set aside stand as they should; gives how many, 0 once none is left."""
     for version, content, label in connection.execute(
         f"SELECT version, content, label FROM {FROM} WHERE agent = ? AND state = {State.ASIDE:d} LIMIT {BATCH}",  # noqa: S608 - constants
         (teacher,),
@@ -219,7 +219,9 @@ def _stand(
         _count_class(connection, key, 1, size)
 
 
-def _of_teacher(connection: sqlite3.Connection, teacher: str, which: str, state: State, quorum: int) -> Change:
+def _of_teacher(
+    connection: sqlite3.Connection, teacher: str, which: str, state: State, quorum: int
+) -> tuple[int, Change]:
     change = Change()
     found = connection.execute(
         f"SELECT lesson.seq, version, label, state, bytes, content FROM {FROM} WHERE agent = ? AND {which}"  # noqa: S608 - constants
@@ -230,7 +232,7 @@ def _of_teacher(connection: sqlite3.Connection, teacher: str, which: str, state:
         _stand(connection, seq, (version, label), State(was), state, size, change)
     for _, version, _, _, _, content in found:
         _restate(connection, version, content, quorum, change)
-    return change.pure()
+    return len(found), change.pure()
 
 
 def _put_out(connection: sqlite3.Connection, seqs: Iterable[int], change: Change) -> int:

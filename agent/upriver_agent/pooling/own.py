@@ -98,9 +98,6 @@ class OwnSums:
         if why in (Gone.FORGOTTEN, Gone.NOT_BELIEVED):
             self._urgent()
 
-    def quarantined(self, teacher: str) -> None:
-        """Its lessons were told as removed."""
-
     def renewed(self) -> None:
         """What is kept is another than what was told."""
         with self._lock:

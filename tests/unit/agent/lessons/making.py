@@ -47,7 +47,7 @@ class Sums:
 
     def __init__(self, book, version=DIGEST):
         self.book, self.version = book, version
-        self.teachers, self.renewals = [], 0
+        self.renewals = 0
         with book.still():
             book.subscribe(self)
             self.begin()
@@ -70,9 +70,6 @@ class Sums:
             if one.version_digest == self.version:
                 assert self.ids.pop(one.id) == one.label
                 self.sum -= one.embedding.astype(np.float64)
-
-    def quarantined(self, teacher):
-        self.teachers.append(teacher)
 
     def renewed(self):
         self.renewals += 1

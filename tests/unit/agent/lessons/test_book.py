@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.unit.agent.lessons.making import DIGEST, OTHER, WAIT_S, Sums, lesson, opened
 from upriver.errors import DiskTrouble, NotNow
-from upriver_agent.lessons import looking
+from upriver_agent.lessons import looking, store
 from upriver_agent.lessons.lesson import Choice, State
 from upriver_agent.lessons.outcome import Outcome
 from upriver_agent.pooling.own import OwnSums
@@ -160,7 +160,6 @@ def test_a_teacher_that_the_top_contradicts_is_put_aside_with_all_that_it_said(t
         book.offer([lesson(1, "5", "liar", **same), lesson(2, "7", "cloud-1", **same), lesson(3, "4", "liar")])
         assert sums.ids == {lesson(3).id: "4"}
         audits(book, "liar", "sha256:up", [False] * 12)
-        assert sums.teachers == ["liar"]
         assert sums.ids == {lesson(2).id: "7"} == told(book)
         assert book.count(Choice(states=frozenset({State.ASIDE})))[0] == 2
         assert book.offer([lesson(4, "4", "liar"), lesson(5)]) == [None, Outcome.TAKEN]
@@ -194,6 +193,33 @@ def test_how_many_lessons_had_to_go_is_kept_by_version_and_is_what_was_told(tmp_
         kept = book.journal.read(looking.must_go)
     assert told == {(DIGEST, 3): 2, (OTHER, 2): 1}  # one was forgotten, and one of a liar's
     assert kept == {("digits", *key): lessons for key, lessons in told.items()}
+
+
+def test_none_of_a_liar_s_lessons_count_though_it_was_outvoted_many_times_in_a_row(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "BATCH", 2)
+    with opened(tmp_path) as book:
+        book.tick()
+        for number in range(3):
+            same = {"embedding": (number, 8, 8)}
+            teachers = [("a", "7"), ("b", "7"), ("liar", "5")]
+            book.offer([lesson(9 * number + n, label, name, **same) for n, (name, label) in enumerate(teachers)])
+        book.offer([lesson(90, "5", "liar")])
+        sums = Sums(book)
+        audits(book, "liar", "sha256:up", [False] * 12)
+        assert book.count(Choice(teacher="liar", states=frozenset({State.ASIDE})))[0] == 4
+        assert set(sums.ids.values()) == {"7"}
+        assert sums.ids == told(book)
+
+
+def test_all_that_is_too_old_goes_at_once_whether_it_counts_or_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "BATCH", 2)
+    now = [2000.0]
+    with opened(tmp_path, lambda: now[0]) as book:
+        book.offer([lesson(number, teacher="liar") for number in range(3)] + [lesson(9)])
+        audits(book, "liar", "sha256:up", [False] * 12)
+        now[0] += 9000.0
+        book.tick()
+        assert book.count(Choice()) == (0, 0)
 
 
 def test_a_quarantine_that_a_kill_cut_short_goes_on_at_the_next_start(tmp_path):

@@ -98,7 +98,8 @@ def test_nothing_comes_to_count_because_what_it_was_outvoted_by_has_grown_old():
     take(connection, lesson(1, "7", "a", at=100.0, **same), lesson(2, "5", "liar", at=900.0, **same))
     take(connection, lesson(3, "7", "b", at=900.0, **same))
     assert [(one.label, one.state) for one in kept(connection)] == [("7", State.TAKEN), ("5", State.HELD)]
-    change = store.expire(connection, 500.0)
+    gone, change = store.expire(connection, 500.0)
+    assert gone == 1
     assert [one.label for one in change.removed] == ["7"]
     assert (change.added, kept(connection)) == ([], [])
 
