@@ -165,6 +165,7 @@ class LessonBook:
             now = self.clock()
             before = self._standing(teacher)
             after = before.audited(policy, agreed, self.options.teacher_error, now)
+            self._resumes |= after.quarantined and not before.quarantined  # for the next tick, if the disk fails now
             self._keep(teacher, after, now)
             if after.quarantined and not before.quarantined:
                 _LOG.error(
@@ -185,7 +186,13 @@ class LessonBook:
             if not standing.quarantined and not standing.bad and not self.count(aside)[0]:
                 raise NotNow(f"{teacher[:80]!r} is not in quarantine")
             self._keep(teacher, standing.released(), self.clock())
-        return self._all(partial(store.bring_back, teacher=teacher, quorum=self.options.quorum), Gone.REPLACED)[1]
+
+        def bring_back(connection: sqlite3.Connection) -> tuple[int, Change]:
+            if self._standing(teacher).quarantined:  # again, since the last batch
+                return 0, Change()
+            return store.bring_back(connection, teacher, self.options.quorum)
+
+        return self._all(bring_back, Gone.REPLACED)[1]
 
     def standings(self) -> Mapping[str, Standing]:
         """What is known of teachers."""

@@ -232,6 +232,52 @@ def test_a_quarantine_that_a_kill_cut_short_goes_on_at_the_next_start(tmp_path):
         assert book.count(Choice(states=frozenset({State.ASIDE})))[0] == 5
 
 
+def test_a_quarantine_that_the_disk_cut_short_goes_on_with_the_next_tick(tmp_path, monkeypatch):
+    with opened(tmp_path) as book:
+        book.tick()
+        sums = Sums(book)
+        book.offer([lesson(1, teacher="liar"), lesson(2)])
+
+        def full(*_, **__):
+            raise DiskTrouble("the disk is full")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(store, "set_aside", full)
+            with pytest.raises(DiskTrouble):
+                audits(book, "liar", "sha256:up", [False] * 12)
+        assert book.standings()["liar"].quarantined
+        book.tick()
+        assert set(sums.ids) == set(told(book)) == {lesson(2).id}
+
+
+def test_a_teacher_that_is_condemned_again_while_its_lessons_come_back_stays_silent(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "BATCH", 1)
+    with opened(tmp_path) as book:
+        book.offer([lesson(number, teacher="liar") for number in range(5)])
+        audits(book, "liar", "sha256:up", [False] * 12)
+        bring_back = store.bring_back
+
+        def and_again(*given):
+            found = bring_back(*given)
+            again.append(1)
+            return found
+
+        again = []
+        monkeypatch.setattr(store, "bring_back", and_again)
+        tell = book._tell
+
+        def condemned(change, why):
+            tell(change, why)
+            if len(again) == 2:
+                again.append(1)
+                audits(book, "liar", "sha256:up", [False] * 12)
+
+        monkeypatch.setattr(book, "_tell", condemned)
+        book.release("liar")
+        assert book.standings()["liar"].quarantined
+        assert told(book) == {}
+
+
 def test_a_release_that_a_kill_cut_short_can_be_said_again(tmp_path):
     with opened(tmp_path) as book:
         book.offer([lesson(number, teacher="honest") for number in range(5)])
