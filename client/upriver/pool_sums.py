@@ -21,6 +21,9 @@ MAX_COUNTS: Final = 4096
 MAX_PARTS: Final = 512
 MAX_QUESTIONS: Final = 10_000
 """An agent that says it holds out more is not believed: nobody should outweigh all others."""
+MAX_FORGOTTEN: Final = 1 << 30
+MAX_NUMBER: Final = 1e24
+"""Of one agent nothing larger is added up, so that the sum over any number of them is one that can be sent and kept."""
 MAX_NAME: Final = 63
 MAX_REGION: Final = 200
 _MAX_LABEL: Final = 200
@@ -94,11 +97,11 @@ def check_part(part: PoolPart) -> None:
         problems.append(f"model {key.model[:80]!r}, region {key.region[:80]!r}: expected short names")
     if not is_digest(key.version_digest) or (key.trial and not is_digest(key.trial)):
         problems.append("expected digests of a version and a trial: sha256: and 64 digits")
-    if part.agents < 1 or part.forgotten < 0:
-        problems.append(f"of {part.agents} agents, {part.forgotten} forgotten: expected at least 1, and 0")
+    if part.agents < 1 or not 0 <= part.forgotten <= MAX_FORGOTTEN * part.agents:
+        problems.append(f"of {part.agents} agents, {part.forgotten} forgotten: expected 1, and 0 to {MAX_FORGOTTEN} each")
     if isinstance(part.sums, HeadStatistics):
         problems += [] if not key.trial else ["statistics with a trial"]
-        problems += _statistics_problems(part.sums)
+        problems += _statistics_problems(part.sums, MAX_NUMBER * part.agents)
     else:
         problems += ["counts without a trial"] if not key.trial else []
         problems += _count_problems(part.sums, MAX_QUESTIONS * part.agents)
@@ -106,7 +109,7 @@ def check_part(part: PoolPart) -> None:
         raise InvalidInput(f"pooled {key.model[:MAX_NAME]!r}: {'; '.join(problems)}")
 
 
-def _statistics_problems(sums: HeadStatistics) -> list[str]:
+def _statistics_problems(sums: HeadStatistics, most: float) -> list[str]:
     problems = []
     if not 1 <= sums.width <= MAX_EMBEDDING:
         problems.append(f"an embedding of {sums.width}: expected 1 to {MAX_EMBEDDING}")
@@ -114,8 +117,8 @@ def _statistics_problems(sums: HeadStatistics) -> list[str]:
         problems.append(f"{len(sums.labels)} labels: expected at most {MAX_LABELS}, each once")
     if not all(0 < len(label) <= _MAX_LABEL for label in sums.labels):
         problems.append(f"labels: expected texts of 1 to {_MAX_LABEL} characters")
-    if not (np.isfinite(sums.outer).all() and np.isfinite(sums.toward).all()):
-        problems.append("expected finite numbers")
+    if not all((np.abs(numbers) <= most).all() for numbers in (sums.outer, sums.toward)):  # nor is one that is none
+        problems.append(f"expected finite numbers of at most {most:g}")
     return problems
 
 

@@ -3,8 +3,8 @@ import pytest
 
 from upriver.errors import InvalidInput
 from upriver.head_statistics import HeadStatistics, merged, nothing
-from upriver.pool import Answer, Standing, Submission
-from upriver.pool_sums import MAX_COUNTS, PoolPart, part_of, summed
+from upriver.pool import MAX_ROSTER, Answer, PoolLimits, Standing, Submission
+from upriver.pool_sums import MAX_COUNTS, MAX_FORGOTTEN, MAX_NUMBER, PoolPart, part_of, summed
 from upriver.pool_wire import Assembly, Parts, read_answer, write_answer, write_submission, write_unchanged
 
 VERSION, OTHER, TRIAL = (f"sha256:{digit * 64}" for digit in "abc")
@@ -97,11 +97,21 @@ def test_labels_that_were_made_up_do_not_push_out_those_with_lessons() -> None:
         (part_of("", VERSION, "north", nothing(2, ("a",))), "names"),
         (part_of("m", VERSION, "north", nothing(2, ("a",)), agents=0), "agents"),
         (part_of("m", VERSION, "north", HeadStatistics(("a",), np.full((3, 3), np.inf), np.zeros((3, 1)))), "finite"),
+        (part_of("m", VERSION, "north", HeadStatistics(("a",), np.zeros((3, 3)), np.full((3, 1), 1e308))), "finite"),
+        (part_of("m", VERSION, "north", nothing(2, ("a",)), forgotten=1 << 62), "forgotten"),
     ],
 )
 def test_a_part_that_can_t_be_is_refused(part: PoolPart, told: str) -> None:
     with pytest.raises(InvalidInput, match=told):
         received(Submission("me", {"me": 1}, (part,)))
+
+
+def test_the_sum_of_the_largest_parts_can_be_sent_on_and_kept() -> None:
+    most = HeadStatistics(("a",), np.full((3, 3), MAX_NUMBER), np.full((3, 1), -MAX_NUMBER))
+    children = [part_of("m", VERSION, "north", most, forgotten=MAX_FORGOTTEN)] * 1000
+    (part,) = received(Submission("me", {str(agent): 1 for agent in range(1000)} | {"me": 1}, summed(children))).content
+    assert (part.agents, part.forgotten) == (1000, 1000 * MAX_FORGOTTEN)
+    assert MAX_FORGOTTEN * MAX_ROSTER * PoolLimits().max_children < 1 << 63  # which is all that a table can hold
 
 
 def test_a_submission_that_can_t_be_is_refused() -> None:
