@@ -16,10 +16,9 @@ from upriver_control.regional.model import Need, RegionTrial, Scope, TrialState
 from upriver_control.regional.verdict import needed
 
 GROWTH: Final = 1.5
-"""From one trial to the next, lessons have grown by this factor."""
+"""From one trial to the next, lessons have become more, or fewer, by this factor."""
 AGAIN: Final = 1.1
 """And by this one at least where the last trial came to nothing and was long ago."""
-_ROUNDING: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +80,11 @@ def fitted(
 
 
 def has_forgotten(learnt: Learnt, trial: RegionTrial) -> bool:
-    """Whether what a head was learnt from has lost lessons since that must not be in it any more."""
-    fewer = learnt.lessons < trial.lessons - _ROUNDING and learnt.agents >= trial.agents
-    return learnt.forgotten > trial.forgotten or fewer
+    """Whether what a head was learnt from has lost lessons since that must not be in it any more.
+
+    Lessons that are only too old, or make room, may stay in it.
+    """
+    return learnt.forgotten > trial.forgotten
 
 
 def is_due(learnt: Learnt, last: RegionTrial | None, now: float, pace: Pace) -> bool:
@@ -94,7 +95,7 @@ def is_due(learnt: Learnt, last: RegionTrial | None, now: float, pace: Pace) -> 
         return True
     if last.state is TrialState.OPEN:
         return False
-    if learnt.lessons >= GROWTH * last.lessons:
+    if learnt.lessons >= GROWTH * last.lessons or GROWTH * learnt.lessons <= last.lessons:
         return True
     failed = last.state in (TrialState.FAILED, TrialState.WITHDRAWN)
     return failed and now - last.ended >= pace.again_s and learnt.lessons >= AGAIN * last.lessons

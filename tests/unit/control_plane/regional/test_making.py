@@ -217,6 +217,17 @@ def test_what_was_forgotten_leaves_the_head_and_without_another_the_region_goes_
     assert world.maker.to_go(world.standings()) == []  # it is on its way
 
 
+def test_lessons_that_grow_too_old_one_by_one_spend_no_look_and_withdraw_nothing(world) -> None:
+    world.lessons = {"north": 200, "south": 0}
+    world.round()
+    before = world.running["north"].head
+    for lessons in (199, 198, 197):
+        world.lessons["north"] = lessons
+        assert world.round() == []
+    assert world.trials.attempts("m", VERSION, "north") == 1
+    assert [one.trial.head for one in world.trials.all("m")] == [before]
+
+
 def test_a_region_keeps_its_own_head_only_while_it_beats_that_of_all(world) -> None:
     world.lessons = {"north": 200, "south": 0}
     picked = world.round()
