@@ -98,7 +98,7 @@ def check_part(part: PoolPart) -> None:
     if not is_digest(key.version_digest) or (key.trial and not is_digest(key.trial)):
         problems.append("expected digests of a version and a trial: sha256: and 64 digits")
     if part.agents < 1 or not 0 <= part.forgotten <= MAX_FORGOTTEN * part.agents:
-        problems.append(f"of {part.agents} agents, {part.forgotten} forgotten: expected 1, and 0 to {MAX_FORGOTTEN} each")
+        problems.append(f"of {part.agents} agents, {part.forgotten} forgotten: expected 1, and at most {MAX_FORGOTTEN}")
     if isinstance(part.sums, HeadStatistics):
         problems += [] if not key.trial else ["statistics with a trial"]
         problems += _statistics_problems(part.sums, MAX_NUMBER * part.agents)
