@@ -149,6 +149,8 @@ class Keeper:
             self._place(part)
         except NotFound:  # another process was faster, or somebody deleted it
             _LOG.warning("the file of lessons %s is not where it was written", part.name)
+        except DiskTrouble as error:  # one file must not keep the others from being looked after
+            _LOG.error("%s", error)
 
     def _merge(self, parts: Sequence[Part]) -> None:
         try:

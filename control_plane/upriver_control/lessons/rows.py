@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import quote
 
 import pyarrow as pa
 
@@ -63,6 +64,8 @@ def check(lesson: pb.HandedLesson) -> None:
         )
         if not least <= len(getattr(lesson, name)) <= most
     ]
+    if len(quote(lesson.region, safe="")) > MAX_ID:
+        problems.append(f"region takes {len(quote(lesson.region, safe=''))} bytes in a path; expected at most {MAX_ID}")
     if lesson.ByteSize() > MAX_BYTES:
         problems.append(f"it takes {lesson.ByteSize()} bytes; expected at most {MAX_BYTES}")
     if not is_digest(lesson.version_digest):

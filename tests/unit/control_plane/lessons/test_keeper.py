@@ -122,6 +122,7 @@ def test_what_comes_again_is_kept_already_and_what_is_wrong_is_refused_with_ever
         ({"confidence": float("nan")}, "not finite"),
         ({"model": "../up"}, "model id '../up'"),
         ({"own_label": "x" * 301}, "own_label has 301"),
+        ({"region": "я" * 60}, "region takes 360 bytes in a path"),
     ],
 )
 def test_a_lesson_that_can_not_be_read_later_is_not_taken(place, more, told):
@@ -303,6 +304,20 @@ def test_forgotten_while_it_is_written_a_lesson_is_not_kept(place):
 
 def test_a_lesson_of_a_version_that_nobody_has_published_any_more_is_kept(place):
     assert place.keeper.submit([lesson("a", version_digest="sha256:" + "9" * 64)], []).kept == ["a"]
+
+
+def test_a_file_that_can_not_be_moved_to_its_place_keeps_no_other_from_being_looked_after(place):
+    place.folder.mkdir()
+    (place.folder / "model=digits").write_text("in the way")
+    with pytest.raises(DiskTrouble):
+        place.keeper.submit([lesson("a")], [])
+    for number in range(8):
+        place.keeper.submit([lesson(f"l{number}", model="other")], [])
+    place.keeper.tidy()
+    assert sorted(part.rows for part in place.table.parts()) == [1, 8]
+    (place.folder / "model=digits").unlink()
+    place.keeper.tidy()
+    assert place.ids() == {"a": 1, **{f"l{number}": 1 for number in range(8)}}
 
 
 def test_a_damaged_file_is_named_and_keeps_nothing_else_from_being_looked_after(place):
