@@ -114,8 +114,8 @@ def _problem(request: pb.SubmitLessonsRequest) -> str:
     if part is None:
         return "it is neither a lesson nor a forgotten one"
     id_ = request.lesson.id if part == "lesson" else request.forgotten.id
-    if not 0 < len(id_) <= MAX_ID:
-        return f"its id has {len(id_)} characters; expected 1 to {MAX_ID}"
+    if not 0 < len(id_) <= MAX_ID or not id_.isprintable():
+        return f"its id has {len(id_)} characters; expected 1 to {MAX_ID} that can be printed"
     if part == "lesson" and request.lesson.ByteSize() > MAX_LESSON:
         return f"it takes {request.lesson.ByteSize()} bytes; expected at most {MAX_LESSON}"
     return ""

@@ -64,6 +64,11 @@ def check(lesson: pb.HandedLesson) -> None:
         )
         if not least <= len(getattr(lesson, name)) <= most
     ]
+    problems += [
+        f"{name} has characters that can't be printed"
+        for name in ("id", "agent", "tier", "region")
+        if not getattr(lesson, name).isprintable()
+    ]
     if len(quote(lesson.region, safe="")) > MAX_ID:
         problems.append(f"region takes {len(quote(lesson.region, safe=''))} bytes in a path; expected at most {MAX_ID}")
     if lesson.ByteSize() > MAX_BYTES:
@@ -83,6 +88,11 @@ def check(lesson: pb.HandedLesson) -> None:
         problems.append(str(error))
     if problems:
         raise InvalidInput("; ".join(problems))
+
+
+def is_id(text: str) -> bool:
+    """Whether it can be a lesson's id. PostgreSQL keeps no text with NUL."""
+    return 0 < len(text) <= MAX_ID and text.isprintable()
 
 
 def table_of(lessons: Sequence[pb.HandedLesson], received: float) -> pa.Table:

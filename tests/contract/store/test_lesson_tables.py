@@ -5,9 +5,12 @@ from dataclasses import replace
 
 import pytest
 
+from tests.handed_lessons import lesson
 from upriver.errors import NotFound
 from upriver_control.jobs import JobState
 from upriver_control.jobs.training import Evaluation, Executor, Training, TrainResult, TrainSpec, trained
+from upriver_control.lessons.files import LessonFiles
+from upriver_control.lessons.keeper import Bounds, Keeper
 from upriver_control.store.lessons import LessonTable, Part
 from upriver_control.store.registry import RegistryStore
 from upriver_control.store.trainings import Source, SourceKind, SourceTable, TrainingTable
@@ -68,6 +71,14 @@ def test_run_again_after_a_commit_that_nobody_was_told_of_it_gives_what_was_comm
     assert table.parts() == [first, second]
     merged = table.swap([first, second], part("c", ["a", "b"]), ["a", "b"])
     assert (merged.name, table.parts(), table.ids([merged])) == ("c", [merged], {merged.number: {"a", "b"}})
+
+
+def test_what_postgresql_can_not_keep_is_refused_alike_and_stops_nothing(table, tmp_path):
+    keeper = Keeper(table, LessonFiles(str(tmp_path / "lessons")), Bounds(), lambda: 1.0)
+    nul = [lesson("a\0"), lesson("b", region="\0"), lesson("c", label="\0", trace="\0"), lesson("d")]
+    done = keeper.submit(nul, ["e\0", "f"])
+    assert (sorted(done.kept), sorted(done.refused)) == (["c", "d", "f"], ["a\0", "b", "e\0"])
+    assert table.known([one.id for one in nul if "\0" not in one.id]) == {"c", "d"}
 
 
 def test_of_many_that_bring_the_same_lesson_one_does(table):

@@ -79,11 +79,14 @@ def test_one_call_takes_so_many_at_most():
 def test_what_nobody_above_would_take_is_refused_with_the_reason():
     long = "x" * 201
     large = taught("large", label="y" * MAX_LESSON)
-    parts = [pb.SubmitLessonsRequest(), *taught("", long), *large, *forgotten(long), *taught("a")]
+    nul = [*taught("b\0"), *forgotten("c\0")]  # PostgreSQL, far above, could not keep it
+    parts = [pb.SubmitLessonsRequest(), *taught("", long), *large, *forgotten(long), *nul, *taught("a")]
     kept, refused, _ = submit(Memory(), parts)
     assert kept == ["a"]
     assert "takes" in refused["large"]
     assert "its id has 201 characters" in refused["x" * 200]
+    assert "can be printed" in refused["b\0"]
+    assert refused["c\0"] == refused["b\0"]
 
 
 @pytest.mark.parametrize(

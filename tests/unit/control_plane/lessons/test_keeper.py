@@ -122,12 +122,19 @@ def test_what_comes_again_is_kept_already_and_what_is_wrong_is_refused_with_ever
         ({"confidence": float("nan")}, "not finite"),
         ({"model": "../up"}, "model id '../up'"),
         ({"own_label": "x" * 301}, "own_label has 301"),
+        ({"agent": "a\0b"}, "agent has characters that can't be printed"),
         ({"region": "я" * 60}, "region takes 360 bytes in a path"),
     ],
 )
 def test_a_lesson_that_can_not_be_read_later_is_not_taken(place, more, told):
     assert told in place.keeper.submit([lesson("w", **more)], []).refused["w"]
     assert place.ids() == {}
+
+
+def test_an_id_that_no_lesson_can_have_is_refused_and_not_to_be_sent_for_ever(place):
+    done = place.keeper.submit([lesson("a\0b"), lesson("c")], ["", "d\0", "x" * 201, "e"])
+    assert sorted(done.kept) == ["c", "e"]
+    assert set(done.refused) == {"a\0b", "", "d\0", "x" * 200}
 
 
 def test_a_forgotten_lesson_is_gone_at_once_from_what_is_read_and_soon_from_the_files(place):
