@@ -7,7 +7,7 @@ import pytest
 
 from upriver_agent.config import parse_config
 from upriver_agent.document import override_keys
-from upriver_agent.sections import AgentConfig
+from upriver_agent.sections import AgentConfig, LearningSection
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "docs/examples"
 LADDER = ("device", "far-edge", "near-edge", "cloud")
@@ -19,6 +19,11 @@ def test_an_example_is_a_configuration_of_its_tier(tier: str) -> None:
     assert config.agent.tier == tier
     assert config.agent.tiers == LADDER
     assert config.models
+
+
+def test_who_copies_the_example_of_a_device_learns_as_one_without_settings_does() -> None:
+    config = parse_config(tomllib.loads((EXAMPLES / "device.toml").read_text()), {}, EXAMPLES)
+    assert config.learning == LearningSection()
 
 
 def test_every_tier_has_an_example() -> None:
