@@ -58,7 +58,7 @@ class Relays:
     def __exit__(self, *_: object) -> None:
         assert self._process.stdin is not None  # noqa: S101 - opened with a pipe above
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(60)
 
     def tell(self, order: Order) -> None:
         """Has a relay behave so from now on."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from demo.processes import DemoFailed
 
 _SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "consul"
-_START_S = 30.0
+_START_S = 60.0
 
 
 def _free_ports(count: int) -> list[int]:

@@ -35,7 +35,7 @@ class AgentProcess:
     def kill(self) -> None:
         """kill -9."""
         self.process.kill()
-        self.process.wait(30)
+        self.process.wait(60)
 
     def terminate(self, timeout_s: float = 30.0) -> int:
         """SIGTERM; gives the exit code."""
@@ -107,7 +107,7 @@ def running(config: Path, name: str, tier: str = "", program: Sequence[str] = PR
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait(30)
+        process.wait(60)
 
 
 TRUSTING = '[cascade]\ntrust = "network"\n'
@@ -128,7 +128,7 @@ def mesh(
         yield {name: started[name] for name, _, _ in tiers}
 
 
-def until(condition, timeout_s: float = 20.0, what: str = "the condition"):
+def until(condition, timeout_s: float = 60.0, what: str = "the condition"):
     """Waits until a condition holds, looking every 10 ms; gives its value."""
     deadline = time.monotonic() + timeout_s
     while True:

@@ -80,7 +80,7 @@ class ControlPlaneProcess:
         """kill -9."""
         if self.process is not None:
             self.process.kill()
-            self.process.wait(30)
+            self.process.wait(60)
 
     def terminate(self) -> int:
         assert self.process is not None
@@ -131,15 +131,15 @@ class Operator:
         request = rollout_pb2.CreateRolloutRequest(
             version=version, selector=selector, strategy=strategy, request_id=request_id, policy_overrides=overrides
         )
-        return self._rollouts.CreateRollout(request, timeout=20, metadata=self._metadata, wait_for_ready=True).rollout
+        return self._rollouts.CreateRollout(request, timeout=60, metadata=self._metadata, wait_for_ready=True).rollout
 
     def rollout(self, name: str):
         request = rollout_pb2.GetRolloutRequest(name=name)
-        return self._rollouts.GetRollout(request, timeout=20, metadata=self._metadata, wait_for_ready=True).rollout
+        return self._rollouts.GetRollout(request, timeout=60, metadata=self._metadata, wait_for_ready=True).rollout
 
     def agents(self, selector: str = ""):
         request = fleet_pb2.ListAgentsRequest(page_size=1000, selector=selector)
-        listed = self._fleet.ListAgents(request, timeout=20, metadata=self._metadata, wait_for_ready=True)
+        listed = self._fleet.ListAgents(request, timeout=60, metadata=self._metadata, wait_for_ready=True)
         return {agent.name.removeprefix("agents/"): agent for agent in listed.agents}
 
 

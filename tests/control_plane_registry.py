@@ -102,7 +102,7 @@ def serving(registry: Registry, token: str = "", idle_s: float = 10.0, uploads: 
     thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
     thread.start()
     try:
-        assert ready.wait(20)
+        assert ready.wait(60)
         yield started[0]
     finally:
         loop.call_soon_threadsafe(ended.set)

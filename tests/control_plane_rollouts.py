@@ -125,7 +125,7 @@ class RolloutServer:
             result = function()
             return await result if asyncio.iscoroutine(result) else result
 
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(30)
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(60)
 
     def add(self, *agents: AgentFacts) -> None:
         self.on_loop(lambda: [self.fleet.put(facts) for facts in agents])
@@ -140,7 +140,7 @@ class RolloutServer:
     def stop(self) -> None:
         self.on_loop(self._stop)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
         self._loop.close()
 
     async def _start(self) -> None:

@@ -41,9 +41,9 @@ class SyncServer:
         self.on_loop(self._start)
 
     def stop(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(60)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
         self._loop.close()
 
     def on_loop(self, function: Callable[[], Any]) -> Any:
@@ -51,7 +51,7 @@ class SyncServer:
             result = function()
             return await result if asyncio.iscoroutine(result) else result
 
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(30)
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(60)
 
     def want(self, agent: str, world: Mapping[str, Desired]) -> None:
         """Sets what an agent should run, and has it sent."""

@@ -80,7 +80,7 @@ def grpc_proxy(upstream: str = "") -> Iterator[GrpcProxy]:
             yield proxy
         finally:
             proxy.close()
-            server.stop(0).wait(10)
+            server.stop(0).wait(60)
 
 
 def flip(method: str, reply: bytes) -> bytes:

@@ -36,6 +36,13 @@ def policy_with(version: Version, head: Head, threshold: float = 0.5) -> PolicyD
     return replace(plain, threshold=threshold, head=digest_of(write_head(head)))
 
 
+class BelievingLoader(Loader):
+    """Believes that every version works, instead of having a child process try it."""
+
+    def verify(self, version: Version) -> VerifyReport:
+        return REPORT
+
+
 def loader_in(folder: Path) -> Loader:
-    """A loader that keeps what it must in a folder."""
-    return Loader(LoaderOptions("auto", 1, 1, 1000.0, folder / "state"))
+    """A loader that keeps what it must in a folder, and tries no version."""
+    return BelievingLoader(LoaderOptions("auto", 1, 1, 1000.0, folder / "state"))

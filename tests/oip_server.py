@@ -54,4 +54,4 @@ def serving(infer=None, stream=None, model=None, credentials=None, ready=True) -
         try:
             yield f"127.0.0.1:{port}"
         finally:
-            server.stop(None).wait(10)
+            server.stop(None).wait(60)

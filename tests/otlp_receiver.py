@@ -38,7 +38,7 @@ class Receiver(trace_service_pb2_grpc.TraceServiceServicer):
         with self._lock:
             return set(self._spans)
 
-    def wait_for(self, trace_id, name, count, timeout_s=20.0):
+    def wait_for(self, trace_id, name, count, timeout_s=60.0):
         """The spans of that name once there are `count`."""
         return until(
             lambda: found if len(found := self.spans(trace_id, name)) >= count else None,

@@ -56,7 +56,7 @@ def standing_still(plane: ControlPlaneProcess) -> Iterator[Callable[[], None]]:
 
     def go_on() -> None:
         over.set()
-        watching.join(10)
+        watching.join(60)
         for pid in stopped:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)

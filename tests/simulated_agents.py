@@ -43,7 +43,7 @@ class SimulatedAgent:
         self._ended.set()
         if self._call is not None:
             self._call.cancel()
-        self._thread.join(10)
+        self._thread.join(60)
 
     def _keep(self) -> None:
         turn = 0

@@ -64,7 +64,7 @@ def terminal(command: Sequence[str], environment: Mapping[str, str]) -> Iterator
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait(30)
+        process.wait(60)
         os.close(master)
 
 

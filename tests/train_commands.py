@@ -49,5 +49,5 @@ def submit(plane, lessons, forgotten=(), token=None):
     join = token if token is not None else (plane.state / "join-token").read_text().strip()
     with channel(plane) as made:
         return Stub(made, INTAKE).SubmitLessons(
-            iter(parts), timeout=20, metadata=(("authorization", f"Bearer {join}"),)
+            iter(parts), timeout=60, metadata=(("authorization", f"Bearer {join}"),)
         )

@@ -31,7 +31,7 @@ def s3():
         yield f"http://127.0.0.1:{port}"
     finally:
         server.kill()
-        server.wait(30)
+        server.wait(60)
 
 
 def _answers(port):

@@ -16,7 +16,7 @@ from upriver_control.reconcile.consul_lock import KEY, ConsulLock
 from upriver_control.reconcile.file_lock import FileLock
 from upriver_control.reconcile.postgres_lock import PostgresLock
 
-GIVEN_ON_S = 20.0
+GIVEN_ON_S = 60.0
 
 
 class FileCase:

@@ -99,7 +99,7 @@ def test_one_of_many_that_publish_different_contents_under_one_name_wins(store):
     barrier = threading.Barrier(6)
 
     def attempt(index: int) -> bool:
-        barrier.wait(10)
+        barrier.wait(60)
         try:
             return publish(store, made("v1", f"content {index}"))[1]
         except VersionConflict:

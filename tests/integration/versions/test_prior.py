@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.heads import loader_in
 from tests.versions import LABELS, make_version
 from upriver.errors import InvalidInput, ModelInvalid
 from upriver.head_statistics import HeadStatistics
@@ -16,7 +15,7 @@ from upriver_agent.examination import Order, examine
 from upriver_agent.head import embedding_width, read_prior
 from upriver_agent.inspection import inspect
 from upriver_agent.predictor import open_predictor
-from upriver_agent.versions import Version, open_version
+from upriver_agent.versions import Version, open_version, verify_version
 from upriver_control.priors import make_prior
 
 ROWS = 600
@@ -56,7 +55,7 @@ def test_a_prior_has_the_sums_over_the_embeddings_of_all_that_was_given(folder: 
 
 
 def test_a_version_with_a_prior_passes_and_says_that_it_can_learn(folder: Path, tmp_path: Path) -> None:
-    loader_in(tmp_path).verify(opened(folder, tmp_path))
+    verify_version(opened(folder, tmp_path))
     found = inspect(folder, "auto", 60.0)
     assert found.can_learn
     assert "600 training samples" in found.learning

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from upriver.errors import DiskTrouble, Draining, QueueFull, UpriverError
 from upriver_agent.journal import Journal, writing
 
-WAIT_S = 20
+WAIT_S = 60
 SCHEMA = [["CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT NOT NULL)"]]
 MORE = [*SCHEMA, ["ALTER TABLE note ADD COLUMN kind TEXT NOT NULL DEFAULT 'old'"]]
 
@@ -261,12 +261,12 @@ if limit == 0:
 journal = Journal(Path(sys.argv[1]), SCHEMA, retry_s=0.0)
 journal.start()
 if limit:
-    journal.write(add("first")).result(20)
+    journal.write(add("first")).result(60)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 kept = ["first"] if limit else []
 failure = None
 for number in range(1000):
-    failure = journal.write(add(str(number) * 1000)).exception(20)
+    failure = journal.write(add(str(number) * 1000)).exception(60)
     if failure is not None:
         break
     kept.append(str(number) * 1000)
@@ -274,7 +274,7 @@ assert isinstance(failure, DiskTrouble), failure
 assert "j.db" in str(failure), failure
 assert journal.trouble and journal.failed == 1
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-journal.write(add("after")).result(20)
+journal.write(add("after")).result(60)
 assert not journal.trouble
 assert journal.read(texts) == [*kept, "after"], "what was committed"
 assert journal.close()
@@ -285,7 +285,7 @@ print("well")
 @pytest.mark.parametrize("limit", [0, 1, 100_000, 300_000])
 def test_files_that_can_not_grow_fail_writes_clearly_and_lose_nothing(tmp_path, limit):
     done = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(tmp_path / "j.db"), str(limit)], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", LIMITED, str(tmp_path / "j.db"), str(limit)], capture_output=True, text=True, timeout=180
     )
     assert done.stdout == "well\n", done.stderr
 

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import threading
 import time
 
 import pytest
@@ -11,6 +12,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from tests.agent_process import until
 from tests.otlp_receiver import attributes, receiving
 from upriver.errors import InvalidInput
+from upriver_agent import otlp
 from upriver_agent.otlp import ExportOptions, Reported, SpanExport
 from upriver_agent.telemetry import Marks, Telemetry
 
@@ -56,7 +58,8 @@ def fail_one(telemetry: Telemetry, model: str = "digits") -> None:
     telemetry.failed(None, Marks(time.time_ns()), model, InvalidInput("wrong " + "x" * 5_000))
 
 
-def test_what_waits_at_the_end_is_sent(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_waits_at_the_end_is_sent(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(otlp, "_FLUSH_S", 60.0)  # a second is enough for an agent, but not on any busy machine
     with receiving() as receiver:
         export, telemetry = started(receiver.endpoint, 16, caplog)
         fail_one(telemetry)
@@ -72,6 +75,7 @@ def test_a_span_is_small_whatever_the_caller_sent(caplog: pytest.LogCaptureFixtu
     with receiving() as receiver:
         export, telemetry = started(receiver.endpoint, 16, caplog)
         fail_one(telemetry, model="m" * 1_000_000)
+        until(receiver.traces, what="the span")
         export.close()
         (trace_id,) = receiver.traces()
         ((_, span),) = receiver.spans(trace_id)
@@ -79,17 +83,17 @@ def test_a_span_is_small_whatever_the_caller_sent(caplog: pytest.LogCaptureFixtu
     assert span.ByteSize() < 4_000
 
 
-def test_a_dead_collector_holds_the_end_for_a_second_at_most_however_much_waits(
-    caplog: pytest.LogCaptureFixture,
+def test_the_end_does_not_wait_for_a_dead_collector_however_much_waits(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(otlp, "_EXPORT_TIMEOUT_S", 60)  # what waits can't have been given up before we look
     with receiving() as receiver:
         gone = receiver.endpoint
     export, telemetry = started(gone, 4_096, caplog)
     for _ in range(5_000):
         fail_one(telemetry)
-    began = time.monotonic()
     export.close()
-    assert time.monotonic() - began < 2.0
+    assert "upriver-otlp-end" in {thread.name for thread in threading.enumerate()}, "it is still tried, by itself"
     loggers = {record.name for record in caplog.records if record.levelno >= logging.WARNING}
     assert loggers <= {"upriver_agent.otlp"}
 

@@ -14,7 +14,7 @@ from bench.outage_faults import FAULTS, broken
 from bench.outage_traffic import Seen
 from bench.relay import Order, Relays, Route
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 def answer(due_s: float, took_s: float = 0.01, **more: object) -> Seen:

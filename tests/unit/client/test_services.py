@@ -56,10 +56,10 @@ def test_a_service_answers_on_a_plain_server() -> None:
     server.start()
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         stub = Stub(channel, SERVICE)
-        assert stub.Has(pb.HasRequest(digests=["a"]), timeout=5).digests == ["a"]
-        assert [chunk.offset for chunk in stub.Fetch(pb.FetchRequest(offset=1), timeout=5)] == [1, 2]
+        assert stub.Has(pb.HasRequest(digests=["a"]), timeout=60).digests == ["a"]
+        assert [chunk.offset for chunk in stub.Fetch(pb.FetchRequest(offset=1), timeout=60)] == [1, 2]
         with pytest.raises(grpc.RpcError, match="no delta"):
-            stub.FindDelta(pb.FindDeltaRequest(), timeout=5)
+            stub.FindDelta(pb.FindDeltaRequest(), timeout=60)
         with pytest.raises(AttributeError, match="Nonsense"):
             stub.Nonsense(pb.HasRequest())
     server.stop(None)
@@ -73,8 +73,8 @@ def test_a_service_answers_on_an_asyncio_server() -> None:
         await server.start()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             stub = Stub(channel, SERVICE)
-            assert (await stub.FetchMetadata(pb.FetchMetadataRequest(name="root"), timeout=5)).data == b"root"
-            assert [chunk.offset async for chunk in stub.Fetch(pb.FetchRequest(), timeout=5)] == [0, 1, 2]
+            assert (await stub.FetchMetadata(pb.FetchMetadataRequest(name="root"), timeout=60)).data == b"root"
+            assert [chunk.offset async for chunk in stub.Fetch(pb.FetchRequest(), timeout=60)] == [0, 1, 2]
         await server.stop(None)
 
     asyncio.run(ask())

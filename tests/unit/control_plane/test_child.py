@@ -72,7 +72,7 @@ def test_when_it_is_not_wanted_any_more_it_ends_and_so_does_what_it_has_started(
             await task
 
     asyncio.run(begun_and_cancelled())
-    until(lambda: not _runs(int(printed[0])), 20, "the end of what it has started")
+    until(lambda: not _runs(int(printed[0])), what="the end of what it has started")
 
 
 def _runs(pid):

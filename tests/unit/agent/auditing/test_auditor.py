@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.agent_process import until
+from tests.heads import REPORT, loader_in
 from tests.versions import make_version
 from upriver.errors import DiskTrouble
 from upriver.parameters import Mode, Reason
@@ -30,7 +31,7 @@ from upriver_agent.monitoring.settings import AuditsSection
 from upriver_agent.place import Place
 from upriver_agent.predictor import Prediction
 from upriver_agent.serving.loaded import LoadedVersion
-from upriver_agent.serving.loader import Loader, LoaderOptions
+from upriver_agent.serving.loader import Loader
 from upriver_agent.serving.request import InferRequest
 from upriver_agent.telemetry import Telemetry
 from upriver_agent.versions import open_version
@@ -58,7 +59,7 @@ class Top:
         return ""
 
     def ask(self, cases: Sequence[Waiting], stopped: Any) -> Answers | None:
-        assert self.held.wait(30)
+        assert self.held.wait(60)
         if self.away:
             return None
         if self.label == -1 or (self.never and any(one.question.startswith(self.never) for one in cases)):
@@ -73,7 +74,7 @@ class Top:
 
 @pytest.fixture(scope="module")
 def loader(tmp_path_factory: pytest.TempPathFactory) -> Loader:
-    return Loader(LoaderOptions("auto", 1, 1, 1000.0, tmp_path_factory.mktemp("loader")))
+    return loader_in(tmp_path_factory.mktemp("loader"))
 
 
 @pytest.fixture
@@ -236,7 +237,7 @@ def test_a_certified_policy_is_watched_though_there_is_no_target_and_no_control_
     certificate = Certificate(
         Form.PER_TIER, Basis.TOP, 0.004, 0.05, 5000, 3, 0.8, 0.4, digest, rules_digest(plain), digest
     )
-    certified = loader.warm(version, loader.verify(version), replace(plain, certificate=certificate))
+    certified = loader.warm(version, REPORT, replace(plain, certificate=certificate))
     auditors(Top(label=9), AuditsSection(rate=1.0, max_rate=1.0, per_s=1e4)).watch(certified)
     for number in range(20):
         answer(certified, number)
@@ -350,10 +351,10 @@ def test_a_verdict_that_can_not_be_kept_does_not_count(auditors: Auditors, loade
 
     auditor._journal.write = failing
     top.away = False
-    until(lambda: len(top.asked) >= 2, 30, "a second try")
+    until(lambda: len(top.asked) >= 2, what="a second try")
     assert audits(loaded) == 0
     refusing.clear()
-    until(lambda: audits(loaded) == 1, 30, "the verdict")
+    until(lambda: audits(loaded) == 1, what="the verdict")
 
 
 def test_a_full_inbox_drops_what_comes_and_counts_it() -> None:

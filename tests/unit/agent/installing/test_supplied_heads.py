@@ -124,11 +124,11 @@ def test_an_assigned_head_answers_and_does_so_after_a_start_with_nothing_to_be_r
     one.recover()
     one.start()
     one.assign("first", {"pattern": Assigned(pair, 1)})
-    until(lambda: any(slot.active for slot in slots.all()), 20, "the pair")
+    until(lambda: any(slot.active for slot in slots.all()), what="the pair")
     base = slots.active("pattern")
     assert base.head is not None
     one.assign("second", {"pattern": Assigned(missing, 2)})
-    until(lambda: one.facts()[0].slot.state is State.FAILED, 20, "a head that nobody has to be told")
+    until(lambda: one.facts()[0].slot.state is State.FAILED, what="a head that nobody has to be told")
     assert one.facts()[0].slot.failure is Failure.UNAVAILABLE
     assert slots.active("pattern") is base
     one.close()

@@ -417,24 +417,27 @@ def test_a_promotion_that_the_disk_refuses_changes_nothing_but_the_count_of_atte
 
 
 def test_who_holds_during_a_promotion_waits_for_it_and_then_nothing_is_promoted(world: World) -> None:
-    begun, go_on, done = threading.Event(), threading.Event(), threading.Event()
+    begun, go_on, holding, done = (threading.Event() for _ in range(4))
     keep = world.heads.put
 
     def slowly(data: bytes) -> str:
         begun.set()
-        assert go_on.wait(30)
+        assert go_on.wait(120)
         return keep(data)
 
     world.heads.put = slowly  # type: ignore[method-assign]  # a slow disk
     learns = threading.Thread(target=world.learn)
     learns.start()
-    assert begun.wait(30)
-    holds = threading.Thread(target=lambda: (world.learner.hold(MODEL, True), done.set()))
+    assert begun.wait(120)
+    holds = threading.Thread(target=lambda: (holding.set(), world.learner.hold(MODEL, True), done.set()))
     holds.start()
+    assert holding.wait(120)
     assert not done.wait(0.05)
     go_on.set()
-    learns.join(30)
-    holds.join(30)
+    learns.join(120)
+    holds.join(120)
+    assert done.is_set()
+    assert not learns.is_alive()
     assert world.learnt
     head = world.answering.policy.document.head
     world.lessons(200)

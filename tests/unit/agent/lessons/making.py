@@ -10,7 +10,7 @@ from upriver_agent.lessons.book import BookOptions, LessonBook
 from upriver_agent.lessons.lesson import Lesson, content_of
 from upriver_agent.lessons.table import FILE, STATEMENTS
 
-WAIT_S = 20
+WAIT_S = 60
 DIGEST = "sha256:" + "1" * 64
 OTHER = "sha256:" + "2" * 64
 

@@ -346,7 +346,7 @@ print("well")
 
 def test_a_full_disk_is_told_and_who_learns_was_told_of_nothing_that_is_not_there(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(tmp_path)], capture_output=True, text=True, timeout=60, cwd=ROOT
+        [sys.executable, "-c", LIMITED, str(tmp_path)], capture_output=True, text=True, timeout=180, cwd=ROOT
     )
     assert done.stdout == "well\n", done.stderr
 

@@ -99,11 +99,11 @@ def test_draining_refuses_newcomers_and_waits_for_those_inside():
     assert not admission.drain(0)
     with pytest.raises(Draining):
         admission.enter()
-    drained = threading.Thread(target=lambda: results.append(admission.drain(20)))
+    drained = threading.Thread(target=lambda: results.append(admission.drain(60)))
     results: list[bool] = []
     drained.start()
     admission.leave()
-    drained.join(20)
+    drained.join(60)
     assert results == [True]
 
 

@@ -31,7 +31,7 @@ from upriver_agent.upstream.links import Links
 from upriver_agent.upstream.upstreams import Upstreams
 from upriver_agent.versions import open_version
 
-WAIT_S = 20
+WAIT_S = 60
 ROW = np.full((1, 10), 0.1, np.float32)
 
 

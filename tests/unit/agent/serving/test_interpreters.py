@@ -56,7 +56,7 @@ def test_two_pairs_never_use_an_interpreter_at_once_and_all_that_wait_get_one(tm
     pairs = [pair(version, interpreters), pair(version, interpreters)]
     with ThreadPoolExecutor(8) as threads:
         asked = [threads.submit(pairs[number % 2].predict, {}, 1) for number in range(200)]
-        assert all(isinstance(one.result(20), Prediction) for one in asked)
+        assert all(isinstance(one.result(60), Prediction) for one in asked)
     assert [one.clashes for one in made] == [0, 0]
     assert sorted(interpreters.free) == [0, 1]
     assert [sum(lane.executions for lane in one.lanes) for one in pairs] == [100, 100]
@@ -71,7 +71,7 @@ def test_the_threads_of_a_large_model_last_until_its_last_pair_is_closed(tmp_pat
     first.close()
     later = second.predict({}, 1)
     assert isinstance(later, Future)
-    assert isinstance(later.result(20), Prediction)
+    assert isinstance(later.result(60), Prediction)
     second.close()
     assert isinstance(second.predict({}, 1), Prediction), "who still holds it gets an answer on its own thread"
     assert not interpreters.join()

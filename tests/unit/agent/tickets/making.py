@@ -13,7 +13,7 @@ from upriver_agent.serving.request import InferAnswer, InferRequest
 from upriver_agent.tickets.desk import DeskOptions, TicketDesk
 from upriver_agent.upstream.timer import Timer
 
-WAIT_S = 20
+WAIT_S = 60
 LABELS = ("one", "two", "three")
 
 

@@ -4,9 +4,10 @@ import threading
 
 import pytest
 
+from upriver_agent.transport import executor as executor_module
 from upriver_agent.transport.executor import ServingExecutor
 
-WAIT_S = 20
+WAIT_S = 60
 
 
 @pytest.fixture
@@ -22,7 +23,9 @@ def test_results_and_errors_come_back(executor):
         executor.submit(lambda: 1 / 0).result(WAIT_S)
 
 
-def test_at_most_two_jobs_run_at_once(executor):
+def test_at_most_two_jobs_run_at_once(monkeypatch):
+    monkeypatch.setattr(executor_module, "_STALL_S", 600.0)  # this machine's stalls let one more run, as they should
+    executor = ServingExecutor(runnable=2, max_threads=12)
     lock, inside, most = threading.Lock(), 0, 0
 
     def job():
@@ -36,7 +39,8 @@ def test_at_most_two_jobs_run_at_once(executor):
 
     for future in [executor.submit(job) for _ in range(200)]:
         future.result(WAIT_S)
-    assert most <= 3  # two, and one more only after a stall of this machine
+    assert most <= 2
+    executor.shutdown()
 
 
 def test_jobs_that_wait_let_others_run(executor):

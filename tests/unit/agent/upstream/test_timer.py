@@ -5,15 +5,23 @@ import time
 
 from upriver_agent.upstream.timer import Timer
 
-WAIT_S = 20
+WAIT_S = 60
+
+
+def held_timer():
+    """A timer that calls nobody before the event is set: what is due meanwhile is due together."""
+    timer, go = Timer(), threading.Event()
+    timer.at(0.0, go.wait)
+    return timer, go
 
 
 def test_it_calls_back_in_the_order_of_the_times_and_not_before():
-    timer, called, done = Timer(), [], threading.Event()
+    (timer, go), called, done = held_timer(), [], threading.Event()
     now = time.monotonic()
     timer.at(now + 0.06, lambda: (called.append("late"), done.set()))
     timer.at(now + 0.03, lambda: called.append("early"))
     timer.at(now - 1.0, lambda: called.append("at once"))
+    go.set()
     assert done.wait(WAIT_S)
     assert time.monotonic() >= now + 0.06
     assert called == ["at once", "early", "late"]
@@ -21,11 +29,12 @@ def test_it_calls_back_in_the_order_of_the_times_and_not_before():
 
 
 def test_what_is_cancelled_is_not_called_and_held_no_longer():
-    timer, called, done = Timer(), [], threading.Event()
+    (timer, go), called, done = held_timer(), [], threading.Event()
     now = time.monotonic()
     appointment = timer.at(now + 0.02, lambda: called.append("cancelled"))
     timer.at(now + 0.04, done.set)
     appointment.cancel()
+    go.set()
     assert appointment.callback is None
     assert done.wait(WAIT_S)
     assert called == []
