@@ -62,10 +62,9 @@ class Keeper:
         Raises QueueFull when there is no room, DiskTrouble and Unreachable; then some may have been kept.
         """
         done = Submission()
-        gone, wrong = set(), set()
-        for one in forgotten:
-            (gone if rows.is_id(one) else wrong).add(one)
-        done.refused |= {one[: rows.MAX_ID]: f"expected 1 to {rows.MAX_ID} printable characters" for one in wrong}
+        told = set(forgotten)
+        gone = set(filter(rows.is_id, told))
+        done.refused |= {one[: rows.MAX_ID]: f"expected 1 to {rows.MAX_ID} printable characters" for one in told - gone}
         self.table.forget(gone, self._clock())
         done.kept += sorted(gone)
         groups: dict[tuple[str, str], dict[str, pb.HandedLesson]] = defaultdict(dict)
