@@ -79,7 +79,7 @@ class OwnSums:
         """What was told while the journal is read; None when it is not."""
         self._sums: dict[_Key, _Sums] = {}
         self._revision = 0
-        self._forgotten = 0
+        self._renewals = 0
         self._must_go: Counter[_Key] = Counter()
         self._stale = True
 
@@ -91,7 +91,6 @@ class OwnSums:
     def removed(self, lessons: Sequence[Lesson], why: Gone) -> None:
         """These do not count any more."""
         with self._lock:
-            self._forgotten += len(lessons)
             if why in (Gone.FORGOTTEN, Gone.NOT_BELIEVED):
                 self._must_go += Counter((one.model, one.version_digest, len(one.embedding)) for one in lessons)
             self._wait([(-1, lesson) for lesson in lessons])
@@ -102,7 +101,7 @@ class OwnSums:
         """What is kept is another than what was told."""
         with self._lock:
             self._stale = True
-            self._forgotten += 1
+            self._renewals += 1
 
     def follow(self, lessons: Lessons, must_go: Mapping[_Key, int]) -> None:
         """Is told of changes from now on; what is kept is read by `catch_up`. To be called while nothing changes.
@@ -118,9 +117,9 @@ class OwnSums:
             self._read(lessons)
 
     def marks(self) -> tuple[int, int]:
-        """Rise with every change, and with everything that was forgotten."""
+        """Rise with every change, and with every journal that took the place of another."""
         with self._lock:
-            return self._revision, self._forgotten
+            return self._revision, self._renewals
 
     def parts(self, region: str) -> list[PoolPart]:
         """The sums by version, of their own; versions with the most lessons when there are too many."""

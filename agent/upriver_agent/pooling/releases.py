@@ -1,7 +1,8 @@
 """Sums with noise, in so many releases and no more: each is counted on disk before it is made.
 
-A release stands until half as many lessons again have come, or until one of its lessons was forgotten. When all are
-used up, the last one stands; and where one of its lessons is forgotten then, nothing is sent any more.
+A version's release stands until half as many lessons again have come, or until one of its lessons was forgotten; what
+is kept no longer for other reasons stays in it as long. When all are used up, the last one stands; and where one of its
+lessons is forgotten then, nothing but that is told any more.
 """
 
 import json
@@ -14,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from upriver.errors import DiskTrouble
-from upriver.head_statistics import HeadStatistics
+from upriver.head_statistics import HeadStatistics, nothing
 from upriver.pool_sums import PoolKey, PoolPart
 from upriver.scores import Floats
 from upriver.whole import write_whole
@@ -37,7 +38,8 @@ def secure_noise(count: int) -> Floats:
 class _Release:
     part: PoolPart
     lessons: float
-    forgotten: int
+    lost: tuple[int, int]
+    """Times that the journal was lost, and lessons that had to go: of these it may have none."""
 
 
 class Releases:
@@ -58,26 +60,31 @@ class Releases:
 
     def parts(self) -> Sequence[PoolPart]:
         """The newest releases; raises DiskTrouble when a new one can't be counted."""
-        _, forgotten = self._own.marks()
+        _, renewals = self._own.marks()
         found: dict[PoolKey, _Release] = {}
         for part in self._own.parts(self._region):
-            release = self._release(part, forgotten)
+            release = self._release(part, (renewals, part.forgotten))
             if release is not None:
                 found[part.key] = release
         self._released = found
         return [release.part for release in found.values()]
 
-    def _release(self, part: PoolPart, forgotten: int) -> _Release | None:
+    def _release(self, part: PoolPart, lost: tuple[int, int]) -> _Release | None:
         sums, before = part.sums, self._released.get(part.key)
         if not isinstance(sums, HeadStatistics):
             return None
-        stands = before is not None and before.forgotten == forgotten
+        if not sums.lessons:  # that there is none is told in any case
+            return _Release(part, 0.0, lost)
+        stands = before is not None and before.lost == lost
         if before is not None and stands and sums.lessons < GROWTH * before.lessons:
             return before
-        if not self._count(part.key.version_digest):
+        if self._count(part.key.version_digest):
+            noisy = with_noise(sums, self._privacy.deviation, self._noise)
+        elif stands or not part.forgotten:
             return before if stands else None
-        noisy = with_noise(sums, self._privacy.deviation, self._noise)
-        return _Release(PoolPart(part.key, part.agents, noisy, part.forgotten), sums.lessons, forgotten)
+        else:
+            noisy = nothing(sums.width)
+        return _Release(PoolPart(part.key, part.agents, noisy, part.forgotten), sums.lessons, lost)
 
     def _count(self, version_digest: str) -> bool:
         """Uses a release up; False when there is none left."""

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from tests.unit.agent.pooling.test_own_sums import VERSION, Book, following, lesson
+from tests.unit.agent.pooling.test_own_sums import OTHER, VERSION, Book, following, lesson
 from upriver.errors import DiskTrouble
 from upriver.head_statistics import HeadStatistics, nothing
 from upriver_agent.lessons.lesson import Gone
@@ -77,8 +77,35 @@ def test_a_release_stands_until_lessons_have_grown_or_one_is_forgotten(tmp_path)
         own.added(lesson(number))
     assert lessons_of(releases) == third  # none is left: the last one stands
     own.removed([lesson(21)], Gone.FORGOTTEN)
-    assert lessons_of(releases) == []  # and goes with what was forgotten
-    assert lessons_of(Releases(tmp_path, own, "north", privacy)) == []  # a new start gives no more
+    assert lessons_of(releases) == [0.0]  # and goes with what was forgotten, of which it is told
+    assert lessons_of(Releases(tmp_path, own, "north", privacy)) == [0.0]  # a new start gives no more
+
+
+def test_lessons_of_other_versions_and_such_as_grow_old_use_no_release_up(tmp_path) -> None:
+    own = following(Book(*(lesson(number, version) for number in range(10) for version in (VERSION, OTHER))), clip=1.0)
+    releases = Releases(tmp_path, own, "north", Privacy(1.0, 1.0, 1))
+    first = lessons_of(releases)
+    for number in range(8):
+        own.added(lesson(20 + number, OTHER))
+        own.removed([lesson(number, OTHER)], Gone.EXPIRED)
+        own.removed([lesson(20 + number, OTHER)], Gone.REPLACED)
+        assert lessons_of(releases) == first
+    own.removed([lesson(8, OTHER)], Gone.NOT_BELIEVED)
+    assert lessons_of(releases) == [first[0], 0.0]
+    own.removed([lesson(9, OTHER)], Gone.FORGOTTEN)
+    assert [(part.forgotten, part.sums.lessons != 0.0) for part in releases.parts()] == [(0, True), (2, False)]
+    own.renewed()
+    own.catch_up(Book(lesson(40)))
+    assert lessons_of(releases) == [0.0]  # nobody knows what of the journal that was lost had to go
+
+
+def test_that_there_are_no_lessons_any_more_uses_no_release_up(tmp_path) -> None:
+    own = following(Book(), {("m", VERSION, 3): 1}, clip=1.0)
+    for _ in range(5):
+        releases = Releases(tmp_path, own, "north", Privacy(1.0, 1.0, 2))
+        assert lessons_of(releases) == lessons_of(releases) == [0.0]
+    own.added(lesson(1))
+    assert lessons_of(releases) != [0.0]
 
 
 def test_what_was_released_must_be_known(tmp_path) -> None:
