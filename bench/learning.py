@@ -34,7 +34,7 @@ from demo.digits import Digits, DigitsMissing, load_test
 from demo.processes import DemoFailed
 from demo.streams import KNOWN, REGIONS, Stream, streams
 from upriver.errors import UpriverError
-from upriver.head_statistics import HeadStatistics, nothing, target_of
+from upriver.head_statistics import HeadStatistics
 
 QUESTIONS: Final = 20_000
 SEEDS: Final = 5
@@ -129,9 +129,7 @@ def _courses(
 def sums(known: Seen, begin: HeadStatistics, courses: Sequence[Course], seed: int = 0) -> Sums:
     """Measures what sums over lessons of the first region are worth, and what heads of `courses` take to be sent."""
     rows = np.random.default_rng(seed).permutation(np.flatnonzero(np.isin(known.truth, REGIONS["west"])))[:SUMMED]
-    told = [dict(zip(LABELS, known.told[row].tolist(), strict=True)) for row in rows]
-    targets = [target_of(LABELS, max(one, key=one.__getitem__), one) for one in told]
-    sample = Sample(known.embedding[rows], np.stack(targets))
+    sample = Sample(LABELS, KNOWN, known.embedding[rows], known.told[rows])
     sizes: list[int] = []
     agree: list[float] = []
     for course in courses:
@@ -143,20 +141,20 @@ def sums(known: Seen, begin: HeadStatistics, courses: Sequence[Course], seed: in
     return Sums(
         merge_error(sample, begin, seed),
         forget_error(sample, begin, FORGOTTEN, seed),
-        _update_us(sample, begin),
+        _update_us(sample),
         float(np.mean(sizes)) if sizes else 0.0,
         max(sizes, default=0),
         float(np.mean(agree)) if agree else 1.0,
     )
 
 
-def _update_us(sample: Sample, begin: HeadStatistics) -> float:
-    """Microseconds to take in a lesson, the median; fitting comes once an attempt and is not in it."""
-    into = nothing(begin.width, begin.labels)
-    took = []
-    for embedding, target in zip(sample.embedding[:TIMED], sample.targets[:TIMED], strict=True):
+def _update_us(sample: Sample) -> float:
+    """Microseconds in which an agent takes in a lesson, the median; fitting comes once an attempt and is not in it."""
+    into, took = sample.sums(), []
+    for row in range(TIMED):
+        lesson = sample.lesson(row)
         started = time.perf_counter()
-        into.add(embedding, target)
+        into.add(*lesson)
         took.append(time.perf_counter() - started)
     return float(np.median(took)) * 1e6
 

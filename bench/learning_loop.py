@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from demo.streams import Indices, Stream
 from upriver.binomial import allowed
 from upriver.head_fit import fit, joined
-from upriver.head_statistics import HARD_SHARE, HeadStatistics, nothing
+from upriver.head_statistics import HeadStatistics, nothing, shares_of, target_of
 from upriver.promises import Promise
 from upriver.scores import Floats, ScoreKind, confidences
 from upriver_agent.coin import draw, limit, numbers
@@ -185,11 +185,14 @@ class _Run:
         self._recent = np.concatenate([self._recent, rows])[-MOST_PRACTISED:]
 
     def _targets(self, rows: Indices) -> Floats:
-        """As `upriver.head_statistics.target_of` has them, [rows, labels]."""
-        told = self._seen.told[rows]
-        targets: Floats = (1.0 - HARD_SHARE) * told / np.maximum(1.0, told.sum(axis=1, keepdims=True))
-        targets[np.arange(len(rows)), told.argmax(axis=1)] += 1.0 - targets.sum(axis=1)
-        return targets
+        """Of lessons, [rows, labels]."""
+        labels = self._prior.labels
+        own = labels[: self._seen.own.shape[1]]
+        found = np.zeros((len(rows), len(labels)))
+        for target, told in zip(found, self._seen.told[rows], strict=True):
+            shares = dict(zip(labels, told.tolist(), strict=True))
+            target[:] = target_of(labels, shares_of(labels[int(told.argmax())], shares, own))
+        return found
 
     def _candidate(self) -> Pair | None:
         """The head of all lessons so far, if trying it is worth an attempt now."""

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upriver.head_fit import fit, joined
-from upriver.head_statistics import HeadStatistics, merged, nothing
+from upriver.head_statistics import HeadStatistics, merged
 from upriver.heads import Head, closest_within, head_of, logits, write_delta, write_head
 from upriver.listing import digest
 from upriver.scores import Floats
+from upriver_agent.learning.sums import LessonSums
 
 MOST_BYTES: Final = 1024
 """A head's update is to have at most so many."""
@@ -21,21 +22,33 @@ AGENTS: Final = 7
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Lessons: embeddings [lessons, width] as journals keep them, targets [lessons, labels]."""
+    """Lessons of a version whose own labels are the first `known` of `labels`: embeddings [lessons, width] as journals
+    keep them, and the teacher's probabilities, `told` [lessons, labels]."""
 
+    labels: tuple[str, ...]
+    known: int
     embedding: NDArray[np.float16]
-    targets: Floats
+    told: Floats
 
-    def part(self, rows: NDArray[np.intp]) -> "Sample":
-        """Those of `rows`, in that order."""
-        return Sample(self.embedding[rows], self.targets[rows])
+    def rows(self) -> NDArray[np.intp]:
+        """All of them, in order."""
+        return np.arange(len(self.told))
+
+    def sums(self) -> LessonSums:
+        """Sums over none of them, as an agent begins."""
+        return LessonSums(self.embedding.shape[1], self.labels[: self.known])
+
+    def lesson(self, row: int) -> tuple[int, NDArray[np.float16], str, dict[str, float]]:
+        """One as an agent takes it in: its number, embedding, label and the teacher's probabilities."""
+        shares = dict(zip(self.labels, self.told[row].tolist(), strict=True))
+        return row + 1, self.embedding[row], max(shares, key=shares.__getitem__), shares
 
 
-def learnt(sample: Sample, labels: tuple[str, ...]) -> HeadStatistics:
-    """The sums over lessons, taken in one by one as an agent does."""
-    sums = nothing(sample.embedding.shape[1], labels)
-    for embedding, target in zip(sample.embedding, sample.targets, strict=True):
-        sums.add(embedding, target)
+def learnt(sample: Sample, rows: NDArray[np.intp]) -> LessonSums:
+    """The sums over lessons, taken in one by one, by what an agent does it by."""
+    sums = sample.sums()
+    for row in rows.tolist():
+        sums.add(*sample.lesson(row))
     return sums
 
 
@@ -45,20 +58,19 @@ def merge_error(sample: Sample, prior: HeadStatistics, seed: int) -> float:
     Lessons are dealt to AGENTS, in an order of chance, and merged in another.
     """
     chance = np.random.default_rng(seed)
-    rows = chance.permutation(len(sample.targets))
-    parts = [learnt(sample.part(part), prior.labels) for part in np.array_split(rows, AGENTS)]
+    parts = [learnt(sample, rows).statistics() for rows in np.array_split(chance.permutation(sample.rows()), AGENTS)]
     chance.shuffle(parts)
-    return _distance(merged(parts), learnt(sample, prior.labels), prior)
+    return _distance(merged(parts), learnt(sample, sample.rows()).statistics(), prior)
 
 
 def forget_error(sample: Sample, prior: HeadStatistics, share: float, seed: int) -> float:
     """How far weights lie, relative, from those that never saw a `share` of the lessons, after these were taken out."""
-    rows = np.random.default_rng(seed).permutation(len(sample.targets))
+    rows = np.random.default_rng(seed).permutation(sample.rows())
     cut = round(share * len(rows))
-    sums = learnt(sample, prior.labels)
-    for row in rows[:cut]:
-        sums.add(sample.embedding[row], sample.targets[row], -1.0)
-    return _distance(sums, learnt(sample.part(np.sort(rows[cut:])), prior.labels), prior)
+    sums = learnt(sample, sample.rows())
+    for row in rows[:cut].tolist():
+        sums.remove(*sample.lesson(row))
+    return _distance(sums.statistics(), learnt(sample, np.sort(rows[cut:])).statistics(), prior)
 
 
 def updates(labels: tuple[str, ...], weights: Sequence[NDArray[np.float32]]) -> tuple[list[int], list[Head]]:

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from functools import partial
 from typing import Any
 
 from upriver.channels import ChannelOptions
@@ -57,7 +58,7 @@ class Sharing:
         own: tuple[Contribution, ...] = ()
         if book is not None and section.enabled and section.share != "none":
             self._tryouts = Tryouts(place.region, lambda trial: _head(downloader, trial, answering), self._stir)
-            own = (Lessons(config, place.region, book, self._privacy, self._stir), self._tryouts)
+            own = (Lessons(config, place.region, book, self._privacy, self._stir, answering), self._tryouts)
         epochs = Epochs(config.agent.state_dir)
         self.pooler = Pooler(
             place,
@@ -132,6 +133,15 @@ def _head(downloader: Downloader, trial: Trial, answering: Callable[[str], Loade
         raise DiskTrouble(f"head {trial.head}: {error.strerror or error}") from error
 
 
+def _own_labels(answering: Callable[[str], LoadedVersion], model: str, version_digest: str) -> tuple[str, ...]:
+    """The labels of a version; none for one that does not answer here."""
+    with suppress(UpriverError):
+        version = answering(model).version
+        if version.digest == version_digest:
+            return version.labels
+    return ()
+
+
 class Lessons:
     """The sums over this agent's lessons, as they are or with noise; see `Contribution`."""
 
@@ -142,11 +152,12 @@ class Lessons:
         book: LessonBook,
         privacy: Privacy | None,
         urgent: Callable[[], None],
+        answering: Callable[[str], LoadedVersion],
     ) -> None:
-        """`urgent` is called when something had to be forgotten."""
+        """`urgent` is called when something had to be forgotten; `answering` gives the version that answers."""
         self._region = region
         self._book = book
-        self._own = OwnSums(Clip(config.learning.clip_norm), urgent)
+        self._own = OwnSums(Clip(config.learning.clip_norm), urgent, partial(_own_labels, answering))
         self._releases = Releases(config.agent.state_dir, self._own, region, privacy) if privacy is not None else None
         self._follows = False
         self._told = ""

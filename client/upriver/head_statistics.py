@@ -12,7 +12,7 @@ Source: recursive least squares in its additive form; analytic federated learnin
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,6 +25,8 @@ from upriver.scores import Floats
 
 HARD_SHARE: Final = 0.7
 """Of a lesson's target so much is its label; the rest are the teacher's probabilities."""
+LEAST_SHARE: Final = 0.01
+"""Of a teacher's probabilities smaller ones go to the lesson's own label."""
 
 
 @dataclass(slots=True)
@@ -94,17 +96,26 @@ def merged(parts: Iterable[HeadStatistics]) -> HeadStatistics:
     return total
 
 
-def target_of(labels: Sequence[str], label: str, teacher: dict[str, float], hard: float = HARD_SHARE) -> Floats:
-    """A lesson's target [labels]: `hard` of it on its label, the rest as the teacher's probabilities have it.
+def shares_of(label: str, teacher: Mapping[str, float], own: Collection[str]) -> dict[str, float]:
+    """A lesson's target by label, sum 1: HARD_SHARE of it on the lesson's, the rest as the teacher's probabilities have
+    it, as far as they are of the version's `own` labels; what it gives to others goes to the lesson's too.
 
-    What the teacher gives to labels that are not among `labels` goes to the lesson's own. `label` must be one of them.
+    Others are known by their own lessons alone: without those, what many lessons of one label give them in passing
+    would be a label that nobody taught, with just that one's mean. It depends on the lesson and its version, not on
+    what else is there, so sums are the same wherever and in whatever order they are made.
     """
+    told = {name: share for name, share in teacher.items() if share >= LEAST_SHARE and name in own}
+    total = max(1.0, sum(told.values()))
+    shares = {name: (1.0 - HARD_SHARE) * share / total for name, share in told.items()}
+    shares[label] = shares.get(label, 0.0) + 1.0 - sum(shares.values())
+    return shares
+
+
+def target_of(labels: Sequence[str], shares: Mapping[str, float]) -> Floats:
+    """A lesson's target [labels] of its shares, all of which are of labels among these."""
     target = np.zeros(len(labels))
-    known = {name: max(0.0, share) for name, share in teacher.items() if name in labels}
-    total = max(1.0, sum(known.values()))
-    for name, share in known.items():
-        target[labels.index(name)] = (1.0 - hard) * share / total
-    target[labels.index(label)] += 1.0 - float(target.sum())
+    for name, share in shares.items():
+        target[labels.index(name)] = share
     return target
 
 

@@ -8,24 +8,23 @@ With `memory`, a lesson counts exp(-age / memory), its age being how many number
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from upriver.head_statistics import HeadStatistics, nothing, target_of
+from upriver.head_statistics import HeadStatistics, nothing, shares_of, target_of
 from upriver.heads import MAX_LABELS
 from upriver.scores import Floats
-
-LEAST_SHARE: Final = 0.01
-"""Of a teacher's probabilities smaller ones go to the lesson's own label."""
 
 
 class LessonSums:
     """The sums over lessons on an embedding of `width`; changed in place, by one thread at a time."""
 
     def __init__(self, width: int, labels: tuple[str, ...], memory: float = 0.0) -> None:
-        """`labels` come first; further ones as lessons bring them. `memory` 0 forgets nothing."""
+        """`labels` are the version's own and come first; further ones as lessons bring them. `memory` 0 forgets
+        nothing."""
+        self._own = frozenset(labels)
         self._memory = memory
         self._sums = nothing(width, labels)
         self._counted: set[int] = set()
@@ -66,12 +65,10 @@ class LessonSums:
         or there are too many labels."""
         if number in self._counted or len(embedding) != self.width or not np.isfinite(embedding).all():
             return False
-        shares = shares_of(label, probabilities)
-        if not set(shares) <= set(self.labels):
-            wide = self._sums.widened(list(shares))
-            if len(wide.labels) > MAX_LABELS:
+        if label not in self.labels:
+            if len(self.labels) >= MAX_LABELS:
                 return False
-            self._sums = wide
+            self._sums = self._sums.widened([label])
         if number > self._newest:
             self._age(number - self._newest)
             self._newest = number
@@ -93,7 +90,7 @@ class LessonSums:
 
     def target(self, label: str, probabilities: Mapping[str, float]) -> Floats:
         """A lesson's target, [labels]."""
-        return target_of(self.labels, label, {k: v for k, v in probabilities.items() if v >= LEAST_SHARE})
+        return target_of(self.labels, shares_of(label, probabilities, self._own))
 
     def statistics(self) -> HeadStatistics:
         """The sums, apart."""
@@ -105,11 +102,6 @@ class LessonSums:
     def _age(self, by: int) -> None:
         if self._memory and self._counted and by:
             self._sums.fade(math.exp(-by / self._memory))
-
-
-def shares_of(label: str, probabilities: Mapping[str, float]) -> dict[str, float]:
-    """The labels that a lesson gives a share to."""
-    return {label: 1.0} | {name: share for name, share in probabilities.items() if share >= LEAST_SHARE}
 
 
 def narrowed(sums: HeadStatistics, labels: tuple[str, ...]) -> HeadStatistics:

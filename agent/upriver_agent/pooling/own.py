@@ -5,14 +5,14 @@ Lessons are taken in many at a time, when the sums are asked for: what tells of 
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import numpy as np
 
 from upriver.errors import DiskTrouble
-from upriver.head_statistics import HeadStatistics, nothing, target_of
+from upriver.head_statistics import HeadStatistics, nothing, shares_of, target_of
 from upriver.heads import MAX_EMBEDDING, MAX_LABELS
 from upriver.pool_sums import PoolPart, part_of
 from upriver.scores import Floats
@@ -22,8 +22,6 @@ _MOST_WAITING: Final = 2048
 MAX_VERSIONS: Final = 16
 MAX_EMPTY: Final = 4
 """Of so many versions that have no lessons any more it is still told how many had to go."""
-LEAST_SHARE: Final = 0.01
-"""Of a teacher's probabilities smaller ones go to the lesson's own label, here as where heads are learnt."""
 
 _Key = tuple[str, str, int]
 _Event = tuple[int, Lesson]
@@ -59,9 +57,11 @@ class Clip:
 
 @dataclass(slots=True)
 class _Sums:
-    """Of one model's version. `mentions` counts the lessons that speak of each label."""
+    """Of one model's version. `own` are its labels, which stay what they were: else what is taken out would not be
+    what was taken in. `mentions` counts the lessons that speak of each label."""
 
     sums: HeadStatistics
+    own: Collection[str] = ()
     lessons: int = 0
     mentions: Counter[str] = field(default_factory=Counter)
 
@@ -69,8 +69,18 @@ class _Sums:
 class OwnSums:
     """A subscriber of the lessons' book. Safe to share between threads."""
 
-    def __init__(self, clip: Clip | None = None, urgent: Callable[[], None] = lambda: None) -> None:
-        """`urgent` is called, and must not wait, when something had to be forgotten: that is to be told soon."""
+    def __init__(
+        self,
+        clip: Clip | None = None,
+        urgent: Callable[[], None] = lambda: None,
+        labels_of: Callable[[str, str], Collection[str]] = lambda model, version_digest: (),
+    ) -> None:
+        """`urgent` is called, and must not wait, when something had to be forgotten: that is to be told soon.
+
+        `labels_of` gives a version's own labels, by model and digest; none for one that does not answer here, and then
+        its lessons' labels are all that is learnt of it.
+        """
+        self._labels_of = labels_of
         self._clip = clip or Clip()
         self._urgent = urgent
         self._lock = threading.Lock()
@@ -177,7 +187,7 @@ class OwnSums:
             if 1 <= width <= MAX_EMBEDDING:
                 by_key.setdefault((lesson.model, lesson.version_digest, width), []).append((sign, lesson))
         for key, those in by_key.items():
-            kept = sums.get(key) or _Sums(nothing(key[2]))
+            kept = sums.get(key) or _Sums(nothing(key[2]), frozenset(self._labels_of(key[0], key[1])))
             sums[key] = kept
             _add(kept, those, self._clip)
             if kept.lessons <= 0:  # what rounding leaves of lessons that are gone goes with the last of them
@@ -194,28 +204,24 @@ def _news(told: Sequence[_Event], seen: set[int]) -> list[_Event]:
     return news
 
 
-def targets_of(labels: Sequence[str], lesson: Lesson) -> Floats:
-    """A lesson's target [labels]; `labels` has all that it speaks of, so that it does not depend on other lessons."""
-    return target_of(labels, lesson.label, {k: v for k, v in lesson.probabilities.items() if v >= LEAST_SHARE})
-
-
 def _add(kept: _Sums, changes: Sequence[_Event], clip: Clip) -> None:
-    for sign, lesson in changes:
+    shares = [shares_of(lesson.label, lesson.probabilities, kept.own) for _, lesson in changes]
+    for (sign, _), spoken in zip(changes, shares, strict=True):
         kept.lessons += sign
-        for label in _spoken_of(lesson):
+        for label in spoken:
             kept.mentions[label] += sign
     kept.sums = kept.sums.widened(sorted(label for label in kept.mentions if label not in kept.sums.labels))
     labels = kept.sums.labels
     signs = np.array([sign for sign, _ in changes], np.float64)
     h = clip(np.stack([lesson.embedding for _, lesson in changes]).astype(np.float64))
     h = np.hstack([h, np.ones((len(h), 1))])
-    targets = np.stack([targets_of(labels, lesson) for _, lesson in changes])
+    targets = np.stack([target_of(labels, one) for one in shares])
     kept.sums.outer += (h * signs[:, np.newaxis]).T @ h
     kept.sums.toward += (h * signs[:, np.newaxis]).T @ targets
     if min(kept.mentions.values()) <= 0:  # nobody speaks of such a label any more: it is as if it had never been
         kept.mentions = Counter({label: count for label, count in kept.mentions.items() if count > 0})
-        spoken = [at for at, label in enumerate(labels) if label in kept.mentions]
-        kept.sums = HeadStatistics(tuple(labels[at] for at in spoken), kept.sums.outer, kept.sums.toward[:, spoken])
+        those = [at for at, label in enumerate(labels) if label in kept.mentions]
+        kept.sums = HeadStatistics(tuple(labels[at] for at in those), kept.sums.outer, kept.sums.toward[:, those])
 
 
 def _written(kept: _Sums) -> HeadStatistics:
@@ -223,7 +229,3 @@ def _written(kept: _Sums) -> HeadStatistics:
     labels = tuple(sorted(label for label, _ in kept.mentions.most_common(MAX_LABELS)))
     columns = [kept.sums.labels.index(label) for label in labels]
     return HeadStatistics(labels, kept.sums.outer.copy(), kept.sums.toward[:, columns])
-
-
-def _spoken_of(lesson: Lesson) -> Mapping[str, None]:
-    return dict.fromkeys((lesson.label, *(k for k, v in lesson.probabilities.items() if v >= LEAST_SHARE)))

@@ -9,7 +9,7 @@ import pytest
 
 from tests.agent_process import running, until, write_config
 from tests.control_plane_process import TIERS, control_plane
-from upriver.head_statistics import HeadStatistics, nothing, target_of
+from upriver.head_statistics import HeadStatistics, nothing, shares_of, target_of
 from upriver_agent.journal import Journal
 from upriver_agent.lessons.book import BookOptions, LessonBook
 from upriver_agent.lessons.lesson import Choice, Lesson
@@ -68,7 +68,7 @@ def central(numbers) -> HeadStatistics:
     sums = nothing(WIDTH, tuple("abcd"))
     for number in numbers:
         one = lesson(number)
-        sums.add(one.embedding, target_of(sums.labels, one.label, dict(one.probabilities)))
+        sums.add(one.embedding, target_of(sums.labels, shares_of(one.label, one.probabilities, ())))
     return sums
 
 

@@ -118,10 +118,10 @@ def test_a_half_life_that_was_never_reached_counts_as_all_lessons(seen, courses)
 def test_merging_and_forgetting_are_exact_and_updates_small(seen, begin, courses):
     _, runs = courses
     rows = np.arange(4000, 4600)
-    sample = Sample(seen.embedding[rows], np.eye(10)[seen.truth[rows]])
+    sample = Sample(LABELS, KNOWN, seen.embedding[rows], seen.told[rows])
     assert merge_error(sample, begin, 1) < 1e-9
     assert forget_error(sample, begin, 0.3, 1) < 1e-9
-    assert learnt(sample, LABELS).lessons == pytest.approx(600)
+    assert learnt(sample, sample.rows()).statistics().lessons == pytest.approx(600)
     weights = [one.pair.weights for one in runs["gated"].promotions]
     sizes, heads = updates(LABELS, weights)
     assert all(size <= 1024 for size in sizes)

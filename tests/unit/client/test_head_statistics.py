@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 
 from upriver.errors import ModelInvalid
 from upriver.head_statistics import (
+    HARD_SHARE,
     HeadStatistics,
     merged,
     nothing,
     read_statistics,
+    shares_of,
     target_of,
     write_statistics,
 )
@@ -79,17 +81,24 @@ def test_what_fades_counts_less() -> None:
 @given(
     st.sampled_from(LABELS),
     st.dictionaries(st.sampled_from(["a", "b", "c", "unknown"]), st.floats(-0.5, 2), max_size=4),
-    st.floats(0, 1),
+    st.sets(st.sampled_from(LABELS)),
 )
-def test_a_target_is_a_distribution_with_its_label_ahead(label: str, teacher: dict[str, float], hard: float) -> None:
-    target = target_of(LABELS, label, teacher, hard)
+def test_a_target_is_a_distribution_with_its_label_ahead(label: str, teacher: dict[str, float], own: set[str]) -> None:
+    target = target_of(LABELS, shares_of(label, teacher, own))
     assert target.sum() == pytest.approx(1.0)
     assert (target >= -1e-12).all()
-    assert target[LABELS.index(label)] >= hard - 1e-12
+    assert target[LABELS.index(label)] >= HARD_SHARE - 1e-12
 
 
 def test_a_target_is_mostly_its_label_and_partly_what_the_teacher_says() -> None:
-    assert target_of(LABELS, "a", {"a": 0.5, "b": 0.3, "c": 0.2}) == pytest.approx([0.85, 0.09, 0.06])
+    found = target_of(LABELS, shares_of("a", {"a": 0.5, "b": 0.3, "c": 0.2}, LABELS))
+    assert found == pytest.approx([0.85, 0.09, 0.06])
+
+
+def test_a_teacher_speaks_in_passing_of_the_versions_own_labels_only() -> None:
+    told = {"new": 0.5, "b": 0.3, "stranger": 0.19, "c": 0.001}
+    assert shares_of("new", told, LABELS) == pytest.approx({"new": 0.91, "b": 0.09})
+    assert shares_of("new", told, ()) == {"new": 1.0}
 
 
 @given(st.integers(0, 99), st.integers(0, 9))

@@ -9,7 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.unit.agent.learning.world import LABELS, MODEL, NEW, OTHER_TOP, SECTION, TOP, World, prior
+from tests.unit.agent.learning.world import (
+    LABELS,
+    MODEL,
+    NEW,
+    OTHER_TOP,
+    SECTION,
+    TOP,
+    World,
+    embedding_of,
+    prior,
+)
 from upriver.errors import DiskTrouble, NotNow
 from upriver.head_fit import fit, joined
 from upriver.head_statistics import nothing
@@ -99,6 +109,18 @@ def test_what_a_liar_taught_leaves_with_it_and_what_is_right_is_learnt_from_othe
     world.learner.step()
     assert world.learner.learning(MODEL).lessons == 100
     assert world.right(NEW) > 0.9
+
+
+def test_what_a_teacher_takes_a_new_label_for_now_and_then_is_not_learnt_in_its_place(world: World) -> None:
+    made = [world.lesson(label, embedding_of(label, world.rng).astype(np.float16)) for label in NEW for _ in range(300)]
+    world.book.offer(
+        [replace(one, probabilities={one.label: 0.9, LABELS[1]: 0.08, f"ghost-{one.label}": 0.02}) for one in made]
+    )
+    world.audits(900)
+    world.learner.step()
+    assert world.learnt
+    assert world.answering.form.labels == (*LABELS, *NEW)
+    assert world.right(NEW) > 0.95
 
 
 def test_who_contradicts_the_top_is_told_to_the_lessons(world: World) -> None:

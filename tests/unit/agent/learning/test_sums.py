@@ -55,10 +55,10 @@ def test_a_lesson_counts_once_and_is_taken_out_once() -> None:
     assert (sums.has(1), sums.has(2)) == (False, True)
 
 
-def test_new_labels_get_columns_and_dust_does_not() -> None:
+def test_new_labels_get_columns_and_what_a_teacher_says_of_others_in_passing_does_not() -> None:
     sums = sums_of(list(range(1, 30)))
     assert sums.labels[:2] == OWN
-    assert set(sums.labels) == {"a", "b", "new", "rare", "other"}
+    assert set(sums.labels) == {"a", "b", "new", "rare"}
     assert sums.statistics().toward[-1].sum() == pytest.approx(29)
 
 

@@ -6,13 +6,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.agent.pooling.test_own_sums import Book, following, lesson
+from tests.unit.agent.pooling.test_own_sums import OWN, Book, following, lesson
 from tests.unit.agent.pooling.test_pooler import World
 from upriver.head_fit import fit, joined
-from upriver.head_statistics import HeadStatistics, nothing, target_of
+from upriver.head_statistics import HeadStatistics, nothing, shares_of, target_of
 from upriver.pool_sums import PoolPart
 from upriver_agent.lessons.lesson import Gone, Lesson
-from upriver_agent.pooling.own import LEAST_SHARE
 
 LABELS = tuple("abcd")
 EVENTS = st.tuples(st.integers(0, 5), st.integers(0, 4))
@@ -42,8 +41,7 @@ def prior() -> HeadStatistics:
 def central(lessons: Sequence[Lesson]) -> HeadStatistics:
     sums = nothing(3, LABELS)
     for one in lessons:
-        shares = {label: share for label, share in one.probabilities.items() if share >= LEAST_SHARE}
-        sums.add(one.embedding, target_of(LABELS, one.label, shares))
+        sums.add(one.embedding, target_of(LABELS, shares_of(one.label, one.probabilities, OWN)))
     return sums
 
 

@@ -7,13 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from upriver.errors import DiskTrouble
-from upriver.head_statistics import HeadStatistics, nothing, target_of
+from upriver.head_statistics import HeadStatistics, nothing, shares_of, target_of
 from upriver.pool import Submission
 from upriver.pool_wire import Assembly, write_submission
 from upriver_agent.lessons.lesson import Choice, Gone, Lesson, Subscriber
 from upriver_agent.pooling.own import Clip, OwnSums
 
 VERSION, OTHER = (f"sha256:{digit * 64}" for digit in "ab")
+OWN = ("a", "b")
+"""Labels of VERSION; c and d are new to it."""
 
 
 def lesson(number: int, version: str = VERSION, width: int = 3, label: str = "") -> Lesson:
@@ -64,12 +66,16 @@ class Book:
 def central(lessons: list[Lesson], labels: tuple[str, ...], width: int = 3) -> HeadStatistics:
     sums = nothing(width, labels)
     for one in lessons:
-        sums.add(one.embedding, target_of(labels, one.label, dict(one.probabilities)))
+        sums.add(one.embedding, target_of(labels, shares_of(one.label, one.probabilities, OWN)))
     return sums
 
 
+def labels_of(model: str, version_digest: str) -> tuple[str, ...]:
+    return OWN if version_digest == VERSION else ()
+
+
 def following(book: Book, must_go: Mapping[tuple[str, str, int], int] | None = None, clip: float = 0.0) -> OwnSums:
-    own = OwnSums(Clip(clip))
+    own = OwnSums(Clip(clip), labels_of=labels_of)
     own.follow(book, must_go or {})
     own.catch_up(book)
     return own
@@ -94,7 +100,7 @@ def test_what_is_left_after_forgetting_is_what_one_would_have_that_never_saw_it(
     own.removed([lesson(number) for number in gone], Gone.FORGOTTEN)
     left = [lesson(number) for number in range(12) if number not in gone]
     found = only(own)
-    spoken = {label for one in left for label in (one.label, *one.probabilities)}
+    spoken = {label for one in left for label in shares_of(one.label, one.probabilities, OWN)}
     assert found.labels == tuple(sorted(spoken))
     whole = central(left, found.labels)
     np.testing.assert_allclose(found.outer, whole.outer, atol=1e-9)
@@ -125,6 +131,21 @@ def test_versions_and_widths_have_sums_of_their_own_and_go_with_their_last_lesso
     ]
     own.removed([lesson(2, OTHER), lesson(1)], Gone.EXPIRED)
     assert [part.key.width for part in own.parts("north")] == [5]
+
+
+def test_a_version_that_comes_to_answer_here_changes_nothing_of_what_was_taken_in_before() -> None:
+    answers: dict[str, tuple[str, ...]] = {}
+    own = OwnSums(labels_of=lambda model, version_digest: answers.get(version_digest, ()))
+    own.follow(Book(lesson(1), lesson(2)), {})
+    own.catch_up(Book(lesson(1), lesson(2)))
+    assert only(own).toward[-1].tolist() == only(own).toward[-1].round().tolist(), "no shares in passing"
+    answers[VERSION] = OWN
+    own.added(lesson(3))
+    own.removed([lesson(1), lesson(2), lesson(3)], Gone.EXPIRED)
+    assert own.parts("north") == []
+    own.added(lesson(1))
+    found = only(own)
+    np.testing.assert_allclose(found.toward, central([lesson(1)], found.labels).toward, atol=1e-12)
 
 
 def test_of_a_version_whose_lessons_were_all_forgotten_that_is_told() -> None:
