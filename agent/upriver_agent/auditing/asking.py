@@ -123,6 +123,9 @@ class TopAsker:
 
 def _escalation(cases: Sequence[Waiting], options: CallerOptions) -> Escalation:
     requests = [read_request(case) for case in cases]
+    kinds = [{name: tensor.datatype for name, tensor in request.inputs.items()} for request in requests]
+    if any(kind != kinds[0] for kind in kinds):  # of several questions, so maybe of several versions
+        raise ValueError(f"inputs of other names or types can't go together with {kinds[0]}")
     tensors = [
         Tensor(tensor.name, tensor.datatype, np.concatenate([request.inputs[name].array for request in requests]))
         for name, tensor in requests[0].inputs.items()
