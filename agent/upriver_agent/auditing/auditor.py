@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby
+from itertools import groupby, takewhile
 from pathlib import Path
 from typing import Final
 
@@ -249,7 +249,8 @@ class Auditor:
         except (Refused, ValueError, InvalidInput, AnswerInvalid) as error:
             apart = [list(some) for _, some in groupby(cases, lambda one: one.question)]
             if len(apart) > 1:  # it may be for one of them alone
-                return sum(self._ask_about(some) for some in apart)
+                # Until the top is away: each further one would wait for it in vain.
+                return sum(takewhile(bool, map(self._ask_about, apart)))
             _LOG.warning("%s: an audit is given up: %s", cases[0].model, error)
             self._end(cases)
             return len(cases)

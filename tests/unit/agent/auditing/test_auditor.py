@@ -283,6 +283,36 @@ def test_a_question_that_is_refused_takes_none_with_it(auditors: Auditors, loade
     assert waiting_in(auditors.folder) == 0
 
 
+def test_a_top_that_goes_away_between_questions_that_are_asked_apart_is_not_asked_about_all_of_them(
+    auditors: Auditors, loaded: LoadedVersion
+) -> None:
+    first = auditors(Top(away=True), watched=loaded)
+    for number in range(4):
+        answer(loaded, number)
+    until(lambda: waiting_in(auditors.folder) == 4)
+    first.close()
+
+    class Leaves(Top):
+        calls = 0
+
+        def ask(self, cases: Sequence[Waiting], stopped: Any) -> Answers | None:
+            self.calls += 1
+            self.never = "q-" if len(cases) > 1 else ""
+            self.away = self.calls > 2
+            return super().ask(cases, stopped)
+
+    top = Leaves()
+    telemetry = Telemetry("me", DEVICE.tier, "eu", 0.0)
+    second = Auditor(auditors.folder, DEVICE, ALL, top, None, telemetry, lambda: None)
+    auditors.made.append(second)
+    second.open()
+    loaded.watch = None
+    second.watch(loaded)
+    assert second._ask_next() == 1
+    assert top.calls == 3  # all together, the first, and the second in vain
+    assert waiting_in(auditors.folder) == 3
+
+
 def test_what_the_top_answered_already_is_not_asked_again(auditors: Auditors, loaded: LoadedVersion) -> None:
     top = Top(away=True)
     auditor = auditors(top)
