@@ -15,5 +15,12 @@ WATCH: Final = (
     "CREATE TRIGGER handing_missed AFTER DELETE ON lesson WHEN OLD.consent = 1 AND length(OLD.input) > 0 AND NOT EXISTS"
     " (SELECT 1 FROM handing_seen WHERE seq = OLD.seq) BEGIN INSERT INTO handing_tally VALUES ('missed', 1)"
     " ON CONFLICT (name) DO UPDATE SET value = value + 1; END",
+    """CREATE TRIGGER handing_aside AFTER UPDATE OF state ON lesson WHEN NEW.state = 3 AND EXISTS (SELECT 1 FROM
+    handing, handing_seen WHERE id = NEW.question || '.' || NEW.row AND forgotten = 0 AND tried = 0 AND seq = NEW.seq)
+    BEGIN INSERT INTO handing_tally SELECT 'bytes', -size FROM handing WHERE id = NEW.question || '.' || NEW.row
+    UNION ALL SELECT 'withdrawn', 1 WHERE true ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+    DELETE FROM handing WHERE id = NEW.question || '.' || NEW.row;
+    DELETE FROM handing_seen WHERE seq = NEW.seq; END""",
 )
-"""Counts lessons with their inputs that left the journal before they were put there; behind the tables of lessons."""
+"""Counts lessons with their inputs that left the journal before they were put there. Takes those out that were never
+tried when their teacher is not believed any more, to go up when it is again. Behind the tables of lessons."""

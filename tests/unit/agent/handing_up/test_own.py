@@ -10,8 +10,10 @@ from upriver.v1 import train_pb2 as pb
 from upriver_agent import wire
 from upriver_agent.handing_up import own, spool
 from upriver_agent.handing_up.own import Origin, OwnLessons
+from upriver_agent.handing_up.spool import OVERHEAD
 from upriver_agent.handing_up.table import STATEMENTS, WATCH
 from upriver_agent.lessons.lesson import Choice
+from upriver_agent.lessons.standing import Standing
 from upriver_agent.place import Place
 from upriver_agent.sealing import Seal
 
@@ -119,6 +121,24 @@ def test_what_leaves_the_book_before_it_could_be_handed_up_is_counted(tmp_path):
         book.offer([lesson(4), consented(5), consented(6)])
         book.forget(Choice(ids=(lesson(1).id, lesson(2).id, lesson(4).id, lesson(5).id)))
         assert book.journal.read(spool.tally)["missed"] == 1
+
+
+def test_what_a_teacher_in_quarantine_said_goes_up_no_more_until_it_is_believed_again(tmp_path):
+    with opened(tmp_path, more=(*STATEMENTS, *WATCH)) as book:
+        mine = OwnLessons(book, None, ORIGIN)
+        book.offer([consented(number, teacher="liar") for number in range(3)] + [consented(3, teacher="other")])
+        mine.collect(ROOM)
+        book.journal.write(lambda connection: spool.trying(connection, waiting(book)[:1])).result()
+        while not book.standings().get("liar", Standing()).quarantined:
+            book.contradicted("liar", "sha256:up", agreed=False)
+        left = [lesson(0).id, lesson(3).id]  # the first may be known above
+        assert not mine.collect(ROOM)
+        assert [entry.id for entry in waiting(book)] == left
+        told = book.journal.read(spool.tally)
+        assert (told["bytes"], told["withdrawn"]) == (sum(len(one.body) + OVERHEAD for one in waiting(book)), 2)
+        assert book.release("liar") == 3
+        mine.collect(ROOM)
+        assert [entry.id for entry in waiting(book)] == [*left, lesson(1).id, lesson(2).id]
 
 
 def test_a_lesson_that_is_larger_than_anybody_takes_keeps_no_other_from_going(tmp_path):
