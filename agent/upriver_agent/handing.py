@@ -77,6 +77,7 @@ class Handing:
         )
         if own is not None and self._on:
             teaching.book.subscribe(_Stirs(self._sender))
+            teaching.book.forgetting.append(lambda _, gone: self._sender.stir())  # also of what is not there any more
 
     def service(self, blocking: Callable[[], AbstractContextManager[None]]) -> Any:
         """LessonIntakeService's handler; `blocking` marks a serving thread as waiting."""

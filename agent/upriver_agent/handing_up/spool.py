@@ -44,11 +44,14 @@ def put(connection: sqlite3.Connection, lessons: Sequence[Entry], most_bytes: in
 
 
 def forget_own(connection: sqlite3.Connection, lessons: Iterable[tuple[int, str]]) -> None:
-    """Forgets lessons that were learnt here, by number and id; those above are told of one that they may have."""
+    """Forgets lessons that were learnt here, by number and id; those above are told of one that they may have.
+
+    The number is 0 where it is not known any more: then they may.
+    """
     for seq, id_ in lessons:
         seen = connection.execute("DELETE FROM handing_seen WHERE seq = ? RETURNING seq", (seq,)).fetchone()
-        if seen is not None:
-            _withdraw(connection, id_, told=False)
+        if seen is not None or not seq:
+            _withdraw(connection, id_, told=not seq)
 
 
 def forget(connection: sqlite3.Connection, ids: Iterable[str]) -> None:

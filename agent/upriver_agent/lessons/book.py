@@ -57,7 +57,8 @@ class LessonBook:
         self.options = options
         self.clock = clock
         self.forgetting: list[Callable[[sqlite3.Connection, Sequence[tuple[int, str]]], None]] = []
-        """Called in the transaction that forgets lessons, with their numbers and ids: what must be forgotten too."""
+        """Called in the transaction that forgets lessons, with their numbers and ids: what must be forgotten too. The
+        number is 0 for ids that are not in the journal, any more or at all."""
         self._steady = steady
         self._changing = threading.RLock()
         self._subscribers: list[Subscriber] = []
@@ -130,11 +131,16 @@ class LessonBook:
 
     def forget(self, choice: Choice) -> int:
         """Forgets all lessons of a choice; gives how many. What is learnt is then as if they had never been."""
+        here: set[str] = set()
 
         def forget(connection: sqlite3.Connection) -> tuple[int, Change]:
             found, change = store.forget(connection, choice, self.options.quorum)
+            here.update(id_ for _, id_ in found)
+            gone: list[tuple[int, str]] = []
+            if not found and choice == Choice(ids=choice.ids):  # of what has gone only its id says that it is meant
+                gone = [(0, one) for one in choice.ids if one.rpartition(".")[2].isdecimal() and one not in here]
             for too in self.forgetting:
-                too(connection, found)
+                too(connection, found or gone)
             return len(found), change
 
         return self._all(forget, Gone.FORGOTTEN)[0]

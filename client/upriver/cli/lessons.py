@@ -230,8 +230,8 @@ def forget_command(
     with calling(agent, opt.tls_files(tls, ca, certificate, key, server_name), SERVICE) as stub:
         request = pb.ForgetLessonsRequest(choice=choice, dry_run=True, all=everything)
         count = stub.ForgetLessons(request, timeout=timeout).lessons
-        forgets = bool(count) and not dry_run
-        if forgets and not yes:
+        forgets = bool(count or lessons) and not dry_run  # what is not there any more may be above
+        if forgets and count and not yes:
             typer.confirm(f"Forget {count} lessons for good?", abort=True, err=True)
         if forgets:
             request.dry_run = False

@@ -98,6 +98,21 @@ def test_what_is_forgotten_is_handed_up_no_more_and_told_where_it_may_be_known(t
         assert {entry.id: entry.forgotten for entry in waiting(book)} == left
 
 
+def test_what_left_the_book_can_be_forgotten_above_by_its_id(tmp_path):
+    with opened(tmp_path, more=(*STATEMENTS, *WATCH)) as book:
+        mine = OwnLessons(book, None, ORIGIN)
+        book.offer([consented(number) for number in range(4)])
+        mine.collect(ROOM)
+        sent = waiting(book)[:2]
+        book.journal.write(lambda connection: spool.settle(connection, sent, [])).result()
+        book.journal.write(lambda connection: connection.execute("DELETE FROM lesson WHERE seq IN (1, 3)")).result()
+        ids = tuple(lesson(number).id for number in range(4))
+        assert book.forget(Choice(ids=ids, label="7")) == 2  # of the others nobody knows their label
+        assert {entry.id: entry.forgotten for entry in waiting(book)} == {ids[1]: True, ids[2]: False}
+        assert book.forget(Choice(ids=(*ids, "a question"))) == 0
+        assert {entry.id: entry.forgotten for entry in waiting(book)} == dict.fromkeys(ids, True)
+
+
 def test_what_there_is_no_room_for_waits_in_the_book(tmp_path, monkeypatch):
     monkeypatch.setattr(own, "MOST", 2)
     with opened(tmp_path, more=STATEMENTS) as book:
