@@ -5,11 +5,14 @@ The same epoch always has the same content: whatever changes what is sent, or to
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from upriver.pool import Answer, Pool, Standing
+from upriver.errors import InvalidInput
+from upriver.pool import MAX_EPOCH, Answer, Pool, Standing
 
 T = TypeVar("T")
+MAX_TOLD: Final = MAX_EPOCH // 2
+"""Of a higher epoch an agent is told by liars alone: to exceed it would leave it none to go on with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +44,13 @@ class Course:
         return Due(self._epoch, not self._parent_has_it)
 
     def answered(self, parent: str, due: Due, answer: Answer) -> None:
-        """Takes in what a parent answered to what was sent."""
+        """Takes in what a parent answered to what was sent; raises InvalidInput for what can't be."""
         if self._sent is None or self._sent[0] != parent or due.epoch != self._epoch:
             return  # of something that is over
-        self._above = max(self._above, self._newer(answer))
+        newer = self._newer(answer)
+        if newer > MAX_TOLD:
+            raise InvalidInput(f"it was told that {self._me} is at epoch {newer}: expected at most {MAX_TOLD}")
+        self._above = max(self._above, newer)
         self._parent_has_it = answer.standing in (Standing.COUNTED, Standing.STAGED)
 
     def _newer(self, answer: Answer) -> int:

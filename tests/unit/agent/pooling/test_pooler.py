@@ -8,7 +8,7 @@ import numpy as np
 from upriver.discovery.port import AgentRecord
 from upriver.errors import InvalidInput, NotSupported, QueueFull, Unreachable
 from upriver.head_statistics import HeadStatistics, merged, nothing
-from upriver.pool import Answer, Pool
+from upriver.pool import MAX_EPOCH, Answer, Pool, Submission
 from upriver.pool_sums import PoolPart, part_of, summed
 from upriver.pool_wire import Assembly, Parts
 from upriver.v1 import pool_pb2 as pb
@@ -113,6 +113,20 @@ def statistics(parts: Sequence[PoolPart]) -> HeadStatistics:
     (part,) = parts
     assert isinstance(part.sums, HeadStatistics)
     return part.sums
+
+
+def test_an_agent_of_which_somebody_tells_an_epoch_that_can_t_be_goes_elsewhere() -> None:
+    world = World()
+    own = Own(learnt(1))
+    device, edge = world.add("device", "device", own), world.add("edge", "edge", Own())
+    assert device.once()
+    liar: Submission[Parts] = Submission("liar", {"liar": 1, "device": MAX_EPOCH}, ())
+    edge.receive(liar)
+    assert not device.once()
+    assert str(MAX_EPOCH) in device.facts().trouble
+    assert device.once()
+    assert device.facts().parent == CONTROL_PLANE
+    assert world.root.roster() == {"device": 2}
 
 
 def test_what_agents_have_learnt_is_summed_on_the_way_up() -> None:
