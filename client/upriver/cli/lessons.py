@@ -232,16 +232,14 @@ def forget_command(
         count = stub.ForgetLessons(request, timeout=timeout).lessons
         forgets = bool(count or lessons) and not dry_run  # what is not there any more may be above
         if forgets and count and not yes:
-            typer.confirm(f"Forget {count} lessons for good?", abort=True, err=True)
+            typer.confirm(f"Forget {_many(count)} for good?", abort=True, err=True)
         if forgets:
             request.dry_run = False
             count = stub.ForgetLessons(request, timeout=timeout).lessons
     if as_json:
         typer.echo(json.dumps({"lessons": count, "forgotten": forgets}))
     else:
-        typer.echo(
-            f"{count} lessons are forgotten" if forgets or not dry_run else f"{count} lessons would be forgotten"
-        )
+        typer.echo(f"forgotten: {_many(count)}" if forgets or not dry_run else f"would be forgotten: {_many(count)}")
 
 
 @app.command("release")
@@ -268,6 +266,10 @@ def release_command(
         typer.echo(json.dumps({"teacher": teacher, "lessons": count}))
     else:
         typer.echo(f"{teacher} is believed again; {count} lessons of it count again")
+
+
+def _many(lessons: int) -> str:
+    return f"{lessons} lesson{'' if lessons == 1 else 's'}"
 
 
 def _exported(replies: Iterator[pb.ExportLessonsResponse], unopened: list[str]) -> Iterator[Lesson]:

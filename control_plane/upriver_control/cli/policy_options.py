@@ -92,9 +92,9 @@ def tiers(model: str, versions: Iterable[str], hops: Iterable[str], costs: Itera
     return list(found.values())
 
 
-def age(text: str) -> Duration:
+def age(text: str, option: str = "--age") -> Duration:
     """`30d`, `12h` as a Duration; raises ConfigError."""
-    return span(text, "--age")
+    return span(text, option)
 
 
 def plot_file(path: Path | None) -> Path | None:

@@ -96,7 +96,7 @@ def train_command(
         confidence=policy_options.confidence(confidence) if confidence else 0.0,
     )
     if since:
-        spec.age.CopyFrom(policy_options.age(since))
+        spec.age.CopyFrom(policy_options.age(since, "--since"))
     console = Console(stderr=True, quiet=as_json)
     with Connection(control_plane, token_file, ca) as connection:
         if replay is not None:
