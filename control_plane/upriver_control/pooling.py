@@ -7,11 +7,14 @@ from upriver_control.kept import Kept
 from upriver_control.policy_publishing import PolicyPublisher
 from upriver_control.reconcile.ports import FleetView
 from upriver_control.regional.planning import Pace
+from upriver_control.regions.choosing import HeadChooser
+from upriver_control.regions.judging import HeadJudge
 from upriver_control.regions.library import Library
 from upriver_control.regions.making import HeadMaker, Terms
+from upriver_control.regions.record import RegionRecord
 from upriver_control.services.automatic import Start
 from upriver_control.services.pool import PoolServicer
-from upriver_control.services.region_heads import RegionHeads
+from upriver_control.services.region_heads import Heads, RegionHeads
 from upriver_control.services.regions import RegionServicer
 from upriver_control.store.heads import HeadTable
 from upriver_control.store.pools import PoolTable
@@ -38,8 +41,9 @@ class Pooling:
         library = Library(registry, kept.artifacts, HeadTable(registry), publisher)
         pace = Pace(section.least_lessons, section.wait_s, 3600.0 * section.give_up_h, 3600.0 * section.again_h)
         terms = Terms(section.max_loss, section.confidence, section.change_bytes, pace)
-        maker = HeadMaker(self._pools, trials, library, terms)
-        self.heads = RegionHeads(maker, trials, library, fleet.agents, leads, changed, time.time)
+        record = RegionRecord(self._pools, trials)
+        heads = Heads(HeadJudge(record, library, pace), HeadMaker(record, library, terms), HeadChooser(record, library))
+        self.heads = RegionHeads(heads, trials, library, fleet.agents, leads, changed, time.time)
         self.servicer = PoolServicer(self._pools)
         self.views = RegionServicer(self._pools, trials)
 

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 from upriver.errors import UpriverError
@@ -14,6 +15,8 @@ from upriver.trials import Trial
 from upriver_control.observed import AgentFacts
 from upriver_control.regional.model import RegionTrial
 from upriver_control.regional.standing import Standing, standing
+from upriver_control.regions.choosing import HeadChooser
+from upriver_control.regions.judging import HeadJudge
 from upriver_control.regions.making import HeadMaker
 from upriver_control.services.automatic import Start
 from upriver_control.services.region_rollouts import bring, take_back
@@ -33,12 +36,21 @@ class Manifests(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """What is done with heads; all of it blocks."""
+
+    judge: HeadJudge
+    maker: HeadMaker
+    chooser: HeadChooser
+
+
 class RegionHeads:
     """The loop. Made and used on a running event loop."""
 
     def __init__(
         self,
-        maker: HeadMaker,
+        heads: Heads,
         trials: TrialTable,
         manifests: Manifests,
         agents: Callable[[], Mapping[str, AgentFacts]],
@@ -47,7 +59,7 @@ class RegionHeads:
         clock: Callable[[], float],
     ) -> None:
         """`agents` gives all agents, `changed` is called when other heads are to be tried; `clock` gives Unix times."""
-        self._maker = maker
+        self._heads = heads
         self._trials = trials
         self._manifests = manifests
         self._agents = agents
@@ -102,11 +114,11 @@ class RegionHeads:
         if start is None:
             return
         for trial in picked:
-            await asyncio.to_thread(self._maker.rolled_out, trial, await bring(trial, start, soak_s))
+            await asyncio.to_thread(self._heads.chooser.rolled_out, trial, await bring(trial, start, soak_s))
         for one, trial in gone:
-            base = await asyncio.to_thread(self._maker.base_of, trial)
+            base = await asyncio.to_thread(self._heads.chooser.base_of, trial)
             made = await take_back(trial, one.tiers, base, start, soak_s)
-            await asyncio.to_thread(self._maker.taken_back, trial, made)
+            await asyncio.to_thread(self._heads.chooser.taken_back, trial, made)
 
     def _work(
         self, agents: Sequence[AgentFacts], now: float, rolls_out: bool
@@ -114,11 +126,11 @@ class RegionHeads:
         versions = {s.active.version_digest for agent in agents for s in agent.slots.values() if s.active is not None}
         self._known = {one: self._known.get(one) or self._manifests.policy(one) for one in sorted(versions)}
         standings = standing(agents, self._known)
-        self._maker.look(standings, now)
-        self._maker.fit(standings, _tops(agents), now)
+        self._heads.judge.look(standings, now)
+        self._heads.maker.fit(standings, _tops(agents), now)
         if not rolls_out:
             return standings, [], []
-        return standings, self._maker.pick(standings, now), self._maker.to_go(standings)
+        return standings, self._heads.chooser.pick(standings, now), self._heads.chooser.to_go(standings)
 
 
 def _tops(agents: Sequence[AgentFacts]) -> dict[str, str]:

@@ -19,7 +19,10 @@ from upriver_control.observed import Pair
 from upriver_control.regional.model import Need, RegionTrial, Scope, TrialState
 from upriver_control.regional.planning import Pace
 from upriver_control.regional.standing import Standing
+from upriver_control.regions.choosing import HeadChooser
+from upriver_control.regions.judging import HeadJudge
 from upriver_control.regions.making import HeadMaker, Terms
+from upriver_control.regions.record import RegionRecord
 from upriver_control.store.database import open_database
 from upriver_control.store.pools import PoolTable
 from upriver_control.store.trials import TrialTable
@@ -81,7 +84,9 @@ class World:
 
     def __init__(self, database, pace: Pace) -> None:
         self.pools, self.trials, self.books = PoolTable(database, 0.0), TrialTable(database), Books()
-        self.maker = HeadMaker(self.pools, self.trials, self.books, Terms(pace=pace))
+        record = RegionRecord(self.pools, self.trials)
+        self.maker, self.judge = HeadMaker(record, self.books, Terms(pace=pace)), HeadJudge(record, self.books, pace)
+        self.chooser = HeadChooser(record, self.books)
         self.sees = {"north": "abc", "south": "abd"}
         self.running = dict.fromkeys(self.sees, policy())
         self.lessons = dict.fromkeys(self.sees, 0)
@@ -131,11 +136,11 @@ class World:
         self.agents_send()
         self.maker.fit(self.standings(), TOPS, self.now)
         self.agents_send()
-        self.maker.look(self.standings(), self.now)
-        picked = self.maker.pick(self.standings(), self.now)
+        self.judge.look(self.standings(), self.now)
+        picked = self.chooser.pick(self.standings(), self.now)
         for one in picked:
             self.running[one.region] = read_policy(self.books.policies[one.made])
-            self.maker.rolled_out(one, ["rollouts/r"])
+            self.chooser.rolled_out(one, ["rollouts/r"])
         return picked
 
 
@@ -208,13 +213,13 @@ def test_what_was_forgotten_leaves_the_head_and_without_another_the_region_goes_
     world.lessons["north"], world.forgotten["north"] = 0, 200
     world.held["north"] = 5
     world.round()
-    assert world.maker.to_go(world.standings()) == []
+    assert world.chooser.to_go(world.standings()) == []
     world.now += 2000.0
     world.round()
-    (gone,) = [trial for standing, trial in world.maker.to_go(world.standings()) if standing.region == "north"]
+    (gone,) = [trial for standing, trial in world.chooser.to_go(world.standings()) if standing.region == "north"]
     assert read_policy(gone.base).head == ""
-    world.maker.taken_back(gone, ["rollouts/back"])
-    assert world.maker.to_go(world.standings()) == []  # it is on its way
+    world.chooser.taken_back(gone, ["rollouts/back"])
+    assert world.chooser.to_go(world.standings()) == []  # it is on its way
 
 
 def test_lessons_that_grow_too_old_one_by_one_spend_no_look_and_withdraw_nothing(world) -> None:
@@ -275,6 +280,6 @@ def test_trials_of_what_does_not_run_any_more_end(world) -> None:
     world.lessons = {"north": 200, "south": 0}
     world.held = {"north": 0, "south": 0}
     world.round()
-    (ended,) = world.maker.look([], world.now)
+    (ended,) = world.judge.look([], world.now)
     assert (ended.state, ended.why) == (TrialState.WITHDRAWN, "its version does not run there any more")
     assert world.trials.open() == []

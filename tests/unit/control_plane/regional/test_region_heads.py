@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from upriver_control.observed import AgentFacts, Pair
 from upriver_control.regional.model import RegionTrial, Scope, TrialState
 from upriver_control.regional.standing import Standing
 from upriver_control.rollout import Rollout
-from upriver_control.services.region_heads import RegionHeads
+from upriver_control.services.region_heads import Heads, RegionHeads
 from upriver_control.store.database import open_database
 from upriver_control.store.trials import TrialTable
 
@@ -72,9 +73,9 @@ class World:
         def changed() -> None:
             self.changes += 1
 
-        maker: object = self.maker
+        fake: Any = self.maker
         self.heads = RegionHeads(
-            maker,  # type: ignore[arg-type]  # a fake
+            Heads(fake, fake, fake),
             self.trials,
             self,
             lambda: self.agents,

@@ -1,0 +1,63 @@
+"""Which of the heads that passed a region gets, and when it goes back to none. Methods block."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from upriver_control.regional.model import RegionTrial, TrialState
+from upriver_control.regional.planning import chosen
+from upriver_control.regional.standing import Standing
+from upriver_control.regions.books import Books
+from upriver_control.regions.record import MUST_GO, RegionRecord
+
+
+class HeadChooser:
+    """Chooses for all regions."""
+
+    def __init__(self, record: RegionRecord, books: Books) -> None:
+        self._record = record
+        self._books = books
+
+    def pick(self, standings: Sequence[Standing], now: float) -> list[RegionTrial]:
+        """Which head each region is to get now, of those that passed and were not rolled out."""
+        lines, found = self._record.lines(), []
+        for standing in standings:
+            place = self._record.place(standing, lines)
+            waiting = [one for one in place.trials if one.state is TrialState.PASSED and not one.rollouts]
+            for one in [one for one in waiting if place.must_go(one)]:
+                self._record.end(one, TrialState.WITHDRAWN, MUST_GO, now)
+                waiting.remove(one)
+            if any(one.state is TrialState.OPEN for one in place.trials):
+                continue  # its rival is still tried
+            best = chosen(waiting)
+            if best is not None:
+                found.append(best)
+            for other in waiting:
+                if other is not best:
+                    self._record.end(other, TrialState.FAILED, "the other head answers as much or more there", now)
+        return found
+
+    def to_go(self, standings: Sequence[Standing]) -> list[tuple[Standing, RegionTrial]]:
+        """Regions whose head had learnt what must be forgotten, where all that was tried since came to nothing."""
+        lines, found = self._record.lines(), []
+        for standing in standings:
+            place = self._record.place(standing, lines)
+            running = place.running
+            if running is not None and not running.back and place.must_go(running):
+                since = place.since(running)
+                if since and all(one.state in (TrialState.FAILED, TrialState.WITHDRAWN) for one in since):
+                    found.append((standing, running))
+        return found
+
+    def rolled_out(self, trial: RegionTrial, rollouts: Sequence[str]) -> None:
+        """Notes what brings a head to its region."""
+        self._record.trials.save(replace(trial, rollouts=tuple(rollouts)))
+
+    def taken_back(self, trial: RegionTrial, rollouts: Sequence[str]) -> None:
+        """Notes what takes a head away from its region again."""
+        self._record.trials.save(replace(trial, back=tuple(rollouts)))
+
+    def base_of(self, trial: RegionTrial) -> str:
+        """The name of the policy without a head that a region goes back to; empty for the manifest's."""
+        if not trial.base:
+            return ""
+        return self._books.publish(trial.trial.model, trial.tiers[0], trial.base, "")
