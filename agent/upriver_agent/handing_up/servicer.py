@@ -94,17 +94,17 @@ class LessonIntakeServicer:
                 lessons.append(Entry(request.lesson.id, request.lesson.SerializeToString()))
 
         def change(connection: sqlite3.Connection) -> list[str]:
-            spool.forget(connection, forgotten)
-            return spool.put(connection, lessons, self._most_bytes)
+            noted = spool.forget(connection, forgotten, self._most_bytes)
+            return noted + spool.put(connection, lessons, self._most_bytes)
 
         if lessons or forgotten:
             try:
                 kept = journal.write(change).result(_WAIT_S)
             except TimeoutError as error:
                 raise DiskTrouble(f"the disk of this agent did not take lessons within {_WAIT_S:.0f} s") from error
-            response.kept.extend([*forgotten, *kept])
+            response.kept.extend(kept)
             self._stir()
-            return len(kept) == len(lessons)
+            return len(kept) == len(forgotten) + len(lessons)
         return True
 
 

@@ -10,10 +10,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from upriver.errors import QueueFull
+
 MAX_LESSON: Final = 2 << 20
 """Bytes of one lesson as a message; nobody takes a larger one."""
 OVERHEAD: Final = 256
 """Bytes that an entry counts besides its body."""
+MAX_FORGOTTEN: Final = 10_000
+"""So many forgotten ids wait at most where more are named that are not in the journal."""
+_FORGOTTEN: Final = "SELECT count(*) FROM handing WHERE forgotten = 1"
 _COUNTS: Final = ("bytes", "taken", "handed", "refused", "withdrawn", "missed")
 
 
@@ -43,21 +48,34 @@ def put(connection: sqlite3.Connection, lessons: Sequence[Entry], most_bytes: in
     return kept
 
 
-def forget_own(connection: sqlite3.Connection, lessons: Iterable[tuple[int, str]]) -> None:
+def forget_own(connection: sqlite3.Connection, lessons: Sequence[tuple[int, str]]) -> None:
     """Forgets lessons that were learnt here, by number and id; those above are told of one that they may have.
 
-    The number is 0 where it is not known any more: then they may.
+    The number is 0 where it is not known any more: then they may. Raises QueueFull when too many such ids wait.
     """
+    gone = sum(not seq for seq, _ in lessons)
+    if gone and gone + connection.execute(_FORGOTTEN).fetchone()[0] > MAX_FORGOTTEN:
+        raise QueueFull(f"{MAX_FORGOTTEN} forgotten lessons wait to be told upwards; try again when some have been")
     for seq, id_ in lessons:
         seen = connection.execute("DELETE FROM handing_seen WHERE seq = ? RETURNING seq", (seq,)).fetchone()
         if seen is not None or not seq:
             _withdraw(connection, id_, told=not seq)
 
 
-def forget(connection: sqlite3.Connection, ids: Iterable[str]) -> None:
-    """Forgets lessons from below; those above are always told, since they may have them by another way."""
+def forget(connection: sqlite3.Connection, ids: Iterable[str], most_bytes: int) -> list[str]:
+    """Forgets lessons from below; gives the ids that are noted, all but those that there is no room for.
+
+    Those above are always told, since they may have them by another way.
+    """
+    kept, room = [], most_bytes - tally(connection)["bytes"]
     for id_ in ids:
+        if connection.execute("SELECT 1 FROM handing WHERE id = ?", (id_,)).fetchone() is None:
+            if room < OVERHEAD:
+                continue
+            room -= OVERHEAD
         _withdraw(connection, id_, told=True)
+        kept.append(id_)
+    return kept
 
 
 def waiting(connection: sqlite3.Connection, most: int, most_bytes: int) -> list[Entry]:

@@ -126,10 +126,11 @@ def test_each_lesson_is_kept_once_at_the_end_and_none_that_was_forgotten(steps, 
             raise Killed
         old.append(list(entries))
         if way is PARENT:
-            edge.write(lambda connection: spool.forget(connection, [one.id for one in entries if one.forgotten]))
+            gone = [one.id for one in entries if one.forgotten]
+            noted = edge.write(lambda connection: spool.forget(connection, gone, 3000)).result()
             lessons = [one for one in entries if not one.forgotten]
             kept = edge.write(lambda connection: spool.put(connection, lessons, 3000)).result()
-            taken = Taken(frozenset({*kept, *(one.id for one in entries if one.forgotten)}), {})
+            taken = Taken(frozenset({*kept, *noted}), {})
         else:
             taken = top.take(entries)
         if mood["now"] == "after":

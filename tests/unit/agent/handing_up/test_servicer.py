@@ -71,6 +71,14 @@ def test_without_room_the_rest_is_to_be_sent_again():
     assert submit(journal, taught("more"), most_bytes=60_000)[0] == []
 
 
+def test_what_was_forgotten_below_waits_there_too_while_there_is_no_room():
+    journal = Memory()
+    names = [str(number) for number in range(200)]
+    assert submit(journal, forgotten(*names), most_bytes=10 * spool.OVERHEAD)[:2] == (names[:10], {})
+    assert journal.left() == names[:10]
+    assert submit(journal, forgotten("5"), most_bytes=10 * spool.OVERHEAD)[0] == ["5"]
+
+
 def test_one_call_takes_so_many_at_most():
     journal = Memory()
     assert len(submit(journal, taught(*map(str, range(MOST + 50))), most_bytes=1 << 30)[0]) == MOST

@@ -4,6 +4,7 @@ import sqlite3
 
 import pytest
 
+from upriver.errors import QueueFull
 from upriver_agent.handing_up import spool
 from upriver_agent.handing_up.spool import Entry
 from upriver_agent.handing_up.table import STATEMENTS
@@ -71,8 +72,22 @@ def test_a_lesson_that_was_forgotten_before_it_went_is_not_sent(connection):
 
 def test_news_from_below_that_a_lesson_is_forgotten_are_always_passed_on(connection):
     spool.put(connection, [Entry("a", b"1")], ROOM)
-    spool.forget(connection, ["a", "by another way", "a"])
+    assert spool.forget(connection, ["a", "by another way", "a"], ROOM) == ["a", "by another way", "a"]
     assert ids(connection) == [("a", True), ("by another way", True)]
+
+
+def test_news_of_forgotten_lessons_take_no_more_room_than_there_is(connection, monkeypatch):
+    spool.put(connection, [Entry("a", b"1" * 50)], ROOM)
+    room = 2 * spool.OVERHEAD + 60
+    assert spool.forget(connection, ["b", "c", "a", "b"], room) == ["b", "a", "b"]
+    assert ids(connection) == [("b", True), ("a", True)]
+    monkeypatch.setattr(spool, "MAX_FORGOTTEN", 3)
+    spool.forget_own(connection, [(0, "d")])
+    with pytest.raises(QueueFull, match="3 forgotten lessons wait to be told upwards"):
+        spool.forget_own(connection, [(0, "e")])
+    spool.saw(connection, [7])
+    spool.forget_own(connection, [(7, "e")])  # one that is in the journal always
+    assert len(ids(connection)) == 4
 
 
 def test_one_call_has_as_much_as_fits_and_at_least_one(connection):
