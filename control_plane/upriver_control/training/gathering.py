@@ -77,6 +77,11 @@ def targets_of(rows: Sequence[Row], labels: Sequence[str]) -> Targets:
     return made
 
 
+def spread(rows: Sequence[Row], most: int) -> list[Row]:
+    """So many rows at most, from the first to the last at even distances."""
+    return list(rows) if len(rows) <= most else [rows[at * len(rows) // most] for at in range(most)]
+
+
 def stacked(rows: Sequence[Row], contract: Sequence[Input]) -> dict[str, Array]:
     """The canonical inputs of rows, [rows, ...]; encoded images are object arrays of bytes."""
     found: dict[str, Array] = {}

@@ -37,6 +37,7 @@ from upriver_control.training.gathering import (
     is_held_out,
     learnt_labels,
     rows_of,
+    spread,
     stacked,
     targets_of,
 )
@@ -189,7 +190,7 @@ def _converted(
     told = f"trained from {base.name} on {len(gathered.train)} lessons"
     name = f"{order.prefix}-{_sha(trained)[:8]}"
     manifest.write_text(manifests.renewed(base.manifest, name, gathered.labels, told), encoding="utf-8")
-    rows = _spread([*gathered.train, *gathered.replay], REPRESENTATIVE)
+    rows = spread([*gathered.train, *gathered.replay], REPRESENTATIVE)
     places = {label: place for place, label in enumerate(gathered.labels)}
     answering.write_samples(samples, stacked(rows, contract), [places[row.label] for row in rows])
     conversion = convert_to_version(trained, manifest, samples, order.spec.quantise, folder)
@@ -270,11 +271,6 @@ def _kept(order: Order, contract: Sequence[Input], gathered: Gathered) -> str:
     _write_rows(order.made / HOLDOUT, gathered.held, contract)
     spec = order.spec
     return data_digest(((row.id, row.label) for row in gathered.train), spec.base_digest, spec.replay)
-
-
-def _spread(rows: Sequence[Row], most: int) -> list[Row]:
-    step = max(1, len(rows) // most)
-    return list(rows[::step][:most])
 
 
 def _sha(path: Path) -> str:

@@ -20,6 +20,7 @@ from upriver_control.training.gathering import (
     is_held_out,
     learnt_labels,
     rows_of,
+    spread,
     stacked,
     targets_of,
 )
@@ -71,6 +72,14 @@ def test_what_a_lesson_teaches_is_what_its_teacher_said_where_that_is_the_answer
     ]
     wanted = [[0.625, 0.375, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1]]
     np.testing.assert_allclose(targets_of(rows, labels), wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [3, 500, 501, 700, 999, 1400])
+def test_rows_that_stand_for_all_are_of_lessons_and_of_what_is_replayed_behind_them(count):
+    taken = spread(range(count), 500)
+    assert len(set(taken)) == min(count, 500)
+    assert taken[0] == 0
+    assert taken[-1] >= count - 1 - count / 500
 
 
 def test_the_digest_of_data_is_of_ids_and_labels_whatever_their_order():
