@@ -1,6 +1,5 @@
 """What a calibration is worked on with, and what becomes of it: files in a folder, policies signed. Methods block."""
 
-import asyncio
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +29,7 @@ from upriver_control.jobs import Job, Result, Source, TierSpec
 from upriver_control.store.policies import StoredPolicy
 from upriver_control.store.registry import RegistryStore
 from upriver_control.working.folders import Folders, bring
+from upriver_control.working.threads import whole
 
 MAX_AUDITS: Final = 200_000
 
@@ -101,7 +101,7 @@ class Workshop:
 
     async def finish(self, job: Job, tell: object) -> tuple[Result, tuple[StoredPolicy, ...]]:
         """Signs the policies that came out, on a thread of its own."""
-        return await asyncio.to_thread(self.signed, job)
+        return await whole(self.signed, job)
 
     def signed(self, job: Job) -> tuple[Result, tuple[StoredPolicy, ...]]:
         """Signs the policies that came out, and gives them with the result that names them.

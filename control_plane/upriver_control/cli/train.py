@@ -145,7 +145,7 @@ def cancel_command(
     ca: Ca = None,
     as_json: AsJson = False,
 ) -> None:
-    """End a training that has not ended; it makes no version."""
+    """End a training that has not ended; it makes no version unless that is being published at this moment."""
     with Connection(control_plane, token_file, ca) as connection:
         found = connection.call(SERVICE, "CancelTraining", pb.CancelTrainingRequest(name=_name(training))).training
     _show(found, as_json)

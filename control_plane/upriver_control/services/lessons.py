@@ -8,6 +8,7 @@ from upriver.errors import InvalidInput, QueueFull
 from upriver.v1 import train_pb2 as pb
 from upriver_control.lessons.keeper import Keeper, Submission
 from upriver_control.services.refusals import Context, refusing
+from upriver_control.working.threads import whole
 
 MOST: Final = 1000
 MOST_BYTES: Final = 16 << 20
@@ -35,7 +36,7 @@ class LessonIntakeServicer:
         try:
             async with self._places:
                 lessons, forgotten, strange = await _received(requests)
-                done = await asyncio.to_thread(self._keeper.submit, lessons, forgotten)
+                done = await whole(self._keeper.submit, lessons, forgotten)
         finally:
             self._waiting -= 1
         return _written(done, strange)

@@ -3,10 +3,9 @@
 import asyncio
 import hashlib
 import shutil
-import tempfile
+import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
@@ -17,6 +16,7 @@ from upriver.v1 import policy_pb2 as pb
 from upriver_control.artifacts import Artifacts
 from upriver_control.policy_wire import read_parent
 from upriver_control.store.questions import QuestionTable, StoredQuestions
+from upriver_control.working.threads import whole
 
 MAX_DATA: Final = 1 << 20
 IDLE_S: Final = 30.0
@@ -64,12 +64,13 @@ class QuestionUploads:
                 raise InvalidInput("an upload begins with its header")
             header = first.header
             self._check(header)
-            folder = await asyncio.to_thread(self._aside)
+            folder = self._folder / f"upload-{uuid.uuid4().hex}"
             try:
+                await whole(self._make, folder)
                 await self._write(requests, header, folder / "questions")
-                return await asyncio.to_thread(self._keep, header, folder / "questions")
+                return await whole(self._keep, header, folder / "questions")
             finally:
-                await asyncio.to_thread(partial(shutil.rmtree, folder, ignore_errors=True))
+                await whole(shutil.rmtree, folder, ignore_errors=True)
 
     def use(self, digest: str) -> StoredQuestions:
         """A file that is about to be used, kept for longer from now on; raises NotFound. Blocks."""
@@ -101,10 +102,10 @@ class QuestionUploads:
                 " (policies.max_data_bytes): use fewer questions"
             )
 
-    def _aside(self) -> Path:
+    def _make(self, folder: Path) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            return Path(tempfile.mkdtemp(prefix="upload-", dir=self._folder))
+            folder.mkdir(mode=0o700)
         except OSError as error:
             raise DiskTrouble(f"can't take uploads in {self._folder}: {error.strerror or error}") from error
 

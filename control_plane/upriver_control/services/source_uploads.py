@@ -14,6 +14,7 @@ from upriver.v1 import train_pb2 as pb
 from upriver_control.publishing import Publisher
 from upriver_control.store.records import StoredVersion, read_version_name
 from upriver_control.store.trainings import Source, SourceKind, SourceTable
+from upriver_control.working.threads import whole
 
 MAX_DATA: Final = 1 << 20
 MAX_BYTES: Final = 16 << 30
@@ -43,13 +44,12 @@ class SourceUploads:
             _check(header)
             version = await asyncio.to_thread(self._publisher.store.version, *read_version_name(header.version))
             incoming = self._publisher.incoming()
-            folder = await asyncio.to_thread(incoming.__enter__)
             try:
-                path = folder / "source"
+                path = await whole(incoming.__enter__) / "source"
                 await _write(requests, header, path)
-                return await asyncio.to_thread(self._keep, version, header, path)
+                return await whole(self._keep, version, header, path)
             finally:
-                await asyncio.to_thread(incoming.__exit__, None, None, None)
+                await whole(incoming.__exit__, None, None, None)
 
     def _keep(self, version: StoredVersion, header: pb.SourceHeader, path: Path) -> bool:
         kind = KINDS[header.kind]

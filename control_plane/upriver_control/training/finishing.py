@@ -20,6 +20,7 @@ from upriver_control.jobs.ladder import Rung
 from upriver_control.jobs.training import Training, TrainResult, no_better
 from upriver_control.rollout import Rollout
 from upriver_control.training.workshop import Published, TrainingWorkshop
+from upriver_control.working.threads import whole
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -79,7 +80,7 @@ class TrainingBench:
 
     async def finish(self, job: Training, tell: Tell) -> TrainResult:
         """Publishes, and has what may follow follow."""
-        published = await _patiently(asyncio.to_thread, self.workshop.publish, job)
+        published = await _patiently(whole, self.workshop.publish, job)
         result, notes = published.result, list(published.result.notes)
         calibrated, tier = None, None
         try:

@@ -7,6 +7,7 @@ killed loses its lease, and the job is begun anew by whoever is there.
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Generic, Protocol, TypeVar
@@ -14,6 +15,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from upriver.errors import DiskTrouble, Unreachable, UpriverError
 from upriver_control.jobs import JobState, Work, failed
 from upriver_control.working.child import ChildFailed, Program, run_child
+from upriver_control.working.threads import whole
 
 ATTEMPTS: Final = 3
 MAX_LOG: Final = 300
@@ -113,9 +115,8 @@ class Runner(Generic[W, M]):
 
     async def _begin(self, working: set[asyncio.Task[None]]) -> None:
         while len(working) < self._rhythm.at_once:
-            now = self._clock()
             try:
-                job = await self._jobs.claim(self._owner, now, now + self._rhythm.lease_s)
+                job = await self._claimed()
             except (Unreachable, DiskTrouble) as error:
                 if not self._away:
                     _LOG.warning("can't look for jobs: %s", error)
@@ -125,6 +126,17 @@ class Runner(Generic[W, M]):
             if job is None:
                 return
             working.add(asyncio.create_task(self._work(job), name=job.name))
+
+    async def _claimed(self) -> W | None:
+        now = self._clock()
+        claiming = asyncio.ensure_future(self._jobs.claim(self._owner, now, now + self._rhythm.lease_s))
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:  # it is made all the same
+            with suppress(Unreachable, DiskTrouble):
+                if (job := await claiming) is not None:
+                    await _Held(self._jobs, job, self._clock, self._rhythm).give_back()
+            raise
 
     async def _work(self, job: W) -> None:
         held = _Held(self._jobs, job, self._clock, self._rhythm)
@@ -151,13 +163,13 @@ class Runner(Generic[W, M]):
                 await _ended(doing)
                 await _ended(beating)
             finally:  # also where we are cancelled while we wait for those
-                await asyncio.to_thread(self._bench.clear, job)
+                await whole(self._bench.clear, job)
 
     async def _done(self, held: "_Held[W, M]") -> M:
         if held.job.attempt > ATTEMPTS:
             raise ChildFailed(f"the control plane ended {ATTEMPTS} times while it worked on it")
         held.told(self._program.preparing, 0.0)
-        order = await asyncio.to_thread(self._bench.prepare, held.job)
+        order = await whole(self._bench.prepare, held.job)
         if order is not None:
             await run_child(self._program, order, held.told, held.printed)
         held.told(self._program.finishing, 1.0)

@@ -4,6 +4,7 @@ import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Timer
 
 import pytest
 
@@ -154,6 +155,43 @@ def test_a_process_that_ends_gives_back_what_it_worked_on(tmp_path):
     run(kept, bench, slow(kept))
     assert (kept.job.state, kept.job.owner, kept.job.attempt) == (JobState.PENDING, "", 0)
     assert kept.policies == []
+
+
+@pytest.mark.parametrize("ended_by", ["somebody", "the control plane"])
+def test_what_is_being_made_ready_has_ended_before_its_folder_is_cleared(tmp_path, ended_by):
+    kept, bench = Kept(job()), Bench(tmp_path)
+    begun, go_on, seen = Event(), Event(), []
+
+    def prepare(_):
+        begun.set()
+        seen.append(go_on.wait(60))
+        raise InvalidInput("nobody hears of it")
+
+    def ended():
+        if ended_by == "somebody" and begun.is_set() and not kept.job.has_ended:
+            kept.job = replace(cancelled(kept.job, 101.0), revision=kept.job.revision + 1)
+        if begun.is_set():
+            Timer(0.3, go_on.set).start()
+        return bench.cleared if ended_by == "somebody" else begun.is_set()
+
+    bench.prepare, bench.clear = prepare, lambda job: (seen.append("cleared"), setattr(bench, "cleared", 1))
+    run(kept, bench, ended)
+    assert seen == [True, "cleared"]
+    assert kept.job.state is (JobState.CANCELLED if ended_by == "somebody" else JobState.PENDING)
+
+
+def test_a_calibration_that_is_taken_while_the_control_plane_ends_is_given_back(tmp_path):
+    kept, bench = Kept(job()), Bench(tmp_path)
+    claim = kept.claim
+
+    async def slow_claim(*arguments):
+        taken = await claim(*arguments)
+        await asyncio.sleep(0.3)
+        return taken
+
+    kept.claim = slow_claim
+    run(kept, bench, lambda: kept.job.state is JobState.RUNNING)
+    assert (kept.job.state, kept.job.owner, kept.job.attempt, bench.prepared) == (JobState.PENDING, "", 0, 0)
 
 
 def test_a_calibration_that_is_cancelled_makes_no_policies(tmp_path):
