@@ -54,6 +54,10 @@ class Route:
         """It took nothing: the next one is tried."""
         self._failed.add(way.name)
 
+    def has_other(self, found: Sequence[Way]) -> bool:
+        """Whether one is left that has not failed."""
+        return any(way.name not in self._failed for way in found)
+
     def took(self, way: Way) -> None:
         """It took what was handed to it."""
         self._last = way

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from upriver.backoff import full_jitter_s
-from upriver.errors import DiskTrouble, UpriverError
+from upriver.errors import DiskTrouble, NotAllowed, NotSupported, UpriverError
 from upriver_agent.handing_up import spool
 from upriver_agent.handing_up.route import Route, Way
 from upriver_agent.handing_up.spool import Entry
@@ -93,20 +93,24 @@ class Sender:
         found = self._journal.read(lambda connection: spool.waiting(connection, MOST, MOST_BYTES))
         if not found:
             return 0.0 if more else None
-        way = self._route.choose(self._ways())
+        ways = self._ways()
+        way = self._route.choose(ways)
         if way is None:
-            self.failures += 1
-            return self._pause_s()
+            return self._failed()
         entries = self._journal.write(lambda connection: spool.trying(connection, found)).result()
         started = self._clock()
         try:
             taken = self._submit(way, entries)
         except UpriverError as error:
             _LOG.debug("lessons wait: %s", error)
-            return self._failed(way)
+            self._route.failed(way)
+            if isinstance(error, NotSupported | NotAllowed) and self._route.has_other(ways):
+                return 0.0  # it takes none whenever it is asked
+            return self._failed()
         self._settle(entries, taken)
         if entries and not taken.kept and not taken.refused:
-            return self._failed(way)  # it has no room now
+            self._route.failed(way)  # it has no room now
+            return self._failed()
         self._route.took(way)
         self.failures = 0
         return self._due_s(entries, self._clock() - started)
@@ -118,12 +122,8 @@ class Sender:
             _LOG.warning("lesson %s will not be taken above: %s", entry.id, taken.refused[entry.id])
         self._journal.write(lambda connection: spool.settle(connection, kept, refused)).result()
 
-    def _failed(self, way: Way) -> float:
-        self._route.failed(way)
+    def _failed(self) -> float:
         self.failures += 1
-        return self._pause_s()
-
-    def _pause_s(self) -> float:
         return full_jitter_s(self.failures, FIRST_S, LONGEST_S, self._chance)
 
     def _due_s(self, entries: Sequence[Entry], took_s: float) -> float:
@@ -140,6 +140,5 @@ class Sender:
                 try:
                     wait_s = self.step()
                 except (DiskTrouble, UpriverError) as error:
-                    self.failures += 1
                     _LOG.warning("lessons can't be handed up now: %s", error)
-                    wait_s = self._pause_s()
+                    wait_s = self._failed()

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.agent.handing_up.memory import Memory
-from upriver.errors import DiskTrouble, Unreachable
+from upriver.errors import DiskTrouble, NotSupported, Unreachable
 from upriver_agent.handing_up import spool
 from upriver_agent.handing_up.route import Way
 from upriver_agent.handing_up.sender import Pace, Sender
@@ -64,6 +64,23 @@ def test_a_way_that_fails_is_left_alone_for_longer_each_time_and_another_is_trie
     assert [name for name, _ in top.calls] == [PARENT.name, OTHER.name, PARENT.name, OTHER.name]
     top.answer = None
     assert (work.step(), work.step(), list(top.kept)) == (0.0, None, ["a"])
+
+
+def test_who_hands_up_nothing_costs_no_pause_while_another_way_is_left():
+    journal, top = Memory(), Top()
+    journal.put("a")
+
+    def none(way, entries):
+        if way.is_agent or top.fails:
+            raise NotSupported("this agent hands no lessons up")
+        return top.take(entries)
+
+    top.answer, top.fails = none, True
+    agents = [Way(f"a{number}", f"a{number}:1", True) for number in range(8)]
+    work = sender(journal, top, ways=(*agents, OTHER))
+    assert [work.step() for _ in range(18)] == [*[0.0] * 8, 1.0, *[0.0] * 8, 2.0]
+    top.fails = False
+    assert ([work.step() for _ in range(10)], work.failures) == ([*[0.0] * 9, None], 0)
 
 
 def test_who_has_no_room_is_as_good_as_away_and_who_refuses_is_not_asked_again():
