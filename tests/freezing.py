@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 
-def freeze(pid: int, timeout_s: float = 10.0) -> None:
+def freeze(pid: int, timeout_s: float = 60.0) -> None:
     """Stops a process and waits until all its threads stand still: on a busy machine they go on for a moment."""
     os.kill(pid, signal.SIGSTOP)
     deadline = time.monotonic() + timeout_s
@@ -17,4 +17,7 @@ def freeze(pid: int, timeout_s: float = 10.0) -> None:
 
 
 def _state(task: Path) -> str:
-    return (task / "stat").read_text().rpartition(")")[2].split()[0]
+    try:
+        return (task / "stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "T"  # it has ended since it was listed, and stands stiller than any
