@@ -1,6 +1,8 @@
 """Lessons, a version and its Keras model for tests of training; importing TensorFlow is left to who makes the model."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -97,7 +99,7 @@ def make_knowing(path: Path, epochs: int = 4) -> Path:
     return path
 
 
-def work(order: Path, timeout: float = 120.0):
+def work(order: Path, timeout: float = 300.0):
     """Runs the work on an order; gives what it said last, and its log."""
     command = [sys.executable, "-P", "-m", "upriver_control.training.work", str(order)]
     log = order.with_name("log")
@@ -107,8 +109,13 @@ def work(order: Path, timeout: float = 120.0):
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True, start_new_session=True
         ) as child,
     ):
-        lines = list(child.stdout)
-        child.wait(timeout)
+        listening, child.stdin = child.stdin, None  # it ends when nobody listens, and `communicate` closes stdin
+        try:
+            lines = child.communicate(timeout=timeout)[0].splitlines()
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            raise
+        listening.close()
     told = log.read_text("utf-8", "replace")
     assert lines, told[-2000:]
     return json.loads(lines[-1]), told
