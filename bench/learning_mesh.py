@@ -121,15 +121,17 @@ class Pair:
         end(self._programs.values())
 
     def lessons(self, name: str) -> set[tuple[str, int]]:
-        """Which rows of which questions are lessons in an agent's journal, as it is on the disk."""
+        """Which rows of which questions are lessons in an agent's journal, as it is on the disk; raises DemoFailed."""
         file = self._folder / f"state-{name}" / "lessons.db"
         if not file.exists():
             return set()
         with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10.0)) as journal:
             try:
                 rows = journal.execute("SELECT question, row FROM lesson").fetchall()
-            except sqlite3.OperationalError:  # no table yet
-                return set()
+            except sqlite3.OperationalError as error:
+                if "no such table" in str(error):  # yet
+                    return set()
+                raise DemoFailed(f"the lessons of {name} can't be read: {error}") from error
         return {(str(question), int(row)) for question, row in rows}
 
     def wait_found(self, name: str, digits: Digits) -> None:
@@ -181,7 +183,8 @@ def asking(address: str) -> Iterator[Asker]:
 def kills(pair: Pair, digits: Digits, times: int, seed: int) -> Kills:
     """Kills the device or the cloud `times` times while the device is asked, and looks what is left of its lessons.
 
-    The device sends everything up. Digits are asked once each; a question that fails is not asked again.
+    The device sends everything up. Digits are asked once each; a question that fails is not asked again. Raises
+    DemoFailed when nothing was learnt that could have been lost.
     """
     chance = random.Random(seed)  # noqa: S311 - when to kill is no secret
     pair.start_top()
@@ -200,7 +203,10 @@ def kills(pair: Pair, digits: Digits, times: int, seed: int) -> Kills:
     finally:
         asked.stop()
     time.sleep(SETTLE_S)
-    return Kills(times, asked.answered, len(pair.lessons("pupil")), lost)
+    kept = len(pair.lessons("pupil"))
+    if not asked.answered or not kept:
+        raise DemoFailed(f"{asked.answered} questions came back and {kept} are lessons: nothing could be lost")
+    return Kills(times, asked.answered, kept, lost)
 
 
 class _Background:
