@@ -92,6 +92,7 @@ def main(folder: Path, points: int, seed: int) -> int:
         heard, told = os.pipe()
         child = os.fork()
         if child == 0:
+            os.close(heard)  # so that a worker whose parent is gone finds nobody to tell its turns, and ends
             try:
                 work(folder, seed * 1000 + point, not last, told)
             except (AssertionError, UpriverError) as error:
