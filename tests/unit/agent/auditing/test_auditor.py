@@ -486,7 +486,7 @@ def test_nothing_more_is_audited_for_who_learns_while_much_waits(auditors: Audit
 
 
 def test_who_learns_is_asked_about_a_pair_that_a_control_plane_has_audited_anyway(
-    tmp_path: Path, loaded: LoadedVersion
+    auditors: Auditors, tmp_path: Path, loaded: LoadedVersion
 ) -> None:
     hears = Hears(wanted=0.25)
     delivery: Any = SimpleNamespace(start=lambda: None, close=lambda: None)
@@ -495,6 +495,8 @@ def test_who_learns_is_asked_about_a_pair_that_a_control_plane_has_audited_anywa
     auditor = Auditor(
         tmp_path / "state", DEVICE, settings, Top(), lambda journal: delivery, telemetry, lambda: None, hears
     )
+    auditors.made.append(auditor)
+    auditor.open()
     auditor.watch(loaded)
     assert hears.asked == [loaded]
     assert loaded.watch is not None
