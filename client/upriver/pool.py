@@ -72,13 +72,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """Bounds. A child that was not heard of for `expiry_s` no longer counts.
+    """Bounds. `max_agents` are all that were in a roster lately. A child that was not heard of for `expiry_s` no longer
+    counts.
 
     One that was not heard of for `patience_s` makes way when others have newer states of agents in its sum: its
     parent's place may have been taken.
     """
 
     max_children: int = 1024
+    max_agents: int = MAX_ROSTER - 1
     expiry_s: float = 3600.0
     patience_s: float = 180.0
 
@@ -155,7 +157,7 @@ class Pool(Generic[T]):
         return touched
 
     def offer(self, submission: Submission[T], now: float) -> Answer:
-        """Takes in a submission; raises QueueFull when there are too many children, InvalidInput for its roster."""
+        """Takes in a submission; raises QueueFull for too many children or agents, InvalidInput for its roster."""
         check_roster(submission.child, submission.roster)
         name = submission.child
         child = self._children.get(name)
@@ -164,6 +166,8 @@ class Pool(Generic[T]):
         newest = child.newest if child is not None else None
         if submission.epoch < self.epoch_of(name) or _differs(submission, newest):
             return Answer(Standing.STALE, self.epoch_of(name), self._drops(child))
+        if len(self._epochs) + len(submission.roster.keys() - self._epochs.keys()) > self._limits.max_agents:
+            raise QueueFull(f"{len(self._epochs)} agents are known here of all it takes; expected another parent")
         if child is None:
             child = self._children[name] = Child()
         self._hear(name, child, now)
@@ -186,7 +190,7 @@ class Pool(Generic[T]):
 
     def elsewhere(self, drop: Mapping[str, int], now: float) -> None:
         """The parent says that newer states of these agents came to it on other ways."""
-        self._note(drop.items(), now)
+        self._note([(agent, epoch) for agent, epoch in drop.items() if agent in self._epochs], now)
         self._settle(now)
 
     def expire(self, now: float) -> None:

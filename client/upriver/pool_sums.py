@@ -21,7 +21,7 @@ MAX_COUNTS: Final = 4096
 MAX_PARTS: Final = 512
 MAX_QUESTIONS: Final = 10_000
 """An agent that says it holds out more is not believed: nobody should outweigh all others."""
-MAX_FORGOTTEN: Final = 1 << 30
+MAX_FORGOTTEN: Final = 1 << 26
 MAX_NUMBER: Final = 1e24
 """Of one agent nothing larger is added up, so that the sum over any number of them is one that can be sent and kept."""
 MAX_NAME: Final = 63

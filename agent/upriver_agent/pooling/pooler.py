@@ -30,6 +30,8 @@ _BACKOFF: Final = 2.0
 """Rhythms that are waited besides, at most, when a parent does not answer."""
 _SETTLING: Final = 4.0
 """Rhythms after a start in which nothing is sent up where there may be children: so long the slowest may take."""
+_ENTRY_BYTES: Final = 256
+"""What an entry of a roster takes."""
 
 
 class Contribution(Protocol):
@@ -150,12 +152,12 @@ class Pooler:
         now = self._steady()
         with self._lock:
             held = sum(
-                size_bytes(one.content)
+                _size(one)
                 for name, child in self._pool.children.items()
                 for one in (child.counted, child.staged)
                 if one is not None and name != submission.child
             )
-            if held + 2 * size_bytes(submission.content) > self._options.max_bytes:
+            if held + 2 * _size(submission) > self._options.max_bytes:
                 raise QueueFull(f"{self._me} has no room for more sums: expected another parent")
             before, revision = self._pool.children.get(submission.child), self._pool.revision
             forgotten = _forgotten(before.newest) if before is not None else 0
@@ -269,6 +271,11 @@ class Pooler:
     def _settles(self) -> bool:
         """Whether it is too early to tell a parent which children there are."""
         return self._may_have_children and self._steady() - self._began < _SETTLING * self._options.rhythm_s
+
+
+def _size(submission: Submission[Parts]) -> int:
+    """How much memory a submission takes, about."""
+    return size_bytes(submission.content) + _ENTRY_BYTES * len(submission.roster)
 
 
 def _forgotten(submission: Submission[Parts] | None) -> int:

@@ -22,7 +22,7 @@ from upriver_control.store.database import Database
 from upriver_control.store.schema import pool_children, pool_epochs, pool_parts, pool_state
 
 T = TypeVar("T")
-LIMITS: Final = PoolLimits(max_children=100_000, expiry_s=30 * 86_400.0, patience_s=600.0)
+LIMITS: Final = PoolLimits(max_children=100_000, max_agents=1_000_000, expiry_s=30 * 86_400.0, patience_s=600.0)
 """What an agent has learnt counts for a month after it was last heard of."""
 _AT_ONCE: Final = 64
 _EMPTY: Final = ""

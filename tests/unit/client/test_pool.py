@@ -118,6 +118,17 @@ def test_a_pool_takes_only_so_many_children_and_only_rosters_that_can_be() -> No
     pool.offer(of("a", 1), 0.0)
     with pytest.raises(QueueFull, match="another parent"):
         pool.offer(of("b", 1), 0.0)
+    pool = Pool(PoolLimits(max_agents=3, expiry_s=10.0))
+    pool.offer(of("a", 1, x=1, y=1), 0.0)
+    pool.offer(of("a", 2), 1.0)
+    pool.elsewhere({"nobody": 5}, 1.0)
+    assert pool.epoch_of("nobody") == 0
+    with pytest.raises(QueueFull, match="3 agents"):
+        pool.offer(of("a", 3, made_up=1), 2.0)
+    assert pool.offer(of("a", 3, x=2), 2.0).standing is Standing.COUNTED
+    pool.expire(22.0)
+    pool.expire(23.0)
+    pool.offer(of("b", 1, z=1), 23.0)
     with pytest.raises(InvalidInput, match="an entry of its own"):
         pool.offer(Submission("a", {"b": 1}, ""), 0.0)
     with pytest.raises(InvalidInput, match="at epoch 0"):

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import pytest
 
 from upriver.discovery.port import AgentRecord
 from upriver.errors import InvalidInput, NotSupported, QueueFull, Unreachable
@@ -113,6 +114,13 @@ def statistics(parts: Sequence[PoolPart]) -> HeadStatistics:
     (part,) = parts
     assert isinstance(part.sums, HeadStatistics)
     return part.sums
+
+
+def test_who_is_in_a_sum_takes_room_too() -> None:
+    edge = World().add("edge", "edge", Own(), max_bytes=1 << 20)
+    with pytest.raises(QueueFull, match="no room"):
+        edge.receive(Submission("device", {"device": 1, **{f"made-up-{n}": 1 for n in range(10_000)}}, ()))
+    edge.receive(Submission("device", {"device": 1, "below": 1}, ()))
 
 
 def test_an_agent_of_which_somebody_tells_an_epoch_that_can_t_be_goes_elsewhere() -> None:
