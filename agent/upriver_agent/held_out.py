@@ -24,13 +24,14 @@ class JournalHoldout:
         self._answering = answering
 
     def mark(self, model: str, version_digest: str) -> object:
-        """How much is held out, of which top, and what answers."""
+        """How much is held out, of which top, what answers, and whether it may."""
         try:
             key = self._journal.read(partial(holdout.key_of, model=model, version=version_digest))
             if key is None:
                 return _UNKNOWN
             count = self._journal.read(partial(holdout.count, key=key))
-            return count, key.top, self._answering(model).policy.digest
+            answering = self._answering(model)
+            return count, key.top, answering.policy.digest, answering.alarmed
         except UpriverError:
             return _UNKNOWN
 

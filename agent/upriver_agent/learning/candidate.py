@@ -78,8 +78,11 @@ def scored(head: Head, are_logits: bool, agreement: Agreement, held_out: HeldOut
 def passes_of(answering: LoadedVersion, held_out: HeldOut) -> tuple[Flags, Flags]:
     """Which questions of the holdout the pair that answers now would not send up, and of which that is known.
 
-    A pair with a head is asked again, by the embedding; of any other it is known where it answered itself.
+    A pair with a head is asked again, by the embedding; of any other it is known where it answered itself. One whose
+    alarm has rung sends everything up.
     """
+    if answering.alarmed:
+        return np.zeros(len(held_out.ids), np.bool_), np.ones(len(held_out.ids), np.bool_)
     threshold = answering.policy.threshold
     if answering.head is not None and answering.fuse is None and held_out.ids:
         confidence = answering.score(answering.head(Prediction(None, held_out.embeddings, {})))

@@ -219,7 +219,7 @@ class Ascent:
                 self._place.agent,
                 0,
                 rows.tolist() if len(rows) < inquiry.rows else (),
-                alarmed=loaded.watch is not None and loaded.watch.alarmed,
+                alarmed=loaded.alarmed,
             ),
             self._upstreams.candidates(request.model, request.options, envelope, loaded.policy.document.escalate_to),
             self._upstreams.guard.now() + (self._rules.default_timeout_s if time_left_s is None else time_left_s),
@@ -329,8 +329,7 @@ def _overruled(inquiry: Inquiry, threshold: float) -> NDArray[np.bool_]:
 
 def _blamed(answers: Answers, decision: Decision, inquiry: Inquiry) -> Answers:
     """The answers, with the alarm as the reason of those that went up because of it and were resolved above."""
-    watch = inquiry.loaded.watch
-    if watch is None or not watch.alarmed:
+    if not inquiry.loaded.alarmed:
         return answers
     overruled = _overruled(inquiry, math.inf)
     facts = list(answers.facts)

@@ -104,6 +104,11 @@ class LoadedVersion:
         return self._lanes
 
     @property
+    def alarmed(self) -> bool:
+        """Whether nothing that it says is believed any more: everything goes up."""
+        return self.watch is not None and self.watch.alarmed
+
+    @property
     def escalated_rows(self) -> int:
         """How many rows went up."""
         return self.usage.escalated_rows

@@ -120,7 +120,7 @@ class Refiner:
         """Reverts those whose alarm rings: to be called when one has rung."""
         for slot in self._slots.all():
             refined = self._slots.refined(slot.model)
-            if refined is not None and refined.watch is not None and refined.watch.alarmed:
+            if refined is not None and refined.alarmed:
                 self.revert(slot.model, ALARM)
 
     def current(self, model: str) -> Current | None:
@@ -149,7 +149,7 @@ class Refiner:
             self._standings[model] = before
             self._keep()
             raise
-        if loaded.watch is not None and loaded.watch.alarmed:
+        if loaded.alarmed:
             self.revert(model, ALARM)
             raise NotNow(f"{model}: {ALARM}, for just this pair: it does not answer again")
 
@@ -160,7 +160,7 @@ class Refiner:
             try:
                 loaded = self._warm(given, read_policy(standing.refined.document))
                 self._slots.refine(given, loaded)
-                if loaded.watch is not None and loaded.watch.alarmed:
+                if loaded.alarmed:
                     raise ModelInvalid(ALARM)
             except (ManifestError, ModelInvalid, RuntimeMissing, NotNow) as error:
                 _LOG.error("%s: what was learnt here is not used: %s", model, error)

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from upriver.errors import DiskTrouble, NotNow
 from upriver.head_fit import fit, joined
 from upriver.head_statistics import nothing
 from upriver.policies import Form, rules_digest
+from upriver_agent.held_out import JournalHoldout
 from upriver_agent.learning.attempts import FILE as ATTEMPTS
 from upriver_agent.learning.holdout import MOST, WANTED
 from upriver_agent.learning.learner import BY_OPERATOR, FORGOTTEN, NO_PRIOR
@@ -359,6 +361,24 @@ def test_what_was_held_out_before_an_alarm_does_not_count_after_it(world: World)
     world.learner.step()
     assert world.learnt
     assert world.learner.learning(MODEL).trials[0].trial.questions == 300
+
+
+def test_while_the_alarm_of_the_assigned_pair_rings_a_head_need_not_beat_what_that_would_answer(world: World) -> None:
+    rung = SimpleNamespace(alarmed=True, facts=lambda: SimpleNamespace(report=SimpleNamespace(alarm_since=500.0)))
+    world.given.watch = rung  # type: ignore[assignment]  # one that rings
+    holdout = JournalHoldout(world.journal, lambda _: world.given)
+    world.audits(260, passes=True)
+    before = holdout.mark(MODEL, world.version.digest)
+    world.lessons(200, labels=(*LABELS, *NEW))
+    world.learner.step()
+    assert world.learnt
+    assert world.learner.learning(MODEL).trials[0].trial.given_up == 0
+    held = holdout.held_out(MODEL, world.version.digest, TOP)
+    assert held is not None
+    assert held.known.all()
+    assert not held.passes.any()
+    world.given.watch = None
+    assert holdout.mark(MODEL, world.version.digest) != before, "regional heads are counted anew"
 
 
 def test_it_asks_for_audits_until_the_holdout_is_large_enough(world: World) -> None:
