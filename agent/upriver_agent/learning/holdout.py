@@ -22,7 +22,9 @@ MOST: Final = 5_000
 WANTED: Final = 2_000
 """With so many no more are asked for than audits bring anyway: further ones gain little (docs/learning.md)."""
 MOST_VERSIONS: Final = 8
-"""Versions that questions are kept of, those that were asked last."""
+"""Versions of one model that questions are kept of, those that were asked last."""
+
+MAX_MODELS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +68,24 @@ def add(connection: sqlite3.Connection, verdicts: Sequence[Verdict], top_version
         [_row(one, top_version) for one in verdicts if one.embedding is not None],
     )
     new = connection.total_changes - before
-    for model, version in {(one.case.model, one.case.version_digest) for one in verdicts}:
+    kept = {(one.case.model, one.case.version_digest) for one in verdicts}
+    for model, version in kept:
         connection.execute(
             "DELETE FROM held_out WHERE seq IN (SELECT seq FROM held_out WHERE model = ? AND version = ?"
             " ORDER BY seq DESC LIMIT -1 OFFSET ?)",
             (model, version, MOST),
         )
-    if new:
+    for model in {model for model, _ in kept} if new else ():
         connection.execute(
-            "DELETE FROM held_out WHERE (model, version) NOT IN (SELECT model, version FROM held_out"
-            " GROUP BY model, version ORDER BY max(seq) DESC LIMIT ?)",
-            (MOST_VERSIONS,),
+            "DELETE FROM held_out WHERE model = ?1 AND version NOT IN (SELECT version FROM held_out WHERE model = ?1"
+            " GROUP BY version ORDER BY max(seq) DESC LIMIT ?2)",
+            (model, MOST_VERSIONS),
         )
+    connection.execute(
+        "DELETE FROM held_out WHERE model NOT IN (SELECT model FROM held_out GROUP BY model"
+        " ORDER BY max(seq) DESC LIMIT ?)",
+        (MAX_MODELS,),
+    )
     return new
 
 

@@ -27,7 +27,7 @@ from upriver.head_statistics import nothing
 from upriver.policies import Form, rules_digest
 from upriver_agent.held_out import JournalHoldout
 from upriver_agent.learning.attempts import FILE as ATTEMPTS
-from upriver_agent.learning.holdout import MOST, WANTED
+from upriver_agent.learning.holdout import MOST, MOST_VERSIONS, WANTED, Key, count
 from upriver_agent.learning.learner import BY_OPERATOR, FORGOTTEN, NO_PRIOR
 from upriver_agent.lessons.lesson import Choice
 from upriver_agent.serving.refiner import ALARM
@@ -399,6 +399,20 @@ def test_what_can_not_be_held_out_is_counted_and_nobody_waits_for_it(world: Worl
 def test_the_holdout_is_bounded_to_the_newest(world: World) -> None:
     world.audits(MOST + 20)
     assert world.learner.learning(MODEL).held_out == MOST
+
+
+def test_holdouts_of_many_models_leave_each_other_alone_and_of_one_the_newest_versions_are_kept(world: World) -> None:
+    asked = [("many", str(number)) for number in range(MOST_VERSIONS + 2)]
+    asked += [(f"model-{number}", "1") for number in range(2 * MOST_VERSIONS)] * 2
+    for model, version in asked:
+        world.audits(1, model=model, version_digest=version)
+
+    def held(model: str, version: str) -> int:
+        key = Key(model, version, TOP)
+        return world.journal.read(lambda connection: count(connection, key))
+
+    assert [held("many", str(number)) for number in range(MOST_VERSIONS + 2)] == [0] * 2 + [1] * MOST_VERSIONS
+    assert {held(f"model-{number}", "1") for number in range(2 * MOST_VERSIONS)} == {2}
 
 
 @pytest.mark.parametrize("promote", [True, False])
