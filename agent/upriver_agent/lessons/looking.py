@@ -47,7 +47,7 @@ def teachers(connection: sqlite3.Connection) -> list[tuple[str, int, int]]:
 
 def tally(connection: sqlite3.Connection) -> dict[str, int]:
     """Bytes that are kept, and what has become of lessons since the journal began."""
-    found = dict.fromkeys(("bytes", "taken", "put_out", "expired", "forgotten"), 0)
+    found = dict.fromkeys(("bytes", "taken", "put_out", "expired", "forgotten", "without_input"), 0)
     found.update(connection.execute("SELECT name, value FROM tally WHERE name NOT LIKE 'must_go/%'").fetchall())
     return found
 

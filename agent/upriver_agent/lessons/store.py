@@ -20,6 +20,8 @@ from upriver_agent.lessons.table import COLUMNS, FROM, NO_INPUT, facts_of, lesso
 
 OVERHEAD: Final = 512
 """Bytes that a lesson counts besides its contents: its row, the indexes, its vote."""
+INPUT_SHARE: Final = 64
+"""An input may take one in so many of the bytes that there are; else one lesson would put out hundreds."""
 BATCH: Final = 200
 """Lessons that one transaction takes out at most."""
 
@@ -35,6 +37,9 @@ def take(connection: sqlite3.Connection, lesson: Lesson, bounds: Bounds) -> tupl
         return Outcome.OTHER_WIDTH, Change()
     if _too_many(connection, version, lesson.label):
         return Outcome.TOO_MANY_CLASSES, Change()
+    if len(lesson.input) > bounds.max_bytes // INPUT_SHARE:
+        _count(connection, "without_input", 1)
+        lesson = replace(lesson, input=b"", sealed="")
     change = Change()
     key = (version, lesson.content)
     alike = connection.execute("SELECT label, state FROM lesson WHERE version = ? AND content = ?", key).fetchall()

@@ -53,7 +53,8 @@ def stats_command(
 ) -> None:
     """Show how many lessons there are of which class, which teachers are believed, and what became of the rest.
 
-    `taken`, `put_out`, `expired` and `forgotten` are counted since the journal began, the others since the agent did.
+    `taken`, `put_out`, `expired`, `forgotten` and `without_input` are counted since the journal began, the others since
+    the agent did.
     An agent shows lessons to callers with a certificate (mutual TLS); `learning.access = "network"` in its
     configuration lets anybody see and forget them who reaches its port.
 

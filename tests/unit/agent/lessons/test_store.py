@@ -79,6 +79,19 @@ def test_of_two_classes_the_larger_one_gives_up_its_easiest():
     assert looking.tally(connection)["put_out"] == 4
 
 
+def test_a_large_input_puts_out_no_lesson_and_is_not_kept_itself():
+    connection = opened()
+    most = 1 << 20
+    take(connection, *(lesson(number, known=0.5) for number in range(900)), max_bytes=most)
+    large = lesson(1000, known=0.0, input=b"x" * most, sealed="a key", consent=True)
+    assert take(connection, large, max_bytes=most) == [Outcome.TAKEN]
+    assert len(kept(connection)) == 901
+    assert (kept(connection)[-1].has_input, kept(connection)[-1].sealed) == (False, "")
+    assert looking.tally(connection)["without_input"] == 1
+    take(connection, lesson(1001, input=b"x" * (most // 64)), max_bytes=most)
+    assert kept(connection)[-1].has_input
+
+
 def test_what_does_not_count_goes_first_then_what_is_of_a_version_that_is_gone():
     connection = opened()
     take(connection, lesson(1, version=OTHER, known=0.0), lesson(2, "7", known=0.9, embedding=(5, 5, 5)))
