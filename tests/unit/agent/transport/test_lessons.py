@@ -51,7 +51,7 @@ def test_pages_follow_each_other_and_end(tmp_path):
 
 
 def test_what_is_large_comes_in_more_pages(tmp_path):
-    with opened(tmp_path) as book, served(book) as stub:
+    with opened(tmp_path, max_bytes=1 << 26) as book, served(book) as stub:
         book.offer([lesson(number, consent=True, input=b"x" * 600_000) for number in range(3)])
         request = pb.ListLessonsRequest(include_input=True, include_embedding=True)
         reply = stub.ListLessons(request, timeout=WAIT_S)
