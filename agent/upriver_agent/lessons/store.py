@@ -87,15 +87,22 @@ def forget(connection: sqlite3.Connection, choice: Choice, quorum: int) -> tuple
     """Forgets at most BATCH lessons of a choice; gives their numbers and ids, none once none is left."""
     condition, values = where(choice)
     found = connection.execute(
-        "SELECT lesson.seq, question || '.' || row, version, content, label"  # noqa: S608 - marks only
+        "SELECT lesson.seq, question || '.' || row, version, content, label, agent"  # noqa: S608 - marks only
         f" FROM {FROM} WHERE {condition} LIMIT {BATCH}",
         values,
     ).fetchall()
     change = Change()
-    for seq, _, version, content, label in found:
+    whoever = choice.label != "" and replace(choice, label="", model="", version_digest="").of_all
+    for seq, _, version, content, label, teacher in found:
         _remove(connection, seq, change)
         connection.execute(
-            "DELETE FROM vote WHERE version = ? AND content = ? AND label = ?", (version, content, label)
+            "DELETE FROM vote WHERE version = ? AND content = ? AND label = ? AND (? OR teacher = ?)",
+            (version, content, label, whoever, teacher),
+        )
+        connection.execute(  # its last word is the one before
+            f"INSERT OR IGNORE INTO vote SELECT version, content, agent, label FROM {FROM} WHERE version = ?"  # noqa: S608 - constants
+            f" AND content = ? AND agent = ? AND state <> {State.ASIDE:d} ORDER BY lesson.seq DESC LIMIT 1",
+            (version, content, teacher),
         )
         _restate(connection, version, content, quorum, change)
     _count(connection, "forgotten", len(found))
@@ -103,23 +110,40 @@ def forget(connection: sqlite3.Connection, choice: Choice, quorum: int) -> tuple
 
 
 def set_aside(connection: sqlite3.Connection, teacher: str, quorum: int) -> tuple[int, Change]:
-    """Has at most BATCH lessons of a teacher count no more; gives how many it was, 0 once none is left.
-
-    What it said counts neither for nor against what others say.
-    """
-    connection.execute("DELETE FROM vote WHERE teacher = ?", (teacher,))
-    found, change = _of_teacher(connection, teacher, f"state <> {State.ASIDE:d}", State.ASIDE, quorum)
-    return found, _must_go(connection, change)
+    """Has what a teacher said of at most BATCH contents count no more, neither for nor against what others say; gives
+    of how many, 0 once none is left."""
+    change = Change()
+    found = connection.execute(
+        "SELECT version, content FROM vote WHERE teacher = ?1 UNION ALL SELECT version, content"  # noqa: S608 - constants
+        f" FROM {FROM} WHERE agent = ?1 AND state <> {State.ASIDE:d} LIMIT {BATCH}",
+        (teacher,),
+    ).fetchall()
+    for version, content in found:
+        key = (version, content, teacher)
+        connection.execute("DELETE FROM vote WHERE version = ? AND content = ? AND teacher = ?", key)
+        for seq, label, was, size in connection.execute(
+            f"SELECT lesson.seq, label, state, bytes FROM {FROM} WHERE version = ? AND content = ? AND agent = ?",  # noqa: S608 - constants
+            key,
+        ).fetchall():
+            _stand(connection, seq, (version, label), State(was), State.ASIDE, size, change)
+        _restate(connection, version, content, quorum, change)
+    return len(found), _must_go(connection, change.pure())
 
 
 def bring_back(connection: sqlite3.Connection, teacher: str, quorum: int) -> tuple[int, Change]:
     """Has at most BATCH lessons that were set aside stand as they should; gives how many, 0 once none is left."""
-    for version, content, label in connection.execute(
-        f"SELECT version, content, label FROM {FROM} WHERE agent = ? AND state = {State.ASIDE:d} LIMIT {BATCH}",  # noqa: S608 - constants
+    change = Change()
+    found = connection.execute(
+        f"SELECT lesson.seq, version, content, label, bytes FROM {FROM} WHERE agent = ?"  # noqa: S608 - constants
+        f" AND state = {State.ASIDE:d} ORDER BY lesson.seq LIMIT {BATCH}",
         (teacher,),
-    ).fetchall():
+    ).fetchall()
+    for seq, version, content, label, size in found:
         connection.execute("INSERT OR REPLACE INTO vote VALUES (?, ?, ?, ?)", (version, content, teacher, label))
-    return _of_teacher(connection, teacher, f"state = {State.ASIDE:d}", State.HELD, quorum)
+        _stand(connection, seq, (version, label), State.ASIDE, State.HELD, size, change)
+    for _, version, content, _, _ in found:
+        _restate(connection, version, content, quorum, change)
+    return len(found), change.pure()
 
 
 def shift(connection: sqlite3.Connection, since: float, until: float, by_s: float) -> None:
@@ -224,22 +248,6 @@ def _stand(
         _count_class(connection, key, 1, size)
 
 
-def _of_teacher(
-    connection: sqlite3.Connection, teacher: str, which: str, state: State, quorum: int
-) -> tuple[int, Change]:
-    change = Change()
-    found = connection.execute(
-        f"SELECT lesson.seq, version, label, state, bytes, content FROM {FROM} WHERE agent = ? AND {which}"  # noqa: S608 - constants
-        f" LIMIT {BATCH}",
-        (teacher,),
-    ).fetchall()
-    for seq, version, label, was, size, _ in found:
-        _stand(connection, seq, (version, label), State(was), state, size, change)
-    for _, version, _, _, _, content in found:
-        _restate(connection, version, content, quorum, change)
-    return len(found), change.pure()
-
-
 def _put_out(connection: sqlite3.Connection, seqs: Iterable[int], change: Change) -> int:
     """Removes lessons, with all that is kept of the same contents; gives how many."""
     gone = 0
@@ -262,11 +270,16 @@ def _put_out(connection: sqlite3.Connection, seqs: Iterable[int], change: Change
 
 
 def _remove(connection: sqlite3.Connection, seq: int, change: Change) -> None:
-    version, label, state, size = connection.execute(
-        "SELECT version, label, state, bytes FROM lesson WHERE seq = ?", (seq,)
+    version, content, label, state, size = connection.execute(
+        "SELECT version, content, label, state, bytes FROM lesson WHERE seq = ?", (seq,)
     ).fetchone()
     _stand(connection, seq, (version, label), State(state), State.HELD, size, change)
     connection.execute("DELETE FROM lesson WHERE seq = ?", (seq,))
+    connection.execute(  # who said what of it is kept as long as there is one of it
+        "DELETE FROM vote WHERE version = ?1 AND content = ?2 AND NOT EXISTS"
+        " (SELECT 1 FROM lesson WHERE version = ?1 AND content = ?2)",
+        (version, content),
+    )
     _count(connection, "bytes", -size)
 
 

@@ -120,6 +120,50 @@ def test_what_is_forgotten_is_as_if_it_had_never_been(tmp_path):
         assert sums.ids == {lesson(1).id: "7"} == told(book)
 
 
+def test_who_is_forgotten_takes_nobody_else_s_word_along(tmp_path):
+    same = {"embedding": (1, 2, 3)}
+    with opened(tmp_path) as book:
+        book.offer([lesson(1, "7", "liar", **same)])
+        audits(book, "liar", "sha256:up", [False] * 12)
+        book.offer([lesson(2, "7", "cloud-1", **same)])
+        assert book.forget(Choice(teacher="liar")) == 1
+        assert told(book) == {lesson(2).id: "7"}
+
+
+def test_what_a_teacher_said_as_another_did_still_contradicts_once_the_other_is_forgotten(tmp_path):
+    same = {"embedding": (1, 2, 3)}
+    with opened(tmp_path) as book:
+        book.offer([lesson(1, "7", "a", **same), lesson(2, "5", "b", **same), lesson(3, "7", "c", **same)])
+        assert book.forget(Choice(ids=(lesson(1).id,))) == 1
+        assert told(book) == {}
+        assert book.forget(Choice(label="7")) == 0
+        book.offer([lesson(4, "7", "d", **same)])
+        assert told(book) == {lesson(4).id: "7"}
+        assert book.forget(Choice(label="7")) == 1
+        assert told(book) == {lesson(2).id: "5"}
+
+
+def test_a_teacher_s_word_before_counts_again_once_the_last_one_is_forgotten(tmp_path):
+    same = {"embedding": (1, 2, 3)}
+    with opened(tmp_path) as book:
+        book.offer([lesson(1, "7", "a", **same), lesson(2, "5", "a", **same)])
+        book.forget(Choice(ids=(lesson(2).id,)))
+        assert told(book) == {lesson(1).id: "7"}
+        book.offer([lesson(3, "5", "a", **same)])
+        book.forget(Choice(ids=(lesson(1).id,)))
+        assert told(book) == {lesson(3).id: "5"}
+
+
+def test_a_liar_that_said_what_others_had_said_supports_them_no_more(tmp_path):
+    same = {"embedding": (1, 2, 3)}
+    with opened(tmp_path) as book:
+        sums = Sums(book)
+        book.offer([lesson(1, "7", "a", **same), lesson(2, "5", "b", **same), lesson(3, "5", "liar", **same)])
+        assert sums.ids == {lesson(2).id: "5"}
+        audits(book, "liar", "sha256:up", [False] * 12)
+        assert sums.ids == {} == told(book)
+
+
 @pytest.mark.parametrize(
     ("choice", "left"),
     [
@@ -396,7 +440,7 @@ def test_the_sums_are_those_over_the_journal_whatever_happens(tmp_path_factory, 
                 assert len(set(contents)) == len(contents)
                 total = sum((one.embedding.astype(float) for one in book.all_of("digits", DIGEST)), np.zeros(3))
                 assert np.abs(sums.sum - total).max() < 1e-9
-                assert book.journal.read(SIZES) == (0, 0)
+                assert book.journal.read(SIZES) == (0, 0, 0)
                 for one in book.every(Choice()):
                     quarantined = book.standings().get(one.teacher)
                     if quarantined is not None and quarantined.quarantined:
@@ -409,7 +453,7 @@ def test_the_sums_are_those_over_the_journal_whatever_happens(tmp_path_factory, 
 
 
 def SIZES(connection):  # noqa: N802 - a question to the tables
-    """By how much the noted sizes differ from what is there: all lessons, and those of each class."""
+    """How far what is noted differs from what is there: bytes of all lessons and of each class, votes of nothing."""
     (kept,) = connection.execute("SELECT coalesce(sum(bytes), 0) FROM lesson").fetchone()
     noted = dict(connection.execute("SELECT name, value FROM tally")).get("bytes", 0)
     classes = {
@@ -421,4 +465,8 @@ def SIZES(connection):  # noqa: N802 - a question to the tables
             "SELECT version, label, count(*), sum(bytes) FROM lesson WHERE state = 1 GROUP BY version, label"
         )
     }
-    return kept - noted, int(classes != real)
+    (votes,) = connection.execute(
+        "SELECT count(*) FROM vote WHERE NOT EXISTS"
+        " (SELECT 1 FROM lesson WHERE lesson.version = vote.version AND lesson.content = vote.content)"
+    ).fetchone()
+    return kept - noted, int(classes != real), votes
