@@ -72,7 +72,7 @@ class Teaching:
             limits=Limits(config.memory_mib, config.disk_mib),
             clock=time.time,
         )
-        self._folders = workshop.folders
+        self._workshop, self._table = workshop, table
         hop_ms = kept.config.policies.hop_ms
         following = Following(config.max_loss, config.confidence, config.rollout, hop_ms)
         bench = TrainingBench(workshop, certifying.servicer, self._wanted, start, following)
@@ -97,7 +97,7 @@ class Teaching:
 
     async def start(self) -> None:
         """Removes what processes that were killed have left behind."""
-        await asyncio.to_thread(self._folders.clean)
+        await asyncio.to_thread(self._workshop.folders.clean)
 
     async def run(self) -> None:
         """Works on trainings, looks after the files of lessons, and for what starts a training."""
@@ -110,6 +110,7 @@ class Teaching:
         while True:
             try:
                 await asyncio.to_thread(self._keeper.tidy)
+                await asyncio.to_thread(self._workshop.tidy, lambda: {job.id for job in self._table.open_jobs()})
                 await asyncio.to_thread(self._sources.forget, time.time() - _LOST_S, time.time())
             except UpriverError as error:
                 _LOG.error("lessons: %s; tried again in %.0f s", error, _TIDY_S)

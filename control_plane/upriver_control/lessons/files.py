@@ -7,7 +7,7 @@ import io
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -102,11 +102,16 @@ class LessonFiles:
         return f"{self.url.rstrip('/')}/{TRAININGS}/{training}"
 
     def after_training(self, training: str) -> None:
-        """Deletes those rows."""
+        """Deletes those rows; none that are there is no error."""
+        with suppress(NotFound), self._told():
+            self._files.rm(f"{self._root}/{TRAININGS}/{training}", recursive=True)
+
+    def trainings(self) -> list[str]:
+        """The trainings that rows were written for and not deleted."""
+        folder = f"{self._root}/{TRAININGS}"
         with self._told():
-            folder = f"{self._root}/{TRAININGS}/{training}"
-            if self._files.exists(folder):
-                self._files.rm(folder, recursive=True)
+            found = self._files.ls(folder, detail=False) if self._files.isdir(folder) else ()
+        return [path.rstrip("/").rsplit("/", 1)[-1] for path in found]
 
     def _write(self, path: str, table: pa.Table) -> int:
         made = io.BytesIO()

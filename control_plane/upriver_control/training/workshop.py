@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -142,6 +142,15 @@ class TrainingWorkshop:
             self.keeper.files.after_training(job.id)
         except (DiskTrouble, Unreachable) as error:
             _LOG.warning("the lessons that %s was given to read stay where they are: %s", job.name, error)
+
+    def tidy(self, open_trainings: Callable[[], Collection[str]]) -> None:
+        """Removes what clusters were given to read for trainings that have ended: nobody did where that was killed.
+
+        `open_trainings` gives the ids of those that have not.
+        """
+        found = self.keeper.files.trainings()  # before those that are open: what begins now is in neither
+        for training in set(found).difference(open_trainings() if found else ()):
+            self.keeper.files.after_training(training)
 
     def _publish(self, job: Training, made: Path, result: TrainResult) -> StoredVersion:
         lineage = Lineage(

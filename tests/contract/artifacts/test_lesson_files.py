@@ -76,12 +76,15 @@ def test_what_lies_aside_is_told_by_its_age(keeper):
 
 
 def test_a_training_elsewhere_reads_the_rows_at_a_url_that_goes(keeper, url):
+    assert keeper.files.trainings() == []
     place = keeper.files.for_training("t1", [_table(), _table()])
     system, root = fsspec.core.url_to_fs(place)
     system.invalidate_cache()
     assert len(system.find(root)) == 2
+    assert keeper.files.trainings() == ["t1"]
     keeper.files.after_training("t1")
     keeper.files.after_training("t1")
+    assert keeper.files.trainings() == []
     system.invalidate_cache()
     assert system.find(root) == []
 

@@ -309,6 +309,17 @@ def test_a_cluster_reads_the_lessons_at_their_url_and_they_go_afterwards(world):
     assert not list((world.folder / "lessons" / TRAININGS).glob("*"))
 
 
+def test_what_a_cluster_was_given_for_a_training_that_nobody_cleared_goes_when_it_has_ended(world):
+    world.workshop.tidy(lambda: pytest.fail("there is nothing to ask about"))
+    world.bench.prepare(world.job(executor=Executor.RAY, ray_address="local"))
+    world.bench.prepare(replace(world.job(executor=Executor.RAY, ray_address="local"), id="t2"))
+    world.workshop.tidy(lambda: {"t2", "t3"})
+    assert [path.name for path in (world.folder / "lessons" / TRAININGS).glob("*")] == ["t2"]
+    world.workshop.tidy(set)
+    world.workshop.tidy(set)
+    assert world.keeper.files.trainings() == []
+
+
 def test_a_store_that_is_away_when_a_training_has_ended_ends_nothing_else(world):
     def away(training):
         raise Unreachable("the store is away")
