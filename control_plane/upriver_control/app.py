@@ -122,7 +122,7 @@ class ControlPlane:
         self._lock = _leader_lock(config)
         self._mirror = RolloutMirror(rollouts)
         self._sessions = Sessions(
-            lambda facts: self._mirror.intent.desired(facts),
+            self._mirror.desired,
             self._mirror.watches,
             trials=lambda region: self._pooling.heads.announced(region),
         )
@@ -145,6 +145,7 @@ class ControlPlane:
             store,
             self._certifying.publisher,
             self._sessions,
+            self._mirror,
             lambda: self._reconciler.leads,
             lambda: self._sessions.trials_changed(),
         )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from upriver_control.kept import Kept
 from upriver_control.policy_publishing import PolicyPublisher
+from upriver_control.reconcile.mirror import RolloutMirror
 from upriver_control.reconcile.ports import FleetView
 from upriver_control.regional.planning import Pace
 from upriver_control.regions.choosing import HeadChooser
@@ -31,6 +32,7 @@ class Pooling:
         registry: RegistryStore,
         publisher: PolicyPublisher,
         fleet: FleetView,
+        mirror: RolloutMirror,
         leads: Callable[[], bool],
         changed: Callable[[], None],
     ) -> None:
@@ -43,7 +45,7 @@ class Pooling:
         terms = Terms(section.max_loss, section.confidence, section.change_bytes, pace)
         record = RegionRecord(self._pools, trials)
         heads = Heads(HeadJudge(record, library, pace), HeadMaker(record, library, terms), HeadChooser(record, library))
-        self.heads = RegionHeads(heads, trials, library, fleet.agents, leads, changed, time.time)
+        self.heads = RegionHeads(heads, trials, library, fleet.agents, mirror.desired, leads, changed, time.time)
         self.servicer = PoolServicer(self._pools)
         self.views = RegionServicer(self._pools, trials)
 

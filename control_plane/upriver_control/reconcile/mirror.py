@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from upriver.errors import DiskTrouble, Unreachable
 from upriver_control.intent import Intent
-from upriver_control.observed import AgentFacts
+from upriver_control.observed import AgentFacts, Desired
 from upriver_control.reconcile.ports import RolloutStore
 from upriver_control.rollout import Rollout, RolloutState
 
@@ -37,6 +37,10 @@ class RolloutMirror:
     def intent(self) -> Intent:
         """What agents should run."""
         return self._intent
+
+    def desired(self, agent: AgentFacts) -> Mapping[str, Desired]:
+        """What an agent's slots should run, by model."""
+        return self._intent.desired(agent)
 
     def decided(self) -> frozenset[tuple[str, RolloutState, float]]:
         """All of the rollouts that tells agents what to do: while it is the same, so is what each should run."""

@@ -23,7 +23,7 @@ class TrialState(StrEnum):
     """It may answer: its policy is certified."""
     FAILED = "failed"
     WITHDRAWN = "withdrawn"
-    """It ended without a look at its counts."""
+    """It ended without a look at its counts, or may not answer though it passed."""
 
 
 class Need(StrEnum):

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from upriver.policies import write_policy
 from upriver.pool_sums import PoolLine
 from upriver.trials import Trial
-from upriver_control.regional.model import RegionTrial, Scope
+from upriver_control.regional.model import RegionTrial, Scope, TrialState
 from upriver_control.regional.planning import Learnt, has_forgotten
 from upriver_control.regional.standing import Standing
 
@@ -23,6 +24,22 @@ class Place:
         """The trial that what answers came of."""
         head = self.standing.policy.head
         return next((one for one in self.trials if head and one.trial.head == head), None)
+
+    @property
+    def any_open(self) -> bool:
+        """Whether a head is tried."""
+        return any(one.state is TrialState.OPEN for one in self.trials)
+
+    @property
+    def waiting(self) -> list[RegionTrial]:
+        """The heads that passed and that nobody has rolled out."""
+        head = self.standing.policy.head
+        passed = [one for one in self.trials if one.state is TrialState.PASSED and not one.rollouts]
+        return [one for one in passed if one.trial.head != head]
+
+    def is_current(self, trial: RegionTrial) -> bool:
+        """Whether what a head was held against is what runs."""
+        return trial.policy == write_policy(self.standing.policy)
 
     def last(self, scope: Scope) -> RegionTrial | None:
         """The newest trial of a scope."""

@@ -1,12 +1,13 @@
 """What runs in which region, by what agents report: where heads can be tried, and what they would take the place of."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from upriver.errors import ManifestError
 from upriver.policies import Form, PolicyDocument, read_policy
 from upriver.promises import Promise
-from upriver_control.observed import AgentFacts, Pair
+from upriver_control.observed import AgentFacts, Desired, Pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,31 @@ def standing(agents: Iterable[AgentFacts], manifest: dict[str, str]) -> list[Sta
     return standings
 
 
+def alone(
+    standings: Iterable[Standing], agents: Sequence[AgentFacts], desired: Callable[[AgentFacts], Mapping[str, Desired]]
+) -> list[Standing]:
+    """Those whose version is the only one in their region and tiers: a rollout there takes no agent from another one.
+
+    Every agent that is connected must run it or be to run it, and one must be connected; of the others only what they
+    are `desired` to run counts, by model.
+    """
+    regions: dict[str, list[AgentFacts]] = {}
+    for agent in agents:
+        regions.setdefault(agent.region, []).append(agent)
+    return [one for one in standings if _is_alone(one, regions.get(one.region, []), desired)]
+
+
+def tops(agents: Iterable[AgentFacts]) -> dict[str, str]:
+    """The version that most agents on top run, by model."""
+    found: dict[str, Counter[str]] = {}
+    for agent in agents:
+        if agent.tiers and agent.tier == agent.tiers[-1]:
+            for model, slot in agent.slots.items():
+                if slot.active is not None:
+                    found.setdefault(model, Counter())[slot.active.version_digest] += 1
+    return {model: versions.most_common(1)[0][0] for model, versions in found.items()}
+
+
 def promise_of(policy: PolicyDocument, max_loss: float, confidence: float) -> Promise | str:
     """What every head must keep: as it is set, or as the pair that runs is certified for; else why there is none."""
     certificate = policy.certificate
@@ -55,6 +81,23 @@ def promise_of(policy: PolicyDocument, max_loss: float, confidence: float) -> Pr
     if certificate.form is not Form.PER_TIER:
         return "what runs there is certified for a set of pairs together: set regions.max_loss"
     return Promise(certificate.epsilon, 1.0 - confidence if confidence else certificate.delta)
+
+
+def _is_alone(
+    standing: Standing, agents: Sequence[AgentFacts], desired: Callable[[AgentFacts], Mapping[str, Desired]]
+) -> bool:
+    any_connected = False
+    for agent in agents:
+        if agent.tier not in standing.tiers:
+            continue
+        wish, slot = desired(agent).get(standing.model), agent.slots.get(standing.model)
+        found = {wish.pair.version_digest} if wish is not None and wish.pair is not None else set()
+        if agent.connected and slot is not None and slot.active is not None:
+            found.add(slot.active.version_digest)
+        any_connected |= agent.connected
+        if found != {standing.pair.version_digest} and (found or agent.connected):
+            return False
+    return any_connected
 
 
 def _policy(document: str) -> PolicyDocument | None:

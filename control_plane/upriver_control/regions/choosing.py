@@ -7,7 +7,7 @@ from upriver_control.regional.model import RegionTrial, TrialState
 from upriver_control.regional.planning import chosen
 from upriver_control.regional.standing import Standing
 from upriver_control.regions.books import Books
-from upriver_control.regions.record import MUST_GO, RegionRecord
+from upriver_control.regions.record import CHANGED, MUST_GO, RegionRecord
 
 
 class HeadChooser:
@@ -17,23 +17,32 @@ class HeadChooser:
         self._record = record
         self._books = books
 
-    def pick(self, standings: Sequence[Standing], now: float) -> list[RegionTrial]:
-        """Which head each region is to get now, of those that passed and were not rolled out."""
-        lines, found = self._record.lines(), []
+    def settle(self, standings: Sequence[Standing], now: float) -> None:
+        """Ends those of the heads that wait which may not answer any more, or less than another that waits."""
+        lines = self._record.lines()
         for standing in standings:
             place = self._record.place(standing, lines)
-            waiting = [one for one in place.trials if one.state is TrialState.PASSED and not one.rollouts]
-            for one in [one for one in waiting if place.must_go(one)]:
-                self._record.end(one, TrialState.WITHDRAWN, MUST_GO, now)
-                waiting.remove(one)
-            if any(one.state is TrialState.OPEN for one in place.trials):
-                continue  # its rival is still tried
-            best = chosen(waiting)
-            if best is not None:
-                found.append(best)
-            for other in waiting:
+            waiting = []
+            for one in place.waiting:
+                if place.must_go(one):
+                    self._record.end(one, TrialState.WITHDRAWN, MUST_GO, now)
+                elif not place.is_current(one):
+                    self._record.end(one, TrialState.WITHDRAWN, CHANGED, now)
+                else:
+                    waiting.append(one)
+            best = None if place.any_open else chosen(waiting)  # its rival may still be tried
+            for other in waiting if best is not None else ():
                 if other is not best:
                     self._record.end(other, TrialState.FAILED, "the other head answers as much or more there", now)
+
+    def pick(self, standings: Sequence[Standing]) -> list[RegionTrial]:
+        """Which head each region is to get now, of those that wait, and the tiers that are to get it."""
+        found = []
+        for standing in standings:
+            place = self._record.place(standing, ())
+            best = None if place.any_open else chosen(place.waiting)
+            if best is not None:
+                found.append(replace(best, tiers=standing.tiers))
         return found
 
     def to_go(self, standings: Sequence[Standing]) -> list[tuple[Standing, RegionTrial]]:

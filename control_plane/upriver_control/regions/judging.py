@@ -19,7 +19,7 @@ from upriver_control.regional.planning import Pace, Step, step
 from upriver_control.regional.standing import Standing
 from upriver_control.regional.verdict import certified, judge
 from upriver_control.regions.books import Books
-from upriver_control.regions.record import RegionRecord
+from upriver_control.regions.record import CHANGED, RegionRecord
 
 
 class HeadJudge:
@@ -41,8 +41,11 @@ class HeadJudge:
             questions, counted_by = (int(counts.amount), counts.agents) if counts is not None else (0, 0)
             tried = self._record.trials.attempts(of.model, of.version_digest, of.region)
             what = step(trial, questions, counted_by, sharing, tried, now, self._pace)
-            if not any(is_of(one, of) for one in standings):
+            here = next((one for one in standings if is_of(one, of)), None)
+            if here is None:
                 ended.append(self._withdraw(trial, "its version does not run there any more", now))
+            elif trial.policy != write_policy(here.policy):
+                ended.append(self._withdraw(trial, CHANGED, now))
             elif what is Step.WITHDRAW:
                 ended.append(self._withdraw(trial, f"in time only {questions} questions were held out", now))
             elif what is Step.LOOK:

@@ -67,6 +67,8 @@ class HeadMaker:
             return True
         if running is not None and place.must_go(running):
             return last is None or last.created <= running.created or place.must_go(last)
+        if last is not None and last.state is TrialState.WITHDRAWN and not place.is_current(last):
+            last = None  # against what runs there now it was never tried
         return is_due(learnt, last, now, self._terms.pace)
 
     def _open(self, place: Place, scope: Scope, top: str, prior: HeadStatistics, sums: "_Sums", now: float) -> bool:

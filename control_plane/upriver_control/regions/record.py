@@ -14,6 +14,7 @@ from upriver_control.store.trials import TrialTable
 
 _LOG: Final = logging.getLogger(__name__)
 MUST_GO: Final = "what it was learnt from has to be forgotten"
+CHANGED: Final = "what it was held against does not run there any more"
 
 
 class RegionRecord:

@@ -5,16 +5,15 @@ Every process tells its agents; the one that leads makes.
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 from upriver.errors import UpriverError
 from upriver.trials import Trial
-from upriver_control.observed import AgentFacts
+from upriver_control.observed import AgentFacts, Desired
 from upriver_control.regional.model import RegionTrial
-from upriver_control.regional.standing import Standing, standing
+from upriver_control.regional.standing import Standing, alone, standing, tops
 from upriver_control.regions.choosing import HeadChooser
 from upriver_control.regions.judging import HeadJudge
 from upriver_control.regions.making import HeadMaker
@@ -54,15 +53,18 @@ class RegionHeads:
         trials: TrialTable,
         manifests: Manifests,
         agents: Callable[[], Mapping[str, AgentFacts]],
+        desired: Callable[[AgentFacts], Mapping[str, Desired]],
         leads: Callable[[], bool],
         changed: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
-        """`agents` gives all agents, `changed` is called when other heads are to be tried; `clock` gives Unix times."""
+        """`agents` gives all agents and `desired` what one should run, by model; `changed` is called when other heads
+        are to be tried, `clock` gives Unix times."""
         self._heads = heads
         self._trials = trials
         self._manifests = manifests
         self._agents = agents
+        self._desired = desired
         self._leads = leads
         self._changed = changed
         self._clock = clock
@@ -107,9 +109,8 @@ class RegionHeads:
     async def look(self, start: Start | None, soak_s: float) -> None:
         """Looks once: fits what is due, judges what was counted, and rolls out what passed if `start` is given."""
         agents = list(self._agents().values())
-        now = self._clock()
-        standings, picked, gone = await asyncio.to_thread(self._work, agents, now, start is not None)
-        if picked or gone or standings:
+        standings, picked, gone = await asyncio.to_thread(self._work, agents, self._clock(), start is not None)
+        if standings:
             await self.tell()
         if start is None:
             return
@@ -127,18 +128,9 @@ class RegionHeads:
         self._known = {one: self._known.get(one) or self._manifests.policy(one) for one in sorted(versions)}
         standings = standing(agents, self._known)
         self._heads.judge.look(standings, now)
-        self._heads.maker.fit(standings, _tops(agents), now)
+        self._heads.maker.fit(standings, tops(agents), now)
+        self._heads.chooser.settle(standings, now)
         if not rolls_out:
             return standings, [], []
-        return standings, self._heads.chooser.pick(standings, now), self._heads.chooser.to_go(standings)
-
-
-def _tops(agents: Sequence[AgentFacts]) -> dict[str, str]:
-    """The version that most agents on top run, by model."""
-    found: dict[str, Counter[str]] = {}
-    for agent in agents:
-        if agent.tiers and agent.tier == agent.tiers[-1]:
-            for model, slot in agent.slots.items():
-                if slot.active is not None:
-                    found.setdefault(model, Counter())[slot.active.version_digest] += 1
-    return {model: versions.most_common(1)[0][0] for model, versions in found.items()}
+        able = alone(standings, agents, self._desired)
+        return standings, self._heads.chooser.pick(able), self._heads.chooser.to_go(able)

@@ -23,10 +23,16 @@ class TrialTable:
         self._database = database
 
     def add(self, trial: RegionTrial) -> bool:
-        """Keeps a trial; False when it was tried before: the same head again says nothing new."""
+        """Keeps a trial; False when its head was tried before: the same again says nothing new.
+
+        One that was withdrawn was not tried, and makes way.
+        """
 
         def run(connection: Connection) -> bool:
             dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
+            before = connection.scalar(select(region_trials.c.document).where(region_trials.c.digest == trial.id))
+            if before is not None and _may_make_way(from_document(RegionTrial, json.loads(before))):
+                connection.execute(delete(region_trials).where(region_trials.c.digest == trial.id))
             made = dialect.insert(region_trials).values(_written(trial) | {"revision": 1})
             added = connection.execute(made.on_conflict_do_nothing().returning(region_trials.c.digest)).first()
             here = (
@@ -90,6 +96,10 @@ class TrialTable:
     def _read(self, wanted: Any) -> Sequence[RegionTrial]:
         found = self._database.read(lambda connection: connection.scalars(wanted).all())
         return [from_document(RegionTrial, json.loads(document)) for document in found]
+
+
+def _may_make_way(before: RegionTrial) -> bool:
+    return before.state is TrialState.WITHDRAWN
 
 
 def _at(model: str, version_digest: str, region: str) -> Any:

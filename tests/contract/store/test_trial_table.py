@@ -44,6 +44,15 @@ def test_the_same_head_is_tried_in_a_region_once(table):
     assert table.add(trial(region="south"))
 
 
+def test_a_head_that_was_withdrawn_may_be_tried_again(table):
+    table.add(trial())
+    table.save(replace(trial(), state=TrialState.WITHDRAWN))
+    assert table.add(replace(trial(), created=9.0))
+    assert table.open() == table.all() == [replace(trial(), created=9.0)]
+    table.save(replace(trial(), state=TrialState.FAILED))
+    assert not table.add(replace(trial(), created=10.0))
+
+
 def test_open_trials_and_those_of_a_region_are_found(table):
     trials = [trial(number, region, float(number)) for number, region in enumerate(("north", "south", "north"))]
     for one in trials:

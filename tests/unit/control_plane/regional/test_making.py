@@ -137,7 +137,8 @@ class World:
         self.maker.fit(self.standings(), TOPS, self.now)
         self.agents_send()
         self.judge.look(self.standings(), self.now)
-        picked = self.chooser.pick(self.standings(), self.now)
+        self.chooser.settle(self.standings(), self.now)
+        picked = self.chooser.pick(self.standings())
         for one in picked:
             self.running[one.region] = read_policy(self.books.policies[one.made])
             self.chooser.rolled_out(one, ["rollouts/r"])
@@ -220,6 +221,27 @@ def test_what_was_forgotten_leaves_the_head_and_without_another_the_region_goes_
     assert read_policy(gone.base).head == ""
     world.chooser.taken_back(gone, ["rollouts/back"])
     assert world.chooser.to_go(world.standings()) == []  # it is on its way
+
+
+def test_what_was_held_against_another_policy_than_runs_now_is_withdrawn_and_tried_anew(world) -> None:
+    world.lessons = {"north": 200, "south": 0}
+    world.maker.fit(world.standings(), TOPS, 1.0)
+    world.agents_send()
+    world.maker.fit(world.standings(), TOPS, 1.0)
+    (first,) = world.trials.open()
+    world.running["north"] = policy(epsilon=0.04)
+    (ended,) = world.judge.look(world.standings(), 2.0)
+    assert (ended.state, world.trials.attempts("m", VERSION, "north")) == (TrialState.WITHDRAWN, 0)
+    world.maker.fit(world.standings(), TOPS, 3.0)
+    (again,) = world.trials.open()
+    assert (again.id, again.promise.epsilon) == (first.id, 0.04)
+    world.agents_send()
+    world.judge.look(world.standings(), 4.0)
+    world.running["north"] = policy()
+    world.chooser.settle(world.standings(), 5.0)
+    (passed,) = world.trials.all("m")
+    assert (passed.state, passed.made != "") == (TrialState.WITHDRAWN, True)
+    assert world.chooser.pick(world.standings()) == []
 
 
 def test_lessons_that_grow_too_old_one_by_one_spend_no_look_and_withdraw_nothing(world) -> None:

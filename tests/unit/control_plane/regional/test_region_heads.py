@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.control_plane.regional.test_standing import TIERS, TOP, VERSION, agent, policy
+from tests.unit.control_plane.regional.test_standing import OTHER, TIERS, TOP, VERSION, agent, policy
 from upriver.policies import write_policy
 from upriver.promises import Promise
 from upriver.trials import Trial
@@ -35,6 +35,7 @@ class Maker:
     gone: list[tuple[Standing, RegionTrial]] = field(default_factory=list)
     tops: dict[str, str] = field(default_factory=dict)
     seen: list[str] = field(default_factory=list)
+    settled: list[str] = field(default_factory=list)
     noted: dict[str, list[str]] = field(default_factory=dict)
 
     def look(self, standings: list[Standing], now: float) -> None:
@@ -43,11 +44,14 @@ class Maker:
     def fit(self, standings: list[Standing], tops: dict[str, str], now: float) -> None:
         self.tops = tops
 
-    def pick(self, standings: list[Standing], now: float) -> list[RegionTrial]:
-        return self.picked
+    def settle(self, standings: list[Standing], now: float) -> None:
+        self.settled = [one.region for one in standings]
+
+    def pick(self, standings: list[Standing]) -> list[RegionTrial]:
+        return [one for one in self.picked if one.region in [able.region for able in standings]]
 
     def to_go(self, standings: list[Standing]) -> list[tuple[Standing, RegionTrial]]:
-        return self.gone
+        return [(one, trial) for one, trial in self.gone if one.region in [able.region for able in standings]]
 
     def rolled_out(self, trial: RegionTrial, rollouts: list[str]) -> None:
         self.noted[trial.id] = list(rollouts)
@@ -79,6 +83,7 @@ class World:
             self.trials,
             self,
             lambda: self.agents,
+            lambda _: {},
             lambda: True,
             changed,
             lambda: 10.0,
@@ -143,6 +148,16 @@ def test_a_region_goes_back_from_the_head_that_was_rolled_out_there_where_that_i
     (last,) = world.asked[2:]
     assert (last.selector, last.policy) == ("region=north,tier=device", "models/m/policies/base")
     assert world.maker.noted == {TRIAL.id: ["rollouts/r1", "rollouts/r2", "rollouts/r3"]}
+
+
+def test_a_region_some_of_whose_agents_run_another_version_is_left_as_it_is(world) -> None:
+    other = Pair("models/m/versions/2", OTHER, write_policy(policy(OTHER)))
+    world.agents["c"] = agent("c", "device", "north", other)
+    world.maker.picked = [replace(TRIAL, made="models/m/policies/new")]
+    world.maker.gone = [(Standing("m", "north", DEVICE, policy(), ("device",), 1), TRIAL)]
+    asyncio.run(world.heads.look(world.start, 30.0))
+    assert world.asked == []
+    assert world.maker.settled == ["north", "north"]  # one of each version
 
 
 def test_nothing_is_rolled_out_where_that_is_not_allowed(world) -> None:

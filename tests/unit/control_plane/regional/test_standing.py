@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 from upriver.policies import Basis, Certificate, Form, PolicyDocument, rules_digest, write_policy
 from upriver.promises import Promise
 from upriver.scores import ScoreKind
-from upriver_control.observed import AgentFacts, Pair, SlotFacts
-from upriver_control.regional.standing import promise_of, standing
+from upriver_control.observed import AgentFacts, Desired, Pair, SlotFacts
+from upriver_control.regional.standing import alone, promise_of, standing
 
 VERSION, OTHER, TOP = (f"sha256:{digit * 64}" for digit in "abc")
 TIERS = ("device", "edge", "cloud")
@@ -39,6 +41,29 @@ def test_what_most_agents_of_a_region_run_is_what_heads_are_held_against() -> No
     assert south.policy == policy(OTHER)
     assert not found
     assert standing(agents[3:4], {}) == []  # without a policy nobody knows what to keep
+
+
+def test_a_version_is_alone_where_no_agent_runs_another_one_or_is_to() -> None:
+    one, two = Pair("models/m/versions/1", VERSION), Pair("models/m/versions/2", OTHER)
+    manifest = {VERSION: write_policy(policy()), OTHER: write_policy(policy(OTHER))}
+    a, b = agent("a", "device", "north", one), agent("b", "device", "north", two)
+    bare = agent("c", "device", "north", None)
+    gone = replace(b, connected=False)
+    south, edge = agent("d", "device", "south", two), agent("e", "edge", "north", two)
+
+    def found(*agents: AgentFacts, **wishes: Pair) -> set[str]:
+        desired = {name: {"m": Desired(pair, "r", 1)} for name, pair in wishes.items()}
+        able = alone(standing(agents, manifest), agents, lambda facts: desired.get(facts.agent, {}))
+        return {f"{one.region} {one.pair.version}" for one in able}
+
+    assert found(a, south, edge) == {f"north {one.version}", f"south {two.version}", f"north {two.version}"}
+    assert found(a, b) == set()
+    assert found(a, gone) == {f"north {one.version}"}  # nobody knows when it comes back, and what it is to run then
+    assert found(gone) == set()
+    assert found(a, gone, b=two) == set()
+    assert found(a, a=two) == set()  # it has not heard of it yet
+    assert found(a, bare) == set()  # it was not to have the model at all
+    assert found(a, bare, c=one) == {f"north {one.version}"}
 
 
 def test_heads_keep_what_was_set_or_what_runs_there_is_certified_for() -> None:
