@@ -16,6 +16,8 @@ MAX_BYTES: Final = 32 << 20
 """A whole submission."""
 MESSAGE_BYTES: Final = 3 << 20
 """One message of it."""
+TIMEOUT_S: Final = 30.0
+"""How long a call may take."""
 _ROSTER_AT_ONCE: Final = 5000
 _STANDINGS: Final = {
     Standing.COUNTED: pb.POOL_STANDING_COUNTED,
@@ -55,6 +57,15 @@ def write_submission(submission: Submission[Parts]) -> list[pb.SubmitPoolRequest
     if total > MAX_BYTES:
         raise InvalidInput(f"all sums take {total} bytes: expected at most {MAX_BYTES}")
     return messages
+
+
+def check_time(left_s: float | None) -> None:
+    """Raises InvalidInput for a call that could take longer, or for ever: few may send at once.
+
+    `left_s` is until its deadline, None or enormous for none.
+    """
+    if left_s is None or left_s > 2.0 * TIMEOUT_S:  # of which one clock may be faster than the other
+        raise InvalidInput(f"a submission to a pool: expected a deadline of {TIMEOUT_S:g} s")
 
 
 class Assembly:

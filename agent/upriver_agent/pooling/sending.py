@@ -10,14 +10,13 @@ import grpc
 from upriver.channels import ChannelOptions, open_channel
 from upriver.errors import UpriverError
 from upriver.pool import Answer
-from upriver.pool_wire import read_answer
+from upriver.pool_wire import TIMEOUT_S, read_answer
 from upriver.refusals import error_of
 from upriver.services import Stub
 from upriver.v1 import pool_pb2 as pb
 from upriver_agent.pooling.parents import Parent
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["PoolService"]
-TIMEOUT_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)

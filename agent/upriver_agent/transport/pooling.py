@@ -8,7 +8,7 @@ from typing import Final
 import grpc
 
 from upriver.errors import InvalidInput, NotAllowed, QueueFull, UpriverError
-from upriver.pool_wire import Assembly, write_answer
+from upriver.pool_wire import Assembly, check_time, write_answer
 from upriver.v1 import pool_pb2 as pb
 from upriver_agent.pooling.pooler import Pooler
 from upriver_agent.transport.status import refuse
@@ -40,6 +40,7 @@ class PoolServicer:
         try:
             if not (self._trusts_network or context.peer_identities()):
                 raise NotAllowed("sums are taken from agents that show a certificate: see cascade.trust")
+            check_time(context.time_remaining())
             if not self._places.acquire(blocking=False):
                 raise QueueFull("too many agents pool here at once; expected another try")
             try:

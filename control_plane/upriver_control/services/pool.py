@@ -7,7 +7,7 @@ from typing import Final
 
 from upriver.errors import QueueFull
 from upriver.pool import Answer
-from upriver.pool_wire import Assembly, write_answer
+from upriver.pool_wire import Assembly, check_time, write_answer
 from upriver.v1 import pool_pb2 as pb
 from upriver_control.services.refusals import Context, refusing
 from upriver_control.store.pools import PoolTable
@@ -31,6 +31,7 @@ class PoolServicer:
         self, requests: AsyncIterator[pb.SubmitPoolRequest], context: Context
     ) -> pb.SubmitPoolResponse:
         """Takes a child's sums, wholly or not at all."""
+        check_time(context.time_remaining())
         if not self._places:
             raise QueueFull(f"{AT_ONCE} agents pool at once, which is all that is taken; expected another try")
         self._places -= 1
