@@ -37,6 +37,8 @@ UNTRUSTED: Final = (
 )
 _TICK_S: Final = 60.0
 _BATCH: Final = 64
+_MOST: Final = 16 * _BATCH
+"""Of what was heard so much is looked at, however few lessons that makes, before they are kept and audits are heard."""
 _GATHER_S: Final = 0.05
 """So long it is waited for more after the first: what is kept together costs a fraction of what it does one by one."""
 _PREDICT_S: Final = 60.0
@@ -107,7 +109,7 @@ class School:
     def audited(self, teacher: str, policy: str, agreed: bool) -> None:
         """An audit has held a teacher's answer, by this pair of it, against the top's; never waits."""
         with self._counting:
-            if len(self._audits) < _BATCH * 16:
+            if len(self._audits) < _MOST:
                 self._audits.append((teacher, policy, agreed))
         self._inbox.wake()
 
@@ -136,24 +138,24 @@ class School:
         if first is not None and timeout_s > 0:
             self._over.wait(_GATHER_S)
         lessons: list[Lesson] = []
-        rows = 0
+        items = 0
         while first is not None:
             made: list[Lesson] = []
             self._safely(partial(self._make, first, made), rows=1 if isinstance(first, Told) else len(first.escalated))
             lessons += made
-            rows += 1
+            items += 1
             pause()
-            first = self._inbox.get(0.0) if len(lessons) < _BATCH else None
+            first = self._inbox.get(0.0) if len(lessons) < _BATCH and items < _MOST else None
         if lessons:
             self._safely(partial(self._offer, lessons), rows=len(lessons))
-        while self._audits:
+        for _ in range(len(self._audits)):
             with self._counting:
                 teacher, policy, agreed = self._audits.pop(0)
             self._safely(partial(self._book.contradicted, teacher, policy, agreed), rows=0)
         if self._steady() - self._ticked >= _TICK_S:
             self._ticked = self._steady()
             self._safely(self._book.tick, rows=0)
-        return rows > 0
+        return items > 0
 
     def _run(self) -> None:
         while not self._over.is_set():

@@ -1,5 +1,6 @@
 """Taking lessons in the background: nothing waits, what there is no room for is counted, no disk stops it."""
 
+import itertools
 from types import SimpleNamespace
 
 import numpy as np
@@ -125,6 +126,17 @@ def test_a_flood_from_one_caller_is_bounded_and_others_are_heard(tmp_path):
         step(one)
         assert one.counters()["quota"] == 90
         assert book.count(Choice(source="ipv4:10.0.0.2"))[0] == 1
+
+
+def test_a_flood_that_becomes_no_lessons_keeps_none_from_the_disk(tmp_path):
+    with opened(tmp_path) as book:
+        one = made(book, quotas=Quotas(0.0, 1.0, lambda: 0.0))
+        numbers = itertools.count()
+        one._inbox.get = lambda timeout_s: told(next(numbers))
+        one.audited("cloud-1", "sha256:up", False)
+        assert one.step(0.0)
+        assert book.count(Choice())[0] == 1
+        assert book.standings()["cloud-1"].evidence.audits == 1
 
 
 def test_audits_reach_the_book_and_quarantine_shows(tmp_path):
