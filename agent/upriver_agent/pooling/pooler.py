@@ -16,8 +16,8 @@ from upriver.backoff import full_jitter_s
 from upriver.discovery.port import AgentRecord
 from upriver.errors import DiskTrouble, InvalidInput, NotAllowed, NotSupported, QueueFull, UpriverError
 from upriver.pool import Answer, Pool, PoolLimits, Standing, Submission
-from upriver.pool_sums import PoolPart, size_bytes, summed
-from upriver.pool_wire import MESSAGE_BYTES, Parts, write_part, write_submission, write_unchanged
+from upriver.pool_sums import MAX_PARTS, PoolPart, size_bytes, summed
+from upriver.pool_wire import MAX_BYTES, MESSAGE_BYTES, Parts, write_part, write_submission, write_unchanged
 from upriver.v1 import pool_pb2 as pb
 from upriver_agent.place import Place
 from upriver_agent.pooling.course import Course, Due, pass_on
@@ -30,8 +30,8 @@ _BACKOFF: Final = 2.0
 """Rhythms that are waited besides, at most, when a parent does not answer."""
 _SETTLING: Final = 4.0
 """Rhythms after a start in which nothing is sent up where there may be children: so long the slowest may take."""
-_ENTRY_BYTES: Final = 256
-"""What an entry of a roster takes."""
+_ENTRY_BYTES, _WRITTEN_BYTES = 256, 20
+"""What an entry of a roster takes in memory, and in a message besides its id."""
 
 
 class Contribution(Protocol):
@@ -127,6 +127,7 @@ class Pooler:
         self._has_pooled = has_pooled
         self._trouble = ""
         self._told = ""
+        self._left_out = ""
         self._stirred = threading.Event()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upriver-pool", daemon=True)
@@ -193,7 +194,7 @@ class Pooler:
             self._failed(parent, error)
             return False
         self._parents.answered()
-        self._note("")
+        self._note(self._left_out)
         return True
 
     def _exchange(self, parent: Parent) -> None:
@@ -223,16 +224,25 @@ class Pooler:
         due = self._course.next(parent.name, (marks, revision))
         if not due.whole:
             return due, None
-        parts: Parts = [
-            part for part in summed([*own, *(part for one in counted for part in one.content)]) if self._fits(part)
-        ]
-        return due, Submission(self._me, {**roster, self._me: due.epoch}, parts)
+        parts = summed([*own, *(part for one in counted for part in one.content)])
+        return due, Submission(self._me, {**roster, self._me: due.epoch}, self._sendable(parts, roster))
 
-    def _fits(self, part: PoolPart) -> bool:
-        size = write_part(part).ByteSize()
-        if size > MESSAGE_BYTES:
-            self._note(f"the sums of {part.key.model} take {size} bytes: at most {MESSAGE_BYTES} can be sent")
-        return size <= MESSAGE_BYTES
+    def _sendable(self, parts: Sequence[PoolPart], roster: Iterable[str]) -> Parts:
+        """The parts that a parent takes: of too many those of the most agents, which one child can't push out."""
+        found: list[PoolPart] = []
+        listed = sum(len(agent.encode()) + _WRITTEN_BYTES for agent in roster)
+        room = MAX_BYTES + min(0, MESSAGE_BYTES - listed)
+        self._left_out = ""
+        for part in sorted(parts, key=lambda part: -part.agents):
+            size = write_part(part).ByteSize()
+            if size > MESSAGE_BYTES:
+                self._left_out = f"the sums of {part.key.model} take {size} bytes: at most {MESSAGE_BYTES} can be sent"
+            elif size > room or len(found) == MAX_PARTS:
+                self._left_out = f"more sums than can be sent: at most {MAX_PARTS}, and {MAX_BYTES} bytes"
+            else:
+                found.append(part)
+                room -= size
+        return found
 
     def _failed(self, parent: Parent, error: UpriverError) -> None:
         now = self._steady()

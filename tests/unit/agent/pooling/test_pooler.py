@@ -10,7 +10,7 @@ from upriver.discovery.port import AgentRecord
 from upriver.errors import InvalidInput, NotSupported, QueueFull, Unreachable
 from upriver.head_statistics import HeadStatistics, merged, nothing
 from upriver.pool import MAX_EPOCH, Answer, Pool, Submission
-from upriver.pool_sums import PoolPart, part_of, summed
+from upriver.pool_sums import MAX_PARTS, PoolPart, part_of, summed
 from upriver.pool_wire import Assembly, Parts
 from upriver.v1 import pool_pb2 as pb
 from upriver_agent.place import Place
@@ -241,6 +241,40 @@ def test_sums_that_no_message_can_hold_do_not_keep_others_back() -> None:
     device = world.add("device", "device", Two())
     assert device.once()
     assert [part.key.model for part in world.total()] == ["m"]
+    assert "the sums of large take" in device.facts().trouble
+    assert device.once()
+    assert "the sums of large take" in device.facts().trouble
+
+
+def test_of_more_sums_than_a_parent_takes_those_of_the_most_agents_are_sent() -> None:
+    world = World()
+    world.add("one", "device", Own(learnt(1)))
+    world.add("two", "device", Own(learnt(2)))
+    edge = world.add("edge", "edge", Own())
+    for child in range(2):
+        made_up = [part_of(f"a-{child}-{n}", VERSION, "", np.ones(1), VERSION) for n in range(MAX_PARTS)]
+        edge.receive(Submission(f"liar-{child}", {f"liar-{child}": 1}, tuple(made_up)))
+    assert world.agents["one"].once()
+    assert world.agents["two"].once()
+    assert edge.once()
+    assert len(world.total()) == MAX_PARTS
+    assert [part.agents for part in world.total() if part.key.model == "m"] == [2]
+    assert "more sums than can be sent" in edge.facts().trouble
+    assert edge.facts().parent == CONTROL_PLANE
+
+
+def test_no_sums_are_too_large_together_for_those_of_one_model_to_be_sent() -> None:
+    world = World()
+
+    class Many(Own):
+        def parts(self) -> Sequence[PoolPart]:
+            large = nothing(512, [f"label-{number}" for number in range(400)])
+            return [part_of("m", VERSION, f"region-{number}", large) for number in range(14)]
+
+    device = world.add("device", "device", Many())
+    assert device.once()
+    assert len(world.total()) == 12
+    assert "more sums" in device.facts().trouble
 
 
 def test_without_anyone_above_nothing_is_sent() -> None:
