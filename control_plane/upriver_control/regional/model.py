@@ -62,8 +62,8 @@ class RegionTrial:
     `base` is the policy without a head that ran there before any: what a region goes back to. `lessons`, `agents` and
     `forgotten` are of the sums that the head was learnt from. `need` is what the head must do besides keeping the
     promise. `head_bytes` and `delta_bytes` are what the head, and what changes from the one before, take on the wire;
-    0 for none. `made` names the policy that came of it, `rollouts` the rollouts that bring it, `back` those that take
-    it away again.
+    0 for none. `proven` is the certified policy while it is not published yet, `made` names it from then on. `rollouts`
+    bring it, `back` take it away again.
     """
 
     trial: Trial
@@ -84,6 +84,7 @@ class RegionTrial:
     counted_by: int = 0
     verdict: Verdict | None = None
     why: str = ""
+    proven: str = ""
     made: str = ""
     rollouts: tuple[str, ...] = ()
     back: tuple[str, ...] = ()

@@ -1,12 +1,13 @@
 """Heads of two regions from what is pooled to what is certified, on a database and with agents that only count."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 
-from upriver.errors import Unreachable
+from upriver.errors import BlobNotFound, Unreachable
 from upriver.head_statistics import HeadStatistics, nothing
 from upriver.heads import Head, read_head
 from upriver.listing import digest as digest_of
@@ -145,6 +146,18 @@ class World:
         return picked
 
 
+def killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def unreachable(*_: object) -> str:
+    raise Unreachable("the artifacts are out of reach")
+
+
+def gone(*_: object) -> str:
+    raise BlobNotFound("swept")
+
+
 @pytest.fixture
 def world(tmp_path):
     database = open_database(f"sqlite:///{tmp_path}/control.db")
@@ -271,19 +284,55 @@ def test_a_region_keeps_its_own_head_only_while_it_beats_that_of_all(world) -> N
 
 def test_a_look_that_was_broken_off_is_spent_and_the_next_one_is_stricter(world) -> None:
     world.lessons = {"north": 200, "south": 0}
-    publish = world.books.publish
-
-    def broken(*_: str) -> str:
-        raise Unreachable("the database went away")
-
-    world.books.publish = broken
-    with pytest.raises(Unreachable):
+    save, world.trials.save = world.trials.save, killed
+    with pytest.raises(KeyboardInterrupt):
         world.round()
     assert {one.state for one in world.trials.all("m")} == {TrialState.OPEN}
-    world.books.publish = publish
+    world.trials.save = save
     (one,) = world.round()
     assert one.verdict is not None
     assert one.verdict.attempt == world.trials.attempts("m", VERSION, "north") == 2
+
+
+def test_what_was_proven_is_published_later_where_it_can_t_be_now_and_not_looked_at_again(world) -> None:
+    world.lessons = {"north": 200, "south": 0}
+    publish, world.books.publish = world.books.publish, unreachable
+    for _ in range(3):
+        with suppress(Unreachable):
+            world.round()
+    (still,) = world.trials.open()
+    assert still.verdict is not None
+    world.books.publish = publish
+    (one,) = world.round()
+    assert (one.verdict, one.proven) == (still.verdict, "")
+    assert still.verdict.attempt == world.trials.attempts("m", VERSION, "north") == 1
+
+
+def test_a_head_that_is_not_here_any_more_when_it_is_published_has_failed(world) -> None:
+    world.lessons = {"north": 200, "south": 0}
+    world.books.publish = gone
+    assert world.round() == []
+    (one,) = world.trials.all("m")
+    assert (one.state, one.why) == (TrialState.FAILED, "it could not be published: swept")
+
+
+def test_counts_of_another_region_and_such_as_went_meanwhile_are_not_looked_at(world) -> None:
+    world.lessons = {"north": 200, "south": 0}
+    world.held["north"] = 0
+    world.round()
+    (trial,) = world.trials.open()
+    counts = np.zeros(trial.trial.counts)
+    counts[0] = 10_000
+    for at, (version, region) in enumerate(((VERSION, "elsewhere"), (TOP, "north"))):
+        stray = part_of("m", version, region, counts, trial.id)
+        world.pools.submit(Submission(f"s{at}", {f"s{at}": 1}, (stray,), "stray"), world.now)
+    assert world.round() == []
+    world.held["north"] = 600
+    sums, world.pools.sums = world.pools.sums, lambda *_: []  # who counted has restarted since
+    assert world.round() == []
+    assert (len(world.trials.open()), world.trials.attempts("m", VERSION, "north")) == (1, 0)
+    world.pools.sums = sums
+    assert [one.region for one in world.round()] == ["north"]
 
 
 def test_sums_on_an_embedding_of_another_width_are_not_used(world) -> None:
