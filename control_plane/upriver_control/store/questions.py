@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from upriver.errors import NotFound
 from upriver_control.jobs import ENDED
 from upriver_control.store.registry import RegistryStore, loosen
-from upriver_control.store.schema import calibrations, questions
+from upriver_control.store.schema import calibrations, questions, trainings
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +64,17 @@ class QuestionTable:
         return self._registry.change(look)
 
     def forget(self, now: float) -> int:
-        """Lets go of files past their time that no calibration waits for or reads; gives how many.
+        """Lets go of files past their time that no calibration or training waits for or reads; gives how many.
 
         Their blobs are loose then, and deleted by the registry's next sweep.
         """
 
         def change(connection: Connection) -> int:
             doomed = set(connection.scalars(select(questions.c.digest).where(questions.c.until <= now)))
-            open_ones = select(calibrations.c.document).where(calibrations.c.state.not_in([one.value for one in ENDED]))
-            for document in connection.scalars(open_ones):
-                doomed.discard(json.loads(document)["spec"].get("data", ""))
+            ended = [one.value for one in ENDED]
+            for jobs, name in ((calibrations, "data"), (trainings, "replay")):
+                for document in connection.scalars(select(jobs.c.document).where(jobs.c.state.not_in(ended))):
+                    doomed.discard(json.loads(document)["spec"].get(name, ""))
             connection.execute(delete(questions).where(questions.c.digest.in_(doomed)))
             loosen(connection, sorted(doomed), now)
             return len(doomed)

@@ -7,11 +7,12 @@ import pytest
 
 from tests.handed_lessons import lesson
 from upriver.errors import NotFound
-from upriver_control.jobs import JobState
+from upriver_control.jobs import JobState, cancelled
 from upriver_control.jobs.training import Evaluation, Executor, Training, TrainResult, TrainSpec, trained
 from upriver_control.lessons.files import LessonFiles
 from upriver_control.lessons.keeper import Bounds, Keeper
 from upriver_control.store.lessons import LessonTable, Part
+from upriver_control.store.questions import QuestionTable, StoredQuestions
 from upriver_control.store.registry import RegistryStore
 from upriver_control.store.trainings import Source, SourceKind, SourceTable, TrainingTable
 
@@ -101,6 +102,15 @@ def test_a_training_is_kept_as_it_was(database):
     assert (kept.result, kept.log, kept.logged, kept.name) == (result, ("one", "two"), 9, "models/m/trainings/t")
     with pytest.raises(NotFound, match="no training models/m/trainings/u"):
         table.get("m", "u")
+
+
+def test_what_an_open_training_replays_is_kept_past_its_time(database):
+    questions, table = QuestionTable(RegistryStore(database)), TrainingTable(database)
+    questions.keep(StoredQuestions(B, 5, True, 100, 1.0))
+    job, _ = table.create(Training("t", "m", 1.0, replace(SPEC, replay=B)), "r")
+    assert (questions.forget(2.0), questions.get(B).questions) == (0, 5)
+    table.save_with(cancelled(job, 3.0))
+    assert questions.forget(4.0) == 1
 
 
 def test_sources_hold_their_blobs_until_something_else_takes_their_place(database):
