@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from upriver.errors import DiskTrouble, Unreachable, UpriverError
+from upriver.errors import DiskTrouble, QueueFull, Unreachable, UpriverError
 from upriver_control.jobs.alarms import alarmed
 from upriver_control.jobs.training import Training, TrainSpec
 from upriver_control.jobs.triggers import Triggers, due, escalation_rate, unseen
@@ -67,8 +67,8 @@ class TrainingTriggers:
         try:
             for model in await asyncio.to_thread(self._lessons.models):
                 await self._look(model, self._clock())
-        except (Unreachable, DiskTrouble) as error:
-            _LOG.warning("can't look whether a training is due: %s", error)
+        except (Unreachable, DiskTrouble, QueueFull) as error:
+            _LOG.warning("can't look now whether trainings are due, or start them: %s", error)
 
     async def _look(self, model: str, now: float) -> None:
         if now < self._not_before.get(model, 0.0):
@@ -82,7 +82,7 @@ class TrainingTriggers:
         request = f"trigger-{model}-{'first' if newest is None else newest.id}"
         try:
             job = await self._start(model, TrainSpec("", "", rollout=True), request, why)
-        except (Unreachable, DiskTrouble):
+        except (Unreachable, DiskTrouble, QueueFull):  # for minutes
             raise
         except UpriverError as error:
             self._not_before[model] = now + self._triggers.every_s

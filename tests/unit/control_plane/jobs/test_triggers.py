@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 from tests.unit.control_plane.fleet_facts import active, agent
-from upriver.errors import NotNow
+from upriver.errors import NotNow, QueueFull
 from upriver_control.jobs.training import REPLAY_LEFT_OUT, Training, TrainResult, TrainSpec
 from upriver_control.jobs.triggers import Triggers, due, escalation_rate, unseen
 from upriver_control.observed import Counters
@@ -105,6 +105,11 @@ def test_what_is_due_is_asked_for_by_one_request_and_what_can_t_be_waits():
     world.newest_one = training(1000.0)
     look()
     assert len(world.started) == 2
+    now[0], world.error = 1900.0, QueueFull("16 trainings have not ended")
+    look()
+    world.error = None
+    look()
+    assert world.started.pop()[1] == "trigger-digits-t"  # they end within minutes
     now[0], world.error = 2000.0, NotNow("it has no Keras model")
     look()
     world.error = None
