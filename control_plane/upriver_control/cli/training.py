@@ -5,7 +5,7 @@ import random
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ from upriver_control.intake import open_data, write_questions
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["TrainService"]
 AWAY_S: Final = 60.0
+_MOST_LINES: Final = 1000
 _CHUNK: Final = 1 << 18
 _LONGEST_RETRY_S: Final = 5.0
 _UPLOAD_S: Final = 3600.0
@@ -115,12 +116,18 @@ def followed(connection: Connection, made: pb.Training, follow: Follow) -> pb.Tr
 
 
 def _changes(connection: Connection, name: str, log: bool) -> Iterator[pb.WatchTrainingResponse]:
-    """News of the training until its end, through short absences of the control plane."""
+    """News of the training until its end, through short absences of the control plane; each line of the log once."""
     request, failures, since = pb.WatchTrainingRequest(name=name, log=log), 0, time.monotonic()
+    shown: list[str] = []
     while True:
+        begins = True
         try:
             for answer in connection.stream(SERVICE, "WatchTraining", request):
                 failures, since = 0, time.monotonic()
+                if begins:  # with all lines that are kept
+                    del answer.log[: _overlap(shown, answer.log)]
+                begins = False
+                shown = [*shown, *answer.log][-_MOST_LINES:]
                 yield answer
             return
         except Unreachable:
@@ -128,3 +135,8 @@ def _changes(connection: Connection, name: str, log: bool) -> Iterator[pb.WatchT
             if time.monotonic() - since > AWAY_S:
                 raise
         time.sleep(0.1 + full_jitter_s(failures, 0.2, _LONGEST_RETRY_S, random.random))
+
+
+def _overlap(before: Sequence[str], after: Sequence[str]) -> int:
+    """How many lines at the end of the one are at the beginning of the other."""
+    return next(many for many in range(len(before), -1, -1) if [*before[len(before) - many :]] == [*after[:many]])

@@ -50,10 +50,14 @@ def follow(connection):
 
 def test_steps_and_lines_of_the_log_are_shown_until_it_has_ended():
     ended, shown = follow(Played(news("RUNNING", "preparing"), news("RUNNING", "training", log=("epoch 1", "epoch 2")),
-                                 Unreachable("away for a moment"), news("SUCCEEDED")))  # fmt: skip
+                                 Unreachable("away for a moment"),
+                                 news("RUNNING", "training", log=("epoch 1", "epoch 2", "epoch 2")),
+                                 Unreachable("away for a moment"), news("RUNNING", "training", log=("epoch 2", "end")),
+                                 news("SUCCEEDED", log=("end",))))  # fmt: skip
     assert ended.state == pb.TRAINING_STATE_SUCCEEDED
     assert [line.strip() for line in shown.splitlines()] == [
-        f"training as {NAME}", "preparing", "training", "epoch 1", "epoch 2", "succeeded",
+        f"training as {NAME}", "preparing", "training", "epoch 1", "epoch 2", "epoch 2", "end", "succeeded",
+        "end",
     ]  # fmt: skip
 
 
