@@ -71,7 +71,6 @@ def run(order: Order, tables: Iterable[pa.Table], tell: Tell) -> None:
     function = code.load(order.spec.code)
     aside = order.path("aside")
     aside.mkdir(exist_ok=True)
-    order.path(VERSION).mkdir(exist_ok=True)
     order.made.mkdir(exist_ok=True)
     tell(f"preparing {len(gathered.train) + len(gathered.replay)} rows", 0.05)
     dataset = _dataset(order, base, contract, gathered, aside)
