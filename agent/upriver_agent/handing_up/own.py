@@ -34,8 +34,8 @@ _UNSEEN: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where lessons come from. `version_of` gives the digest of the version that an agent serves of a model, as far as
-    that is known, else empty."""
+    """Where lessons come from. `version_of` gives the digest of the version that an agent serves of a model now, as far
+    as that is known, else empty."""
 
     place: Place
     version_of: Callable[[str, str], str]
