@@ -21,6 +21,7 @@ from upriver_control.cli.lineage import app as lineage_app
 from upriver_control.cli.models import app as models_app
 from upriver_control.cli.train import app as train_app
 
+WAIT_S = 120.0
 CODE = """
 import os, time
 from pathlib import Path
@@ -65,12 +66,14 @@ def plane(tmp_path_factory):
     python.write_text(f'#!/bin/sh\nMARKERS={folder} PYTHONPATH="{folder}:$PYTHONPATH" exec {sys.executable} "$@"\n')
     python.chmod(0o755)
     made = ControlPlaneProcess(folder, f'[training]\npython = "{python}"\ndisk_mib = 16\nmax_loss = 0.0\n')
-    made.start()
-    version = make_version(folder, "v1", 0.5)
-    command(models_app, "model", made, "publish", str(version), "--json")
-    submit(made, [taught(number) for number in range(60)])
-    yield made
-    made.kill()
+    try:
+        made.start()
+        version = make_version(folder, "v1", 0.5)
+        command(models_app, "model", made, "publish", str(version), "--json")
+        submit(made, [taught(number) for number in range(60)])
+        yield made
+    finally:
+        made.kill()
 
 
 def started(plane, code, *more):
@@ -78,8 +81,8 @@ def started(plane, code, *more):
     return json.loads(told)["name"]
 
 
-def until(plane, name, wanted, timeout_s=30.0):
-    deadline = time.monotonic() + timeout_s
+def until(plane, name, wanted):
+    deadline = time.monotonic() + WAIT_S
     while True:
         found = json.loads(command(train_app, "train", plane, "show", name, "--json"))
         if wanted(found):
@@ -118,13 +121,13 @@ def test_the_log_is_shown_and_user_code_that_hangs_is_cancelled(plane):
     name = started(plane, "hangs")
     with plane.stubs(), channel(plane) as made:
         calls = Stub(made, SERVICE).WatchTraining(
-            pb.WatchTrainingRequest(name=name, log=True), timeout=30,
+            pb.WatchTrainingRequest(name=name, log=True), timeout=WAIT_S,
             metadata=(("authorization", f"Bearer {plane.token}"),),
         )  # fmt: skip
         assert any("hanging" in answer.log for answer in calls)
         calls.cancel()
     assert json.loads(command(train_app, "train", plane, "cancel", name, "--json"))["state"] == "cancelled"
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + WAIT_S
     while any(_trains(path, plane) for path in Path("/proc").glob("[0-9]*/cmdline")):
         assert time.monotonic() < deadline, "its process still runs"
         time.sleep(0.05)
@@ -140,7 +143,7 @@ def _trains(path, plane):
 
 def test_killed_in_the_middle_a_training_is_begun_anew_and_lessons_are_there_once(plane):
     name = started(plane, "hangs_once")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + WAIT_S
     while not (plane.folder / "began").exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -154,7 +157,7 @@ def test_killed_in_the_middle_a_training_is_begun_anew_and_lessons_are_there_onc
     assert (count(plane, "south"), count(plane, "west")) == (39, 1)
     refused = submit(plane, [lesson("bad", label="", model="pattern")]).refused
     assert refused[0].id == "bad"
-    found = until(plane, name, ended, 40)
+    found = until(plane, name, ended)
     assert (found["state"], "the second time" in found["reason"]) == ("failed", True)
 
 
