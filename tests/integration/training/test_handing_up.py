@@ -27,6 +27,7 @@ trust = "network"
 access = "network"
 keep_inputs = true
 share = "inputs"
+holdout = 0.1
 """
 WAIT_S = 60
 RNG = np.random.default_rng(4)
