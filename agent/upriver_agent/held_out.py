@@ -24,14 +24,15 @@ class JournalHoldout:
         self._answering = answering
 
     def mark(self, model: str, version_digest: str) -> object:
-        """How much is held out, of which top, what answers, and whether it may."""
+        """How much is held out and up to which question, of which top, what answers, and whether it may."""
         try:
             key = self._journal.read(partial(holdout.key_of, model=model, version=version_digest))
             if key is None:
                 return _UNKNOWN
             count = self._journal.read(partial(holdout.count, key=key))
+            newest, _ = self._journal.read(partial(_newest, key=key))  # of so many others may have taken the places
             answering = self._answering(model)
-            return count, key.top, answering.policy.digest, answering.alarmed
+            return count, newest, key.top, answering.policy.digest, answering.alarmed
         except UpriverError:
             return _UNKNOWN
 
@@ -42,7 +43,7 @@ class JournalHoldout:
             key = self._journal.read(partial(holdout.key_of, model=model, version=version_digest))
             if key is None or answering.version.digest != version_digest:
                 return None
-            width = self._journal.read(partial(_width, key=key))
+            _, width = self._journal.read(partial(_newest, key=key))
             held = self._journal.read(partial(holdout.read, key=key, width=width))
         except UpriverError:
             return None
@@ -52,10 +53,11 @@ class JournalHoldout:
         return HeldOut(held.embeddings, held.labels, passes, known)
 
 
-def _width(connection: sqlite3.Connection, key: holdout.Key) -> int:
-    """Of the newest question's embedding."""
+def _newest(connection: sqlite3.Connection, key: holdout.Key) -> tuple[int, int]:
+    """The number of the newest question, and the width of its embedding; zeros for none."""
     found = connection.execute(
-        "SELECT length(embedding) FROM held_out WHERE model = ? AND version = ? AND top = ? ORDER BY seq DESC LIMIT 1",
+        "SELECT seq, length(embedding) FROM held_out WHERE model = ? AND version = ? AND top = ?"
+        " ORDER BY seq DESC LIMIT 1",
         (key.model, key.version, key.top),
     ).fetchone()
-    return 0 if found is None else int(found[0]) // 4
+    return (0, 0) if found is None else (int(found[0]), int(found[1]) // 4)
