@@ -1,6 +1,6 @@
 """The sums over this agent's own lessons: what is in its journal, no more and no less.
 
-Lessons are taken in many at a time, when the sums are asked for: what tells of them never computes.
+Lessons are taken in many at a time: when the sums are asked for, and where so many wait that what tells of them has to.
 """
 
 import threading
