@@ -104,21 +104,26 @@ class TrainingWorkshop:
             return known
         try:
             result = read_result((made / RESULT).read_text())
-            found = {SourceKind.LESSONS: self._kept(made / MADE_LESSONS)}
+            wanted = {SourceKind.LESSONS: made / MADE_LESSONS}
             if (made / SOURCE).exists():
-                found[SourceKind.KERAS] = self._kept(made / SOURCE)
-            holdout = self._kept(made / HOLDOUT).digest
+                wanted[SourceKind.KERAS] = made / SOURCE
+            found = {kind: _source_of(path) for kind, path in wanted.items()}
+            holdout = _source_of(made / HOLDOUT)
         except OSError as error:
             raise DiskTrouble(f"{job.name}: can't read what it made: {error.strerror or error}") from error
         replay = self.sources.of(job.spec.base_digest).get(SourceKind.REPLAY)
         if replay is not None:
             found[SourceKind.REPLAY] = replay
-        result = replace(result, lessons_digest=found[SourceKind.LESSONS].digest, holdout_digest=holdout)
+        result = replace(result, lessons_digest=found[SourceKind.LESSONS].digest, holdout_digest=holdout.digest)
         text = json.dumps(to_document(result), sort_keys=True).encode()
-        put_bytes(self.artifacts, digest_of(text), text)
         found[SourceKind.RESULT] = Source(digest_of(text), len(text))
+        # First: from here on blobs are held, and let go of when nothing comes of it.
         self.sources.keep(_digest(made / VERSION), found, self.clock())
-        self._hold(holdout, result.holdout, (made / HOLDOUT).stat().st_size)
+        self._hold(holdout, result.holdout)
+        put_bytes(self.artifacts, digest_of(text), text)
+        for source, path in ((holdout, made / HOLDOUT), *((found[kind], path) for kind, path in wanted.items())):
+            with path.open("rb") as stream:
+                self.artifacts.put(source.digest, stream)
         version = self._publish(job, made, result)
         return Published(version, replace(result, version=version.name))
 
@@ -165,17 +170,10 @@ class TrainingWorkshop:
             version, _ = self.publisher.publish(incoming, job.model, lineage)
         return version
 
-    def _hold(self, digest: str, rows: int, size: int) -> None:
+    def _hold(self, found: Source, rows: int) -> None:
         """Keeps the held-out questions for the calibration that follows, and no longer than it needs."""
         until = self.clock() + _KEEP_HOLDOUT_S
-        self.questions.keep(StoredQuestions(digest, rows, True, size, until))
-
-    def _kept(self, path: Path) -> Source:
-        with path.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
-            stream.seek(0)
-            size = self.artifacts.put(f"sha256:{found}", stream)
-        return Source(f"sha256:{found}", size)
+        self.questions.keep(StoredQuestions(found.digest, rows, True, found.size_bytes, until))
 
     def _bring_base(self, job: Training, folder: Path) -> None:
         spec = job.spec
@@ -236,6 +234,12 @@ def _metrics(result: TrainResult) -> dict[str, float]:
         name = one.region or "replay"
         found |= {f"accuracy/{name}"[:200]: one.accuracy, f"base_accuracy/{name}"[:200]: one.base_accuracy}
     return found
+
+
+def _source_of(path: Path) -> Source:
+    with path.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    return Source(f"sha256:{found}", path.stat().st_size)
 
 
 def _digest(folder: Path) -> str:

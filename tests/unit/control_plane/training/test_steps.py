@@ -222,7 +222,7 @@ def test_killed_at_any_step_there_is_one_version_in_the_end(world, step):
 
 
 def test_what_was_never_published_is_let_go_of_with_its_blobs(world):
-    world.steps.left = 9  # its sources are kept, and it is not published
+    world.steps.left = 3  # its sources are kept, and it is not published
     with pytest.raises(Killed):
         world.go(world.job())
     world.steps.left = None
@@ -236,6 +236,27 @@ def test_what_was_never_published_is_let_go_of_with_its_blobs(world):
     world.registry.store.sweep(NOW + 200_000, world.registry.artifacts.delete)
     with pytest.raises(BlobNotFound):
         world.registry.artifacts.size(result.lessons_digest)
+
+
+@pytest.mark.parametrize("step", range(1, 18))
+def test_killed_at_any_step_and_never_begun_again_it_leaves_no_blob_that_nothing_holds(world, step):
+    before = set(world.registry.artifacts.digests())
+    world.steps.left = step
+    try:
+        result = world.go(world.job())
+    except Killed:
+        result = None
+    world.steps.left = None
+    store, later = world.registry.store, NOW + 200_000
+    SourceTable(store).forget(later, later)
+    QuestionTable(store).forget(later)
+    store.sweep(2 * later, world.registry.artifacts.delete)
+    left = set(world.registry.artifacts.digests()) - before
+    published = [one for one in store.versions("pattern", None, 10) if one.version != "v1"]
+    held = {digest for one in published for digest in one.blobs()}
+    held |= {source.digest for one in published for source in world.sources.of(one.digest).values()}
+    assert left == held
+    assert result is None or published
 
 
 def test_without_a_fleet_it_is_published_and_that_is_said(tmp_path):
