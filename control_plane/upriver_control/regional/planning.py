@@ -10,7 +10,7 @@ from typing import Final
 
 from upriver.head_fit import LEAST_LESSONS, fit, joined
 from upriver.head_statistics import HeadStatistics
-from upriver.heads import Head, closest_within, head_of, write_delta, write_head
+from upriver.heads import MAX_LABELS, Head, closest_within, head_of, write_delta, write_head
 from upriver.scores import Floats
 from upriver_control.regional.model import Need, RegionTrial, Scope, TrialState
 from upriver_control.regional.verdict import needed
@@ -136,8 +136,13 @@ def _coverage(trial: RegionTrial) -> float:
 
 
 def _labels(prior: HeadStatistics, sums: HeadStatistics, running: Head | None) -> tuple[str, ...]:
-    """The labels of a head: the version's own and those with lessons; as the running one has them, where it can."""
+    """The labels of a head: the version's own and those with lessons; as the running one has them, where it can.
+
+    A head has no more than MAX_LABELS; of those that are not the version's the ones with the most lessons stay.
+    """
     counts = dict(zip(sums.labels, sums.toward[-1].tolist(), strict=True))
-    known = {label for label, count in counts.items() if label in prior.labels or count >= LEAST_LESSONS}
+    learnt = [label for label, count in counts.items() if count >= LEAST_LESSONS and label not in prior.labels]
+    learnt = sorted(learnt, key=lambda label: (-counts[label], label))[: max(0, MAX_LABELS - len(prior.labels))]
+    known = {*prior.labels, *learnt}
     first = running.labels if running is not None and set(running.labels) <= known else prior.labels
     return (*first, *sorted(known - set(first)))

@@ -18,6 +18,7 @@ from upriver_control.regional.places import is_of, shares
 from upriver_control.regional.planning import Pace, Step, step
 from upriver_control.regional.standing import Standing
 from upriver_control.regional.verdict import certified, judge
+from upriver_control.regions.apart import apart
 from upriver_control.regions.books import Books
 from upriver_control.regions.record import CHANGED, RegionRecord
 
@@ -33,8 +34,12 @@ class HeadJudge:
     def look(self, standings: Sequence[Standing], now: float) -> list[RegionTrial]:
         """Looks at the counts that are ready; gives the trials that ended."""
         lines = self._record.pools.lines()
-        found = [self._look_at(trial, standings, lines, now) for trial in self._record.trials.open()]
-        return [one for one in found if one is not None]
+        ended = []
+        for trial in self._record.trials.open():
+            with apart(f"the {trial.scope} head of {trial.trial.model} that is tried in {trial.region}"):
+                found = self._look_at(trial, standings, lines, now)
+                ended += [found] if found is not None else []
+        return ended
 
     def _look_at(
         self, trial: RegionTrial, standings: Sequence[Standing], lines: Sequence[PoolLine], now: float

@@ -17,6 +17,7 @@ from upriver_control.regional.model import RegionTrial, Scope, TrialState
 from upriver_control.regional.places import Place
 from upriver_control.regional.planning import Pace, fitted, is_due, need_of
 from upriver_control.regional.standing import Standing, promise_of
+from upriver_control.regions.apart import apart
 from upriver_control.regions.books import Books
 from upriver_control.regions.record import MUST_GO, RegionRecord
 from upriver_control.store.pools import PoolTable
@@ -47,17 +48,27 @@ class HeadMaker:
         lines = self._record.lines()
         opened = 0
         for model, version in sorted({(one.model, one.pair.version_digest) for one in standings}):
-            prior, top = self._books.prior(version), tops.get(model, "")
-            if prior is None or not top or top == version:
-                continue
-            here = [one for one in lines if one.key.width == prior.width and _key(one) == (model, version)]
-            sums = _Sums(self._record.pools, model, version, prior.width)
-            several = len({one.key.region for one in here if one.amount > 0.0}) > 1
-            for standing in standings:
-                if (standing.model, standing.pair.version_digest) == (model, version) and here:
-                    place = self._record.place(standing, here)
-                    for scope in (Scope.REGION, Scope.GLOBAL) if several else (Scope.REGION,):
-                        opened += self._is_due(place, scope, now) and self._open(place, scope, top, prior, sums, now)
+            found = [one for one in standings if (one.model, one.pair.version_digest) == (model, version)]
+            if tops.get(model, version) != version:
+                with apart(f"making heads of {model}, {version[:19]}"):
+                    opened += self._fit(found, tops[model], lines, now)
+        return opened
+
+    def _fit(self, standings: Sequence[Standing], top: str, lines: Sequence[PoolLine], now: float) -> int:
+        """The same for a version, wherever it runs."""
+        model, version = standings[0].model, standings[0].pair.version_digest
+        prior = self._books.prior(version)
+        if prior is None:
+            return 0
+        here = [one for one in lines if one.key.width == prior.width and _key(one) == (model, version)]
+        sums = _Sums(self._record.pools, model, version, prior.width)
+        several = len({one.key.region for one in here if one.amount > 0.0}) > 1
+        opened = 0
+        for standing in standings if here else ():
+            with apart(f"making heads of {model} for {standing.region}"):
+                place = self._record.place(standing, here)
+                for scope in (Scope.REGION, Scope.GLOBAL) if several else (Scope.REGION,):
+                    opened += self._is_due(place, scope, now) and self._open(place, scope, top, prior, sums, now)
         return opened
 
     def _is_due(self, place: Place, scope: Scope, now: float) -> bool:

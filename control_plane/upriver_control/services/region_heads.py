@@ -14,6 +14,7 @@ from upriver.trials import Trial
 from upriver_control.observed import AgentFacts, Desired
 from upriver_control.regional.model import RegionTrial
 from upriver_control.regional.standing import Standing, alone, standing, tops
+from upriver_control.regions.apart import apart
 from upriver_control.regions.choosing import HeadChooser
 from upriver_control.regions.judging import HeadJudge
 from upriver_control.regions.making import HeadMaker
@@ -115,11 +116,13 @@ class RegionHeads:
         if start is None:
             return
         for trial in picked:
-            await asyncio.to_thread(self._heads.chooser.rolled_out, trial, await bring(trial, start, soak_s))
+            with apart(f"{trial.made} for {trial.region}"):
+                await asyncio.to_thread(self._heads.chooser.rolled_out, trial, await bring(trial, start, soak_s))
         for one, trial in gone:
-            base = await asyncio.to_thread(self._heads.chooser.base_of, trial)
-            made = await take_back(trial, one.tiers, base, start, soak_s)
-            await asyncio.to_thread(self._heads.chooser.taken_back, trial, made)
+            with apart(f"the way back from {trial.made} in {trial.region}"):
+                base = await asyncio.to_thread(self._heads.chooser.base_of, trial)
+                made = await take_back(trial, one.tiers, base, start, soak_s)
+                await asyncio.to_thread(self._heads.chooser.taken_back, trial, made)
 
     def _work(
         self, agents: Sequence[AgentFacts], now: float, rolls_out: bool

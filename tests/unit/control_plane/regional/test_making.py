@@ -9,7 +9,7 @@ import pytest
 
 from upriver.errors import BlobNotFound, Unreachable
 from upriver.head_statistics import HeadStatistics, nothing
-from upriver.heads import Head, read_head
+from upriver.heads import MAX_LABELS, Head, read_head
 from upriver.listing import digest as digest_of
 from upriver.policies import Basis, Certificate, Form, PolicyDocument, read_policy, rules_digest, write_policy
 from upriver.pool import Submission
@@ -333,6 +333,35 @@ def test_counts_of_another_region_and_such_as_went_meanwhile_are_not_looked_at(w
     assert (len(world.trials.open()), world.trials.attempts("m", VERSION, "north")) == (1, 0)
     world.pools.sums = sums
     assert [one.region for one in world.round()] == ["north"]
+
+
+def test_one_that_makes_labels_up_keeps_no_head_back_and_no_label_of_the_version_out(world) -> None:
+    world.lessons = {"north": 200, "south": 200}
+    strange = tuple(f"{number:04}" for number in range(MAX_LABELS))
+    lie = HeadStatistics(strange, np.eye(WIDTH + 1) * 1e6, np.ones((WIDTH + 1, MAX_LABELS)) * 1e3)
+    part = part_of("m", VERSION, "north", lie)
+    world.pools.submit(Submission("liar", {"liar": 1}, (part,), "lie"), world.now)
+    assert [one.region for one in world.round()] == ["south"]
+    for one in world.trials.all("m"):
+        labels = read_head(world.books.heads[one.trial.head]).labels
+        assert (len(labels) <= MAX_LABELS, {"a", "b"} <= set(labels)) == (True, True)
+
+
+def test_what_goes_wrong_in_one_region_keeps_no_other_one_back(world) -> None:
+    world.lessons = {"north": 200, "south": 200}
+    lend, publish = world.books.lend, world.books.publish
+    asked: list[bytes] = []
+
+    def lent(data: bytes, now: float, for_s: float) -> str:
+        asked.append(data)
+        return unreachable() if len(asked) <= 1 else lend(data, now, for_s)
+
+    world.books.lend, world.books.publish = lent, unreachable
+    assert world.round() == []
+    regions = [one.region for one in world.trials.open() if one.proven]
+    assert set(regions) == {"south"}
+    world.books.publish = publish
+    assert {one.region for one in world.round()} == {"north", "south"}
 
 
 def test_sums_on_an_embedding_of_another_width_are_not_used(world) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.unit.control_plane.regional.test_standing import OTHER, TIERS, TOP, VERSION, agent, policy
+from upriver.errors import InvalidInput
 from upriver.policies import write_policy
 from upriver.promises import Promise
 from upriver.trials import Trial
@@ -67,6 +68,7 @@ class World:
     def __init__(self, database) -> None:
         self.maker, self.trials = Maker(), TrialTable(database)
         self.changes = 0
+        self.refused = ""
         self.asked: list[rollout_pb2.CreateRolloutRequest] = []
         agents = [
             agent("a", "device", "north", DEVICE),
@@ -94,6 +96,8 @@ class World:
 
     async def start(self, request: rollout_pb2.CreateRolloutRequest) -> Rollout:
         """The same request again gives the rollout that it made, as it does where they are kept."""
+        if f"region={self.refused}," in request.selector:
+            raise InvalidInput("no such region")
         known = [one.request_id for one in self.asked]
         if request.request_id not in known:
             self.asked.append(request)
@@ -148,6 +152,16 @@ def test_a_region_goes_back_from_the_head_that_was_rolled_out_there_where_that_i
     (last,) = world.asked[2:]
     assert (last.selector, last.policy) == ("region=north,tier=device", "models/m/policies/base")
     assert world.maker.noted == {TRIAL.id: ["rollouts/r1", "rollouts/r2", "rollouts/r3"]}
+
+
+def test_a_region_that_can_t_be_rolled_out_to_keeps_no_other_one_back(world) -> None:
+    world.agents["c"] = agent("c", "device", "a,b", DEVICE)
+    world.refused = "a,b"
+    stray = replace(TRIAL, trial=replace(TRIAL.trial, region="a,b"), made="models/m/policies/stray")
+    world.maker.picked = [stray, replace(TRIAL, made="models/m/policies/new")]
+    world.maker.gone = [(Standing("m", "a,b", DEVICE, policy(), ("device",), 1), stray)]
+    asyncio.run(world.heads.look(world.start, 30.0))
+    assert world.maker.noted == {TRIAL.id: ["rollouts/r1", "rollouts/r2"]}
 
 
 def test_a_region_some_of_whose_agents_run_another_version_is_left_as_it_is(world) -> None:
