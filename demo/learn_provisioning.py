@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
+import grpc
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
@@ -35,7 +36,7 @@ class Begun:
 def begin(mesh: RegionalMesh, control: ControlPlane, aside: Mapping[str, Digits], console: Console) -> Begun:
     """Starts the agents; meanwhile publishes the versions and calibrates each region with digits such as it asks about.
 
-    Comes back when every agent answers with its pair and finds the cloud; raises DemoFailed.
+    Comes back when every agent answers with its pair and finds the cloud; raises DemoFailed and UpriverError.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
     with (
@@ -85,8 +86,15 @@ def _find(mesh: RegionalMesh, digits: Digits) -> None:
     deadline = time.monotonic() + _LIMIT_S
     for device in mesh.all_devices:
         asker = Asker(device.address)
-        while read(asker.ask(make_request(digits.images[:1], mode="top")), 0.0).tier != LADDER[-1]:
+        while not _is_found(asker, digits):
             if time.monotonic() > deadline:
                 raise DemoFailed(f"{device.name} did not find the cloud within {_LIMIT_S:.0f} s")
             time.sleep(0.1)
         asker.close()
+
+
+def _is_found(asker: Asker, digits: Digits) -> bool:
+    try:
+        return read(asker.ask(make_request(digits.images[:1], mode="top")), 0.0).tier == LADDER[-1]
+    except grpc.RpcError:  # it may only now become ready
+        return False

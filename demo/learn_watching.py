@@ -58,6 +58,7 @@ class Watcher:
     trouble: str = ""
     """Why it can't look; empty when it can."""
     _heads: dict[str, head_pb2.HeadsOfModel] = field(default_factory=dict)
+    _most: dict[str, int] = field(default_factory=dict)
     _promotions: dict[str, list[Promotion]] = field(default_factory=dict)
     merged: list[str] = field(default_factory=list)
     """What became of heads of regions, in words."""
@@ -77,8 +78,10 @@ class Watcher:
             self._thread.join(_CALL_S * 2)
 
     def lessons(self, region: str) -> int:
-        """How many lessons the devices of a region have."""
-        return sum(self._of(device.name).lessons for device in self.mesh.devices(region))
+        """How many lessons the devices of a region have, or had before they were sent another version."""
+        now = sum(self._of(device.name).lessons for device in self.mesh.devices(region))
+        self._most[region] = max(now, self._most.get(region, 0))
+        return self._most[region]
 
     def waits(self) -> Mapping[str, str]:
         """What each device waits for, or why it does not learn."""

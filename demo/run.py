@@ -32,6 +32,7 @@ from demo.provisioning import found, provision
 from demo.rollouts import DEVICES, RolloutStory
 from demo.showing import certified_in_words, live, summary_in_words, what_to_try
 from demo.tally import Labels, Tally, loss
+from upriver.errors import UpriverError
 
 SAMPLE_RATE = 0.05
 APART_MS = (5.0, 15.0, 40.0)
@@ -53,7 +54,7 @@ def main() -> int:
             if arguments.learn:
                 return play(arguments, Path(folder), console, stop)
             return _run(arguments, Path(folder), console, stop)
-    except (DemoFailed, DigitsMissing) as error:
+    except (DemoFailed, DigitsMissing, UpriverError) as error:
         console.print(f"[red]demo:[/red] {error}", highlight=False)
         return 1
 
