@@ -27,6 +27,7 @@ from demo.learn_showing import live, retrained_in_words, summary_in_words, what_
 from demo.learn_tally import RegionTally
 from demo.learn_watching import Promotion, Watcher
 from demo.plotting import plot
+from demo.processes import DemoFailed
 from demo.regional import LADDER, MAX_LOSS, RegionalMesh
 from demo.retraining import MISSING, PYTHON, Retrained, can_retrain, prepare, retrain
 from demo.streams import KNOWN, REGIONS, SHOWN, Indices, Stream, streams
@@ -86,12 +87,13 @@ class Region:
 
 
 def play(arguments: argparse.Namespace, folder: Path, console: Console, stop: threading.Event) -> int:
-    """Runs it; gives the exit status. Raises DemoFailed and DigitsMissing."""
+    """Runs it; gives the exit status. Raises DemoFailed, DigitsMissing and UpriverError."""
+    retrains = can_retrain() and not arguments.no_retrain
     with console.status("fetching the digits (11 MB, once)"):
         digits = load_all()
         regions = {name: Region.of(name, digits, arguments.questions) for name in REGIONS}
     with ExitStack() as stack:
-        control = ControlPlane(folder, _CONTROL + (_TRAINING if can_retrain() else ""))
+        control = ControlPlane(folder, _CONTROL + (_TRAINING if retrains else ""))
         stack.callback(control.stop)
         with console.status("starting the control plane"):
             control.wait_ready()
@@ -99,7 +101,7 @@ def play(arguments: argparse.Namespace, folder: Path, console: Console, stop: th
         stack.callback(mesh.stop)
         aside = {name: _part(digits, region.stream.aside[:ASIDE]) for name, region in regions.items()}
         begun = begin(mesh, control, aside, console)
-        if can_retrain():
+        if retrains:
             prepare(control, begun.versions[LADDER[0]], _shown(digits), folder)
         for name, certified in begun.certified.items():
             console.print(
@@ -112,16 +114,21 @@ def play(arguments: argparse.Namespace, folder: Path, console: Console, stop: th
         watcher.start()
         _ask(mesh, regions, watcher, console, stop, range(arguments.questions))
         _mark(regions, "with heads")
-        retrained = None
-        if not can_retrain():
-            console.print(MISSING, highlight=False, soft_wrap=True)
-        elif not stop.is_set():
+        retrained, failed = None, False
+        if retrains and not stop.is_set():
             lessons = sum(watcher.lessons(name) for name in regions)
-            retrained = retrain(mesh, control, begun, aside, lessons, console)
+            try:
+                retrained = retrain(mesh, control, begun, aside, lessons, console, stop)
+            except DemoFailed as error:  # what came before is told all the same
+                failed = True
+                console.print(f"[red]demo:[/red] {error}", highlight=False)
+        elif not can_retrain() and not arguments.no_retrain:
+            console.print(MISSING, highlight=False, soft_wrap=True)
+        if retrained is not None:
             console.print(retrained_in_words(retrained), highlight=False, soft_wrap=True)
             _ask(mesh, regions, watcher, console, stop, range(arguments.questions, arguments.questions + AFTER))
             _mark(regions, "with the trained model")
-        status = _end(arguments, regions, watcher, begun, retrained, console)
+        status = max(_end(arguments, regions, watcher, begun, retrained, console), failed)
         if not arguments.once and not stop.is_set():
             what_to_try(console, mesh, control)
             stop.wait()

@@ -19,7 +19,10 @@ _EPILOG = (
     "all tiers meanwhile; at every hop of a relay), and delta_ratio (what a device received of the model's file, "
     "as a share of it; null when no delta was used). `drift` is null without one; with one it has start (the first "
     "question that drifted), phases (name, questions, local_share, loss of each), alarms (agent, questions, after, "
-    "audits, disagreements of each) and returned."
+    "audits, disagreements of each) and returned. With --learn the JSON is another: `regions` (of "
+    "each questions, failed, lessons, escalation_start, escalation by part of the run, half_life_lessons, "
+    "accuracy_known_first_half and _second_half, certified, promotions and points), `merged` (what became of regions' "
+    "heads, in words) and `retrained`, null when no whole model was trained."
 )
 
 
@@ -102,6 +105,7 @@ def read_options() -> argparse.Namespace:
         action="store_true",
         help="another mesh: devices of two regions that know the digits 0 to 4 learn others from what they ask above",
     )
+    parser.add_argument("--no-retrain", action="store_true", help="with --learn: train no whole model in the end")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the summary as JSON")
     arguments = parser.parse_args()
     most = MOST_LEARNING if arguments.learn else MOST
@@ -109,6 +113,8 @@ def read_options() -> argparse.Namespace:
         arguments.questions = USUAL_LEARNING if arguments.learn else MOST
     if not 1 <= arguments.questions <= most:
         parser.error(f"--questions {arguments.questions}: expected 1 to {most}")
+    if arguments.no_retrain and not arguments.learn:
+        parser.error("--no-retrain: expected together with --learn")
     if arguments.learn and (arguments.consul or arguments.kill or any(arguments.hop_delay)):
         parser.error("--learn starts a mesh of its own: expected none of --consul, --kill and --hop-delay")
     return arguments

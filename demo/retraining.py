@@ -4,8 +4,10 @@ The control plane trains it in .venv-train, which has TensorFlow, from the lesso
 images and from digits that it must not forget. Then it is certified for each region and rolled out.
 """
 
+import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -73,30 +75,22 @@ def retrain(
     aside: Mapping[str, Digits],
     lessons: int,
     console: Console,
-) -> Retrained:
+    stop: threading.Event,
+) -> Retrained | None:
     """Trains, certifies and rolls out; comes back when all devices answer with it. Raises DemoFailed.
 
-    `aside` are digits such as each region asks about, `lessons` is how many its devices have together.
+    `aside` are digits such as each region asks about, `lessons` is how many its devices have together. None when it was
+    stopped; what is under way then ends with the control plane.
     """
     started = time.monotonic()
+    pool = ThreadPoolExecutor(1, "demo-retraining")
     with console.status("lessons go up to the control plane") as shown:
-        try:
-            _handed_up(control, round(_ENOUGH * lessons))
-            training = _trained(control, begun.versions[LADDER[0]], shown.update)
-            versions = {**begun.versions, LADDER[0]: training.result.version}
-            certified = {}
-            for region, digits in aside.items():
-
-                def told(what: str, share: float, region: str = region) -> None:
-                    shown.update(f"calibrating {training.result.version} for {region}: {what}, {share:.0%}")
-
-                certified[region] = calibrate(control.connection, versions, HOPS_MS, digits, True, told, MAX_LOSS)
-                policy = certified[region].policies.get(LADDER[0], "")
-                control.roll_out(versions[LADDER[0]], f"tier={LADDER[0]},region={region}", policy=policy)
-        except UpriverError as error:
-            raise DemoFailed(f"no model could be trained from the lessons: {error}") from error
-        shown.update("sending the devices the new model")
-        _wait(mesh, control, versions[LADDER[0]])
+        work = pool.submit(_retrained, mesh, control, begun, aside, lessons, shown.update)
+        pool.shutdown(wait=False)
+        while not work.done():
+            if stop.wait(0.25):
+                return None
+    training, certified = work.result()
     found = training.result
     return Retrained(
         found.version,
@@ -108,6 +102,34 @@ def retrain(
         certified,
         time.monotonic() - started,
     )
+
+
+def _retrained(
+    mesh: RegionalMesh,
+    control: ControlPlane,
+    begun: Begun,
+    aside: Mapping[str, Digits],
+    lessons: int,
+    tell: Callable[[str], None],
+) -> tuple[pb.Training, Mapping[str, Certified]]:
+    try:
+        _handed_up(control, round(_ENOUGH * lessons))
+        training = _trained(control, begun.versions[LADDER[0]], tell)
+        versions = {**begun.versions, LADDER[0]: training.result.version}
+        certified = {}
+        for region, digits in aside.items():
+
+            def told(what: str, share: float, region: str = region) -> None:
+                tell(f"calibrating {training.result.version} for {region}: {what}, {share:.0%}")
+
+            certified[region] = calibrate(control.connection, versions, HOPS_MS, digits, True, told, MAX_LOSS)
+            policy = certified[region].policies.get(LADDER[0], "")
+            control.roll_out(versions[LADDER[0]], f"tier={LADDER[0]},region={region}", policy=policy)
+        tell("sending the devices the new model")
+        _wait(mesh, control, versions[LADDER[0]])
+    except UpriverError as error:
+        raise DemoFailed(f"no model could be trained from the lessons: {error}") from error
+    return training, certified
 
 
 def _handed_up(control: ControlPlane, wanted: int) -> None:
