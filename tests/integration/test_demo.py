@@ -11,6 +11,7 @@ import pytest
 
 from demo.digits import DigitsMissing, load_test
 from tests.agent_process import REPOSITORY, until
+from upriver.binomial import at_most
 
 KEYS = {
     "questions", "accuracy", "answered_by", "unresolved", "degraded", "failed",
@@ -111,6 +112,25 @@ def test_a_worse_model_is_rolled_back_by_what_devices_report_and_hardly_harms(tm
     assert "rolled back" in done.stdout
 
 
+def test_two_regions_learn_what_they_ask_about_and_every_head_that_answers_is_proven(tmp_path):
+    done = demo("--learn", "--no-retrain", "--questions", "2000", "--json", str(tmp_path / "demo.json"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = json.loads((tmp_path / "demo.json").read_text())
+    assert set(summary["regions"]) == {"west", "east"}
+    assert summary["retrained"] is None
+    promoted = []
+    for region in summary["regions"].values():
+        assert (region["questions"], region["failed"], region["certified"]) == (2000, 0, 0.015)
+        assert region["lessons"] > 300
+        assert 0.2 < region["escalation_start"] < 0.95
+        assert region["accuracy_known_second_half"] > 0.97
+        assert region["points"][-1]["questions"] == 2000
+        promoted += region["promotions"]
+    for one in promoted:
+        assert at_most(one["losses"], one["questions"], one["epsilon"]) <= one["delta"] < 0.05
+    assert promoted or any("certified at attempt" in told for told in summary["merged"]), done.stdout
+
+
 @pytest.mark.real_consul
 def test_through_a_real_consul(tmp_path):
     done = demo("--questions", "300", "--consul", "--json", str(tmp_path / "demo.json"))
@@ -153,7 +173,14 @@ def test_it_answers_as_certified_and_stays_up_for_playing_until_ctrl_c_ends_ever
 
 
 @pytest.mark.parametrize(
-    "wrong", [["--questions", "0"], ["--kill", "moon@3s"], ["--hop-delay", "1"], ["--once", "--kill", "device@1s"]]
+    "wrong",
+    [
+        ["--questions", "0"],
+        ["--no-retrain"],
+        ["--kill", "moon@3s"],
+        ["--hop-delay", "1"],
+        ["--once", "--kill", "device@1s"],
+    ],
 )
 def test_wrong_options_say_what_is_expected(wrong):
     done = demo(*wrong)
