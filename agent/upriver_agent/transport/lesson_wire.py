@@ -73,6 +73,8 @@ def read_choice(message: pb.LessonChoice) -> Choice:
             raise InvalidInput(f"{text[:40]!r}… has {len(text)} characters: expected at most {_MAX_TEXT}")
     if any(not id_ for id_ in message.ids):
         raise InvalidInput("an id is empty: expected <question> or <question>.<row>")
+    if message.state and message.state not in _READ:
+        raise InvalidInput(f"state {message.state} is not known here: expected one of {sorted(_READ)}, or none for all")
     return Choice(
         ids=tuple(message.ids),
         model=message.model,

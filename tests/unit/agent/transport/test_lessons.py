@@ -102,6 +102,7 @@ def test_an_input_whose_key_is_lost_is_told_and_nothing_else_is_lost(tmp_path):
         (pb.ForgetLessonsRequest(choice=pb.LessonChoice(ids=[""])), "empty"),
         (pb.ForgetLessonsRequest(choice=pb.LessonChoice(ids=["a"] * 201)), "201 ids"),
         (pb.ForgetLessonsRequest(choice=pb.LessonChoice(label="x" * 301)), "301 characters"),
+        (pb.ForgetLessonsRequest(choice=pb.LessonChoice(label="7", state=99)), "state 99"),
         (pb.ListLessonsRequest(page_size=-1), "page_size"),
         (pb.ListLessonsRequest(page_token="next"), "page_token"),  # noqa: S106 - a page's, and no secret
     ],
