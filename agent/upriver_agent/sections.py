@@ -13,6 +13,9 @@ from upriver_agent.monitoring.settings import AuditsSection
 from upriver_agent.resilience.settings import PRESET, Preset, ResilienceSection
 
 _ID = doc.text(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "letters, digits, '.', '_', '-', at most 63")
+_AGENT_ID = doc.text(
+    r"(?!person\Z)[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "letters, digits, '.', '_', '-', at most 63, and not 'person'"
+)
 _TIER = doc.text(r"[a-z0-9][a-z0-9-]{0,31}", "a tier's name: lower-case letters, digits and '-', at most 32")
 _LABEL = doc.text(r"[a-z0-9][a-z0-9._/-]{0,62}", "lower-case letters, digits, '.', '_', '/', '-', at most 63")
 _LABEL_TEXT = doc.text(r"[A-Za-z0-9._-]{0,63}", "letters, digits, '.', '_', '-', at most 63")
@@ -25,10 +28,10 @@ class AgentSection:
     """Who this agent is and where it listens. `tiers` is the ladder, lowest first; [tier] alone when left out.
 
     An empty `advertise` tells discovery the address that was bound. `id` defaults to <host>-<tier>, `state_dir` to
-    upriver/<id> in XDG_STATE_HOME or ~/.local/state.
+    upriver/<id> in XDG_STATE_HOME or ~/.local/state. Answers of people have `person` in the place of the id.
     """
 
-    id: str = doc.setting(_ID, "")
+    id: str = doc.setting(_AGENT_ID, "")
     tier: str = doc.required(_TIER, "")
     tiers: tuple[str, ...] = doc.setting(doc.texts(_TIER), ())
     region: str = doc.setting(_ID, "default")
@@ -94,7 +97,7 @@ class CascadeSection:
 class StaticUpstream:
     """An agent that this one may escalate to, told by configuration."""
 
-    id: str = doc.required(_ID, "")
+    id: str = doc.required(_AGENT_ID, "")
     address: str = doc.required(doc.address(1), "")
     tier: str = doc.required(_TIER, "")
     region: str = doc.setting(_ID, "default")

@@ -139,9 +139,10 @@ class CaseMaker:
             embedding=loaded.version.manifest.outputs.embedding or "",
         )
         fact = noticed.answers.facts[row]
-        # Only classifiers are taught; of other answers only the bits could be held against the top's.
+        # Only classifiers are taught; of other answers only the bits could be held against the top's. People are of no
+        # tier: they may know better than it.
         taught = loaded.version.manifest.task.kind is TaskKind.CLASSIFY and (
-            fact.agent != self._place.agent and fact.tier != self._place.tiers[-1] and fact.resolved
+            fact.agent != self._place.agent and fact.tier in self._place.tiers[:-1] and fact.resolved
         )
         return Case(
             question=question,

@@ -91,6 +91,7 @@ def test_all_problems_are_told_at_once_with_key_value_and_what_is_allowed() -> N
     [
         ({}, "agent.tier: missing; expected a tier's name"),
         ({"agent": 3}, "agent = 3: expected a table"),
+        ({"agent": {"tier": "device", "id": "person"}}, "agent.id = 'person': expected letters"),
         ({**MINIMAL, "models": {"path": "a"}}, "expected an array of tables: [[models]]"),
         ({**MINIMAL, "models": [{}]}, "models[0].path: missing; expected a path"),
         ({**MINIMAL, "models": [{"path": "a"}, {"path": "./a"}]}, "/etc/upriver/a is listed more than once"),

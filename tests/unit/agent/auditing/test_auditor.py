@@ -441,11 +441,12 @@ def test_what_a_tier_between_answered_is_told_beside_what_the_top_says(
     auditors(Top(label=3), listener=hears).watch(loaded)
     answer(loaded, 7, fact=ME._replace(agent="edge-1", tier="edge", policy="sha256:edge"))
     answer(loaded, 8, fact=ME._replace(agent="edge-1", tier="edge", resolved=False))
-    until(lambda: len(hears.heard) == 2)
-    taught, left_open = sorted(hears.heard, key=lambda verdict: verdict.case.teacher, reverse=True)
+    answer(loaded, 9, fact=ME._replace(agent="person", tier="person"))  # who may know better than the top
+    until(lambda: len(hears.heard) == 3)
+    taught, left_open, person = sorted(hears.heard, key=lambda verdict: verdict.case.teacher, reverse=True)
     assert (taught.case.teacher, taught.case.teacher_policy) == ("edge-1", "sha256:edge")
     assert taught.case.teacher_answer in loaded.form.labels
-    assert left_open.case.teacher == ""
+    assert (left_open.case.teacher, person.case.teacher) == ("", "")
 
 
 def test_a_tier_between_that_answers_what_is_no_classifier_s_is_not_held_against_the_top(
