@@ -212,10 +212,8 @@ class LessonBook:
     def _keep(self, teacher: str, standing: Standing, now: float) -> None:
         self._written(partial(standings.save, teacher=teacher, standing=standing, now=now))
         self._standings[teacher] = standing
-        if len(self._standings) > standings.MAX_STANDINGS:
-            spare = next((name for name, one in self._standings.items() if not one.quarantined), None)
-            if spare is not None:
-                del self._standings[spare]
+        if len(self._standings) > 2 * standings.MAX_STANDINGS:
+            self._standings = self._written(standings.load)
 
     def _set_teacher_aside(self, teacher: str) -> None:
         self._all(partial(store.set_aside, teacher=teacher, quorum=self.options.quorum), Gone.NOT_BELIEVED)

@@ -8,10 +8,11 @@ from upriver_agent.lessons.standing import Standing
 from upriver_agent.monitoring.evidence import Evidence
 
 MAX_STANDINGS: Final = 1024
+"""Of teachers that are believed, and of those that are not: their names come from the network."""
 
 
 def save(connection: sqlite3.Connection, teacher: str, standing: Standing, now: float) -> None:
-    """Keeps what is known of a teacher; of too many those go that changed first and are believed."""
+    """Keeps what is known of a teacher; of too many that are believed, or are not, those go that changed first."""
     evidence = standing.evidence
     state = {
         "evidence": [evidence.audits, evidence.disagreements, evidence.log_e, [_written(m) for m in evidence.log_m]],
@@ -24,9 +25,9 @@ def save(connection: sqlite3.Connection, teacher: str, standing: Standing, now: 
         (teacher, now, standing.quarantined, json.dumps(state, separators=(",", ":"), allow_nan=False)),
     )
     connection.execute(
-        "DELETE FROM standing WHERE quarantined = 0 AND teacher NOT IN"
-        " (SELECT teacher FROM standing ORDER BY quarantined DESC, changed DESC LIMIT ?)",
-        (MAX_STANDINGS,),
+        "DELETE FROM standing WHERE quarantined = ?1 AND teacher NOT IN"
+        " (SELECT teacher FROM standing WHERE quarantined = ?1 ORDER BY changed DESC LIMIT ?2)",
+        (standing.quarantined, MAX_STANDINGS),
     )
 
 

@@ -80,6 +80,8 @@ def expire(connection: sqlite3.Connection, before: float) -> tuple[int, Change]:
     change = Change()
     old = connection.execute("SELECT seq FROM lesson WHERE at < ? ORDER BY at LIMIT ?", (before, BATCH)).fetchall()
     _count(connection, "expired", _put_out(connection, [seq for (seq,) in old], change))
+    if not old:  # their names come from the network, where any may be made up
+        connection.execute("DELETE FROM teacher WHERE number NOT IN (SELECT teacher FROM lesson)")
     return len(old), change
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.unit.agent.lessons.making import DIGEST, OTHER, WAIT_S, Sums, lesson, opened
 from upriver.errors import DiskTrouble, NotNow
-from upriver_agent.lessons import looking, store
+from upriver_agent.lessons import looking, standings, store
 from upriver_agent.lessons.lesson import Choice, State
 from upriver_agent.lessons.outcome import Outcome
 from upriver_agent.pooling.own import OwnSums
@@ -264,6 +264,24 @@ def test_all_that_is_too_old_goes_at_once_whether_it_counts_or_not(tmp_path, mon
         now[0] += 9000.0
         book.tick()
         assert book.count(Choice()) == (0, 0)
+
+
+def test_names_that_are_made_up_take_a_bounded_room(tmp_path, monkeypatch):
+    monkeypatch.setattr(standings, "MAX_STANDINGS", 2)
+    now = [2000.0]
+    with opened(tmp_path, lambda: now[0]) as book:
+        for number in range(5):
+            now[0] += 1.0
+            book.offer([lesson(number, teacher=f"liar-{number}", policy=f"sha256:{number}")])
+            audits(book, f"liar-{number}", "sha256:up", [False] * 12)
+            book.contradicted(f"honest-{number}", "sha256:up", True)
+        left = {"liar-3", "liar-4", "honest-3", "honest-4"}
+        assert set(book.standings()) == left
+        book.forget(Choice(teacher="liar-0"))
+        book.tick()
+        assert book.journal.read(lambda db: db.execute("SELECT count(*) FROM teacher").fetchone()) == (4,)
+    with opened(tmp_path) as book:
+        assert set(book.standings()) == left
 
 
 def test_a_quarantine_that_a_kill_cut_short_goes_on_at_the_next_start(tmp_path):
