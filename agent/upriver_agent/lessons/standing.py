@@ -15,6 +15,7 @@ from typing import Final
 from upriver_agent.monitoring.evidence import Evidence, Limits
 
 FALSE_QUARANTINE: Final = 0.01
+"""Over all time, by the e-process; Shiryaev-Roberts adds one in 30,000 audits or fewer."""
 _LIMITS: Final = Limits(false_alarm=FALSE_QUARANTINE)
 FALSE_RELEASE: Final = 0.05
 
