@@ -205,7 +205,7 @@ class _Run:
             return None
         recent = self._recent[-MOST_PRACTISED:]
         targets = self._targets(recent)
-        practised = practise(self._prior, self._learnt, self._seen.embedding[recent], targets)
+        practised = practise(self._prior, self._learnt, self._seen.embedding[recent], targets, np.ones(len(recent)))
         if settings.gated and prospect(practised, progress, promise).why:
             return None
         course.attempts += 1

@@ -98,9 +98,10 @@ class Examiner:
                 after = page[-1].seq
                 pause()
             targets = [sums.target(lesson.label, lesson.probabilities) for lesson in found]
+            weights = np.array([sums.weight(lesson.seq) for lesson in found])
         embeddings = np.array([lesson.embedding for lesson in found], np.float16).reshape(len(found), sums.width)
         rows = np.array(targets).reshape(len(found), len(statistics.labels))
-        return Snapshot(statistics, lessons, until, practise(course.prior, statistics, embeddings, rows))
+        return Snapshot(statistics, lessons, until, practise(course.prior, statistics, embeddings, rows, weights))
 
     def attempt(
         self,

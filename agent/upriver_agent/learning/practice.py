@@ -70,9 +70,10 @@ class Progress:
 
 
 def practise(
-    prior: HeadStatistics, lessons: HeadStatistics, embeddings: NDArray[np.float16], targets: Floats
+    prior: HeadStatistics, lessons: HeadStatistics, embeddings: NDArray[np.float16], targets: Floats, weights: Floats
 ) -> Practised:
-    """Answers lessons, `embeddings` [lessons, embedding] and `targets` [lessons, labels], all of them in `lessons`.
+    """Answers lessons, `embeddings` [lessons, embedding] and `targets` [lessons, labels], each of which is in `lessons`
+    with its weight of `weights` [lessons].
 
     `lessons` may be of more than those; its labels are the columns of `targets`, and begin with the prior's.
     """
@@ -82,9 +83,8 @@ def practise(
     logits = np.zeros((count, len(lessons.labels)))
     for number in range(min(GROUPS, count)):
         held = group == number
-        rest = HeadStatistics(
-            lessons.labels, lessons.outer - h[held].T @ h[held], lessons.toward - h[held].T @ targets[held]
-        )
+        out = (h[held] * weights[held, np.newaxis]).T
+        rest = HeadStatistics(lessons.labels, lessons.outer - out @ h[held], lessons.toward - out @ targets[held])
         logits[held] = h[held] @ fit(joined(prior, rest))
     labels = targets.argmax(axis=1).astype(np.intp)
     temperature = temperature_of(logits, labels)

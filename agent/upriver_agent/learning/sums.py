@@ -72,7 +72,7 @@ class LessonSums:
         if number > self._newest:
             self._age(number - self._newest)
             self._newest = number
-        self._sums.add(embedding, self.target(label, probabilities), self._weight(number))
+        self._sums.add(embedding, self.target(label, probabilities), self.weight(number))
         self._counted.add(number)
         return True
 
@@ -80,7 +80,7 @@ class LessonSums:
         """Takes a lesson out again; False when it did not count."""
         if number not in self._counted:
             return False
-        self._sums.add(embedding, self.target(label, probabilities), -self._weight(number))
+        self._sums.add(embedding, self.target(label, probabilities), -self.weight(number))
         self._counted.remove(number)
         if number == self._newest:
             newest = max(self._counted, default=0)
@@ -92,12 +92,13 @@ class LessonSums:
         """A lesson's target, [labels]."""
         return target_of(self.labels, shares_of(label, probabilities, self._own))
 
+    def weight(self, number: int) -> float:
+        """How much a lesson counts by its age, at most 1."""
+        return math.exp((number - self._newest) / self._memory) if self._memory else 1.0
+
     def statistics(self) -> HeadStatistics:
         """The sums, apart."""
         return self._sums.copy()
-
-    def _weight(self, number: int) -> float:
-        return math.exp((number - self._newest) / self._memory) if self._memory else 1.0
 
     def _age(self, by: int) -> None:
         if self._memory and self._counted and by:

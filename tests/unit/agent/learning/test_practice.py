@@ -1,5 +1,6 @@
 """What lessons say of a candidate by leaving each out in turn, and when an attempt is worth it."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from upriver_agent.learning.practice import (
     rising_share,
     worth_practising,
 )
+from upriver_agent.learning.sums import LessonSums
 
 PROMISE = Promise(0.02, 0.05)
 FIRST = Progress(lessons=200, held_out=300, lessons_then=0, held_out_then=0, attempts=0, rising=0.5)
@@ -29,16 +31,27 @@ def sums_of(embeddings: np.ndarray, labels: np.ndarray, names: str) -> tuple[Hea
     return sums, targets
 
 
-def test_a_lesson_is_answered_by_a_head_that_never_saw_it() -> None:
+@pytest.mark.parametrize("memory", [0.0, 50.0])
+def test_a_lesson_is_answered_by_a_head_that_never_saw_it(memory: float) -> None:
     rng = np.random.default_rng(1)
-    labels = rng.integers(0, 3, 60)
-    embeddings = (np.eye(3, 6)[labels] * 3 + rng.normal(size=(60, 6))).astype(np.float16)
-    sums, targets = sums_of(embeddings, labels, "abc")
-    prior = nothing(6, ("a", "b"))
-    found = practise(prior, sums, embeddings, targets)
+    labels = rng.integers(0, 3, 300)
+    embeddings = (np.eye(3, 6)[labels] * 3 + rng.normal(size=(300, 6))).astype(np.float16)
+
+    def learnt(numbers: np.ndarray) -> LessonSums:
+        sums = LessonSums(6, ("a", "b", "c"), memory)
+        for number in numbers.tolist():
+            sums.add(number + 1, embeddings[number], "abc"[labels[number]], {})
+        return sums
+
+    sums = learnt(np.arange(300))
+    prior = nothing(6, ("a", "b", "c"))
+    aged = np.array([sums.weight(number + 1) for number in range(300)])
+    found = practise(prior, sums.statistics(), embeddings, np.eye(3)[labels], aged)
     for group in range(GROUPS):
-        held = np.arange(60) % GROUPS == group
-        rest, _ = sums_of(embeddings[~held], labels[~held], "abc")
+        held = np.arange(300) % GROUPS == group
+        without = learnt(np.flatnonzero(~held))
+        rest = without.statistics()
+        rest.fade(1.0 if not memory else math.exp((without.newest - sums.newest) / memory))
         weights = fit(joined(prior, rest))
         z = (embeddings[held].astype(float) @ weights[:-1] + weights[-1]) / found.temperature
         p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
@@ -52,13 +65,13 @@ def test_lessons_without_any_sense_are_seen_through() -> None:
     labels = rng.integers(0, 4, 400)
     embeddings = rng.normal(size=(400, 16)).astype(np.float16)
     sums, targets = sums_of(embeddings, labels, "abcd")
-    found = practise(nothing(16, tuple("abcd")), sums, embeddings, targets)
+    found = practise(nothing(16, tuple("abcd")), sums, embeddings, targets, np.ones(400))
     assert found.right.mean() < 0.4
     assert prospect(found, FIRST, PROMISE).why
 
 
 def test_no_lessons_can_be_practised_too() -> None:
-    found = practise(nothing(4, ("a",)), nothing(4, ("a",)), np.zeros((0, 4), np.float16), np.zeros((0, 1)))
+    found = practise(nothing(4, ("a",)), nothing(4, ("a",)), np.zeros((0, 4), np.float16), np.zeros((0, 1)), np.ones(0))
     assert len(found.right) == 0
     assert prospect(found, FIRST, PROMISE).why
 
