@@ -28,8 +28,8 @@ class Course:
 
     @property
     def ready(self) -> bool:
-        """Whether the sums are those of the journal."""
-        return self.told is None
+        """Whether the sums are those of the journal; if they were and are no more, another course has to begin."""
+        return self.told is None and not self.sums.stale
 
     def change(self, came: bool, lesson: Lesson) -> None:
         """Takes in that a lesson counts from now on, or does not any more."""

@@ -245,7 +245,7 @@ class Learner:
         if not course.why:
             course.practised = (progress.lessons, progress.held_out)
             snapshot = self._examiner.snapshot(model, course)
-            if self._gone.get(model) and current.standing.refined is not None:
+            if not course.ready or (self._gone.get(model) and current.standing.refined is not None):
                 return  # told meanwhile: that is seen to first
             course.why = practice.prospect(snapshot.practised, progress, promise).why
             if not course.why:
@@ -283,7 +283,7 @@ class Learner:
                 self._gone.setdefault(model, set()).add(0)
         if tried is not None and not tried.promoted:  # the process ended just after
             self._parts.journal.write(partial(trials.promoted, model=model, head=tried.head)).result()
-        return course
+        return course if course.ready else self._course(model, current)
 
     def _of(self, lesson: Lesson) -> Course | None:
         course = self._courses.get(lesson.model)

@@ -3,12 +3,13 @@
 A lesson's target is a function of the lesson alone, so the sums do not depend on the order in which lessons come and
 go, and what is taken out again was never there, but for rounding.
 
-With `memory`, a lesson counts exp(-age / memory), its age being how many numbers were given to lessons since.
+With `memory`, a lesson counts exp(-age / memory), its age being how many numbers were given to lessons since, of
+whichever model.
 """
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ from numpy.typing import NDArray
 from upriver.head_statistics import HeadStatistics, nothing, shares_of, target_of
 from upriver.heads import MAX_LABELS
 from upriver.scores import Floats
+
+_MOST_FADED: Final = 5.0
+"""By e to this the rounding of sums may grow when those that they are of count for more again."""
 
 
 class LessonSums:
@@ -28,7 +32,13 @@ class LessonSums:
         self._memory = memory
         self._sums = nothing(width, labels)
         self._counted: set[int] = set()
-        self._newest = 0
+        self._newest = self._highest = 0
+
+    @property
+    def stale(self) -> bool:
+        """Whether so many of the latest have left that what is left has faded into the rounding of the sums: they are
+        to be made anew."""
+        return self._highest - self._newest > _MOST_FADED * self._memory > 0.0
 
     @property
     def width(self) -> int:
@@ -71,7 +81,7 @@ class LessonSums:
             self._sums = self._sums.widened([label])
         if number > self._newest:
             self._age(number - self._newest)
-            self._newest = number
+            self._newest, self._highest = number, max(number, self._highest)
         self._sums.add(embedding, self.target(label, probabilities), self.weight(number))
         self._counted.add(number)
         return True
@@ -83,9 +93,11 @@ class LessonSums:
         self._sums.add(embedding, self.target(label, probabilities), -self.weight(number))
         self._counted.remove(number)
         if number == self._newest:
-            newest = max(self._counted, default=0)
-            self._age(newest - number if newest else 0)
-            self._newest = newest
+            self._newest = max(self._counted, default=0)
+            if not self._counted:
+                self._sums, self._highest = nothing(self.width, self.labels), 0
+            if not self.stale:
+                self._age(self._newest - number)
         return True
 
     def target(self, label: str, probabilities: Mapping[str, float]) -> Floats:

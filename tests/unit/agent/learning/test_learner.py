@@ -29,6 +29,7 @@ from upriver_agent.held_out import JournalHoldout
 from upriver_agent.learning.attempts import FILE as ATTEMPTS
 from upriver_agent.learning.holdout import MOST, MOST_VERSIONS, WANTED, Key, count
 from upriver_agent.learning.learner import BY_OPERATOR, FORGOTTEN, NO_PRIOR
+from upriver_agent.learning.sums import LessonSums
 from upriver_agent.lessons.lesson import Choice
 from upriver_agent.serving.refiner import ALARM
 
@@ -222,6 +223,29 @@ def test_after_forgetting_the_head_is_that_of_one_who_never_knew(world: World) -
     assert np.abs(mine.toward[:, columns] - theirs.toward).max() < 1e-6
     weights = fit(joined(prior(), mine))[:, columns]
     assert np.abs(weights - fit(joined(prior(), theirs))).max() < 1e-6
+
+
+@pytest.mark.parametrize("learns", [True, False])
+def test_with_a_memory_too_what_is_left_after_forgetting_is_what_one_has_who_never_knew(
+    tmp_path: Path, learns: bool
+) -> None:
+    world = World(tmp_path, replace(SECTION, memory_lessons=20, promote=learns))
+    keeps = world.lessons(150, source="a")
+    world.lessons(600, source="b")
+    world.audits(260)
+    world.learner.step()
+    assert world.learnt is learns
+    world.book.forget(Choice(source="b"))
+    world.learner.step()
+    learnt = world.learner.statistics(MODEL)
+    assert learnt is not None
+    sums = LessonSums(4, LABELS, 20.0)
+    for number, one in enumerate(keeps, 1):
+        sums.add(number, one.embedding, one.label, one.probabilities)
+    assert np.abs(learnt[1].outer - sums.statistics().outer).max() < 1e-6
+    assert np.abs(learnt[1].toward - sums.statistics().toward).max() < 1e-6
+    assert all(one.lessons in (750, 150) for one in world.learner.learning(MODEL).trials)
+    world.close()
 
 
 def test_when_no_other_head_passes_forgetting_brings_the_base_back_at_once(world: World) -> None:

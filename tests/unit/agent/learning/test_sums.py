@@ -42,7 +42,9 @@ def test_what_is_taken_out_was_never_there_whatever_the_order(
     for number in gone:
         assert sums.remove(number, *lesson(number))
     kept = sorted(set(numbers) - set(gone))
-    assert same(sums.statistics(), sums_of(kept, memory).statistics())
+    faded = bool(memory and kept and max(numbers) - max(kept) > 5 * memory)
+    assert sums.stale == faded
+    assert faded or same(sums.statistics(), sums_of(kept, memory).statistics())
     assert (len(sums), sums.newest) == (len(kept), max(kept, default=0))
 
 
@@ -91,6 +93,16 @@ def test_with_a_memory_older_lessons_fade_and_a_world_that_changed_is_followed()
 
     assert told(0.0) == "a"
     assert told(60.0) == "b"
+
+
+def test_sums_out_of_which_all_that_counted_has_gone_are_to_be_made_anew() -> None:
+    sums = sums_of([1, 8000], memory=10.0)
+    assert not sums.stale
+    assert sums.remove(8000, *lesson(8000))
+    assert sums.stale
+    assert sums.remove(1, *lesson(1))
+    assert not sums.stale, "of nothing nothing is left"
+    assert not sums.statistics().outer.any()
 
 
 def test_the_latest_so_many_are_those_behind_a_number() -> None:
