@@ -26,10 +26,12 @@ from upriver_agent.sealing import Seal, open_input
 _LOG: Final = logging.getLogger(__name__)
 MOST: Final = 50
 """Lessons that one look puts into what waits."""
-_UNSEEN: Final = (
-    f"SELECT {COLUMNS}, input FROM {FROM} WHERE lesson.state = 1 AND consent = 1 AND length(input) > 0"  # noqa: S608 - constants
-    " AND NOT EXISTS (SELECT 1 FROM handing_seen WHERE handing_seen.seq = lesson.seq) ORDER BY lesson.seq LIMIT ?"
+_TODO: Final = (
+    f"SELECT {COLUMNS}, input FROM handing_todo CROSS JOIN {FROM} WHERE lesson.seq = handing_todo.seq"  # noqa: S608 - constants
+    " ORDER BY handing_todo.seq LIMIT ?"
 )
+_CLEANED: Final = 1000
+"""After so many looks what is noted of lessons that are gone is removed, for which all are gone through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class OwnLessons:
         self._journal = book.journal
         self._seal = seal
         self._origin = origin
+        self._looks = 0
         book.forgetting.append(spool.forget_own)
 
     def collect(self, most_bytes: int) -> bool:
@@ -61,7 +64,7 @@ class OwnLessons:
         """
 
         def change(connection: sqlite3.Connection) -> bool:
-            rows = connection.execute(_UNSEEN, (MOST,)).fetchall()
+            rows = connection.execute(_TODO, (MOST,)).fetchall()
             entries, numbers, useless = [], [], []
             for row in rows:
                 entry = self._entry(row)
@@ -73,7 +76,8 @@ class OwnLessons:
             kept = set(spool.put(connection, entries, most_bytes))
             seen = [number for number, entry in zip(numbers, entries, strict=True) if entry.id in kept]
             spool.saw(connection, [*seen, *useless])
-            if not rows:
+            self._looks += 1
+            if self._looks % _CLEANED == 1:
                 connection.execute("DELETE FROM handing_seen WHERE seq NOT IN (SELECT seq FROM lesson)")
             return len(rows) == MOST and len(seen) + len(useless) == len(rows)
 

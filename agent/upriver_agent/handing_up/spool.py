@@ -113,7 +113,9 @@ def settle(connection: sqlite3.Connection, kept: Sequence[Entry], refused: Seque
 
 def saw(connection: sqlite3.Connection, seqs: Iterable[int]) -> None:
     """Notes own lessons as put here."""
-    connection.executemany("INSERT OR IGNORE INTO handing_seen VALUES (?)", [(seq,) for seq in seqs])
+    marks = [(seq,) for seq in seqs]
+    connection.executemany("INSERT OR IGNORE INTO handing_seen VALUES (?)", marks)
+    connection.executemany("DELETE FROM handing_todo WHERE seq = ?", marks)
 
 
 def tally(connection: sqlite3.Connection) -> dict[str, int]:

@@ -42,7 +42,6 @@ STATEMENTS: Final = (
     "CREATE INDEX idle ON lesson (seq) WHERE state <> 1",
     "CREATE INDEX age ON lesson (at)",
     "CREATE INDEX taught ON lesson (teacher)",
-    "CREATE INDEX consented ON lesson (seq) WHERE state = 1 AND consent = 1",
     "CREATE TABLE class (version INTEGER NOT NULL, label TEXT NOT NULL, lessons INTEGER NOT NULL, bytes INTEGER NOT"
     " NULL, PRIMARY KEY (version, label)) WITHOUT ROWID",
     "CREATE TABLE vote (version INTEGER NOT NULL, content BLOB NOT NULL, teacher TEXT NOT NULL, label TEXT NOT"

@@ -19,6 +19,7 @@ from upriver_agent.sealing import Seal
 
 ORIGIN = Origin(Place("till-1", "device", "north", ("device", "cloud")), lambda agent, model: f"{model} of {agent}")
 ROOM = 1 << 20
+TABLES = (*STATEMENTS, *WATCH)
 
 
 def kept_input(number):
@@ -36,7 +37,7 @@ def waiting(book):
 
 
 def test_what_its_caller_agreed_to_have_kept_is_handed_up_once_and_as_it_is(tmp_path):
-    with opened(tmp_path, more=STATEMENTS) as book:
+    with opened(tmp_path, more=TABLES) as book:
         mine = OwnLessons(book, None, ORIGIN)
         book.offer([lesson(1), consented(2), lesson(3, consent=True)])
         assert not mine.collect(ROOM)
@@ -52,13 +53,28 @@ def test_what_its_caller_agreed_to_have_kept_is_handed_up_once_and_as_it_is(tmp_
         assert (image.name, image.datatype, list(image.shape)) == ("image", "FP32", [2, 2])
         assert np.frombuffer(image.data, "<f4").tolist() == [2.0] * 4
         assert (name.datatype, list(name.shape), name.data) == ("BYTES", [], b"\xff\x00png")
-    with opened(tmp_path, more=STATEMENTS) as book:
+    with opened(tmp_path, more=TABLES) as book:
         assert not OwnLessons(book, None, ORIGIN).collect(ROOM)
         assert len(waiting(book)) == 1
 
 
+def test_a_look_costs_the_same_however_many_lessons_there_are(tmp_path):
+    with opened(tmp_path, more=TABLES) as book:
+        mine, costs, ticks = OwnLessons(book, None, ORIGIN), [], []
+        mine.collect(ROOM)
+        book.journal.write(lambda connection: connection.set_progress_handler(lambda: ticks.append(1), 10)).result()
+        for most in (100, 2000):
+            book.offer([consented(at) for at in range(most)])
+            while mine.collect(1 << 30):
+                pass
+            ticks.clear()
+            assert not mine.collect(1 << 30)
+            costs.append(len(ticks))
+        assert costs[1] <= costs[0] + 20, costs
+
+
 def test_only_what_counts_is_handed_up(tmp_path):
-    with opened(tmp_path, more=STATEMENTS) as book:
+    with opened(tmp_path, more=TABLES) as book:
         mine = OwnLessons(book, None, ORIGIN)
         same = {"embedding": (1, 2, 3)}
         book.offer([consented(1, label="7", teacher="a", **same), consented(2, label="5", teacher="b", **same)])
@@ -73,7 +89,7 @@ def test_inputs_are_opened_before_they_go_and_those_that_do_not_open_stay(tmp_pa
     (tmp_path / "key").write_bytes(b"a" * 32)
     (tmp_path / "lost").write_bytes(b"b" * 32)
     seal, lost = Seal(tmp_path / "key"), Seal(tmp_path / "lost")
-    with opened(tmp_path, more=STATEMENTS) as book:
+    with opened(tmp_path, more=TABLES) as book:
         mine = OwnLessons(book, seal, ORIGIN)
         for number, key in ((1, seal), (2, lost)):
             one = consented(number, sealed=key.name)
@@ -85,7 +101,7 @@ def test_inputs_are_opened_before_they_go_and_those_that_do_not_open_stay(tmp_pa
 
 
 def test_what_is_forgotten_is_handed_up_no_more_and_told_where_it_may_be_known(tmp_path):
-    with opened(tmp_path, more=STATEMENTS) as book:
+    with opened(tmp_path, more=TABLES) as book:
         mine = OwnLessons(book, None, ORIGIN)
         book.offer([consented(number) for number in range(4)])
         mine.collect(ROOM)
@@ -99,7 +115,7 @@ def test_what_is_forgotten_is_handed_up_no_more_and_told_where_it_may_be_known(t
 
 
 def test_what_left_the_book_can_be_forgotten_above_by_its_id(tmp_path):
-    with opened(tmp_path, more=(*STATEMENTS, *WATCH)) as book:
+    with opened(tmp_path, more=TABLES) as book:
         mine = OwnLessons(book, None, ORIGIN)
         book.offer([consented(number) for number in range(4)])
         mine.collect(ROOM)
@@ -115,7 +131,7 @@ def test_what_left_the_book_can_be_forgotten_above_by_its_id(tmp_path):
 
 def test_what_there_is_no_room_for_waits_in_the_book(tmp_path, monkeypatch):
     monkeypatch.setattr(own, "MOST", 2)
-    with opened(tmp_path, more=STATEMENTS) as book:
+    with opened(tmp_path, more=TABLES) as book:
         mine = OwnLessons(book, None, ORIGIN)
         book.offer([consented(number) for number in range(5)])
         room = 3 * (400 + spool.OVERHEAD)
@@ -129,7 +145,7 @@ def test_what_there_is_no_room_for_waits_in_the_book(tmp_path, monkeypatch):
 
 
 def test_what_leaves_the_book_before_it_could_be_handed_up_is_counted(tmp_path):
-    with opened(tmp_path, more=(*STATEMENTS, *WATCH)) as book:
+    with opened(tmp_path, more=TABLES) as book:
         mine = OwnLessons(book, None, ORIGIN)
         book.offer([lesson(1), consented(2), consented(3)])
         mine.collect(ROOM)
@@ -139,7 +155,7 @@ def test_what_leaves_the_book_before_it_could_be_handed_up_is_counted(tmp_path):
 
 
 def test_what_a_teacher_in_quarantine_said_goes_up_no_more_until_it_is_believed_again(tmp_path):
-    with opened(tmp_path, more=(*STATEMENTS, *WATCH)) as book:
+    with opened(tmp_path, more=TABLES) as book:
         mine = OwnLessons(book, None, ORIGIN)
         book.offer([consented(number, teacher="liar") for number in range(3)] + [consented(3, teacher="other")])
         mine.collect(ROOM)
@@ -159,7 +175,7 @@ def test_what_a_teacher_in_quarantine_said_goes_up_no_more_until_it_is_believed_
 def test_a_lesson_that_is_larger_than_anybody_takes_keeps_no_other_from_going(tmp_path):
     large = Tensor("image", "UINT8", np.zeros((1, 3 << 20), np.uint8))
     request = wire.write_request("digits", "", [large], {}, row_facts=False).SerializeToString()
-    with opened(tmp_path, more=STATEMENTS) as book:
+    with opened(tmp_path, more=TABLES) as book:
         book.offer([consented(1, input=request), consented(2)])
         OwnLessons(book, None, ORIGIN).collect(8 << 20)
         assert [entry.id for entry in waiting(book)] == [lesson(2).id]
