@@ -1,4 +1,4 @@
-"""A token bucket for bytes. Pure: time is an argument."""
+"""A token bucket for bytes; time is an argument."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""What was signed of a version, read from the signed metadata's own document. Pure."""
+"""What was signed of a version, read from the signed metadata's own document."""
 
 import json
 import re

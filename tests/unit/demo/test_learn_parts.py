@@ -12,6 +12,9 @@ from upriver import parameters as names
 from upriver.oip.v2 import inference_pb2 as pb
 from upriver.v1 import region_pb2
 
+WEST = (31, 119, 180)
+"""The colour of the first curve."""
+
 
 def learnt():
     """A region that asks 1,200 questions; half as many go up from question 600 on, with 500 lessons."""
@@ -62,10 +65,15 @@ def test_a_sparkline_goes_along_the_lessons():
 
 @pytest.mark.parametrize("points", [[], [Point(300, 0, 0.9, 1.0)], learnt().points])
 def test_curves_are_drawn_however_few_points_there_are(tmp_path, points):
-    file = tmp_path / "made" / "curves.png"
-    plot({"west": points, "east": []}, {"west": [200]}, file)
-    with Image.open(file) as image:
-        assert image.size == SIZE
+    def coloured(curve):
+        """How many of the picture's points have the colour of a curve, its name and its mark."""
+        file = tmp_path / "made" / "curves.png"
+        plot({"west": curve, "east": []}, {"west": [200]}, file)
+        with Image.open(file) as image:
+            assert image.size == SIZE
+            return {colour: count for count, colour in image.getcolors(1 << 16)}[WEST]
+
+    assert (coloured(points) > coloured([])) == (len(points) > 1)
 
 
 @pytest.mark.parametrize(("labels", "told"), [("0,1,7", "7"), ("", "2"), (None, "2")])
