@@ -13,7 +13,7 @@ from upriver.listing import digest as digest_of
 from upriver.policies import write_policy
 from upriver.pool_sums import PoolLine, PoolPart
 from upriver.trials import Trial
-from upriver_control.regional.model import RegionTrial, Scope, TrialState
+from upriver_control.regional.model import Need, RegionTrial, Scope, TrialState
 from upriver_control.regional.places import Place
 from upriver_control.regional.planning import Pace, fitted, is_due, need_of
 from upriver_control.regional.standing import Standing, promise_of
@@ -76,26 +76,27 @@ class HeadMaker:
         if last is not None and last.state is TrialState.OPEN and place.must_go(last):
             self._record.end(last, TrialState.WITHDRAWN, MUST_GO, now)
             return True
-        if running is not None and place.must_go(running):
-            return last is None or last.created <= running.created or place.must_go(last)
         if last is not None and last.state is TrialState.WITHDRAWN and not place.is_current(last):
             last = None  # against what runs there now it was never tried
+        if running is not None and place.must_go(running):
+            return last is None or last.created <= running.created or place.must_go(last)
         return is_due(learnt, last, now, self._terms.pace)
 
     def _open(self, place: Place, scope: Scope, top: str, prior: HeadStatistics, sums: "_Sums", now: float) -> bool:
-        one, running, last = place.standing, place.running, place.last(scope)
+        one, running = place.standing, place.running
         promise = promise_of(one.policy, self._terms.max_loss, self._terms.confidence)
         if isinstance(promise, str):  # before anything is read: it is so at every look
             return False
-        found = sums.of(one.region, anywhere=scope is Scope.GLOBAL)
+        found, learnt = sums.of(one.region, anywhere=scope is Scope.GLOBAL), place.learnt(scope)
         if found is None:
             return False
-        before = last.trial.head if last is not None and scope is Scope.GLOBAL else one.policy.head
-        old = self._books.head(before) if before else None
+        need = need_of(scope, running, learnt if running is None else place.learnt(running.scope))
+        # Of a head that has learnt what must be forgotten nothing is kept, as a small change would.
+        old = self._books.head(one.policy.head) if one.policy.head and need is not Need.NOTHING else None
         made = fitted(one.pair.version_digest, prior, found, old, self._terms.most_delta)
         if digest_of(made.data) == one.policy.head:
             return False
-        pace, learnt = self._terms.pace, place.learnt(scope)
+        pace = self._terms.pace
         head = self._books.lend(made.data, now, pace.give_up_s + pace.wait_s)
         trial = RegionTrial(
             trial=Trial(one.model, one.pair.version_digest, one.region, head, top),
@@ -109,7 +110,7 @@ class HeadMaker:
             agents=learnt.agents,
             forgotten=learnt.forgotten,
             created=now,
-            need=need_of(scope, running, learnt if running is None else place.learnt(running.scope)),
+            need=need,
             head_bytes=len(made.data),
             delta_bytes=made.delta_bytes,
         )

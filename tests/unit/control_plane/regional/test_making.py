@@ -9,7 +9,7 @@ import pytest
 
 from upriver.errors import BlobNotFound, Unreachable
 from upriver.head_statistics import HeadStatistics, nothing
-from upriver.heads import MAX_LABELS, Head, read_head
+from upriver.heads import MAX_LABELS, Head, read_head, write_delta
 from upriver.listing import digest as digest_of
 from upriver.policies import Basis, Certificate, Form, PolicyDocument, read_policy, rules_digest, write_policy
 from upriver.pool import Submission
@@ -18,7 +18,7 @@ from upriver.scores import ScoreKind
 from upriver.trials import HeldOut, count
 from upriver_control.observed import Pair
 from upriver_control.regional.model import Need, RegionTrial, Scope, TrialState
-from upriver_control.regional.planning import Pace
+from upriver_control.regional.planning import Pace, fitted
 from upriver_control.regional.standing import Standing
 from upriver_control.regions.choosing import HeadChooser
 from upriver_control.regions.judging import HeadJudge
@@ -190,6 +190,9 @@ def test_changes_of_a_head_take_less_than_a_kilobyte(world) -> None:
     changed = [one for one in world.trials.all("m") if one.delta_bytes]
     assert changed
     assert all(one.delta_bytes <= 1000 for one in changed)
+    for one in changed:  # as agents fetch it: from the head that runs there, whosever lessons it was learnt from
+        before = world.books.head(read_policy(one.policy).head)
+        assert len(write_delta(before, world.books.head(one.trial.head))) == one.delta_bytes
 
 
 def test_a_head_that_breaks_the_promise_is_not_rolled_out(world) -> None:
@@ -234,6 +237,16 @@ def test_what_was_forgotten_leaves_the_head_and_without_another_the_region_goes_
     assert read_policy(gone.base).head == ""
     world.chooser.taken_back(gone, ["rollouts/back"])
     assert world.chooser.to_go(world.standings()) == []  # it is on its way
+
+
+def test_of_a_head_that_had_learnt_what_was_forgotten_nothing_is_kept_in_the_next_one(world) -> None:
+    world.lessons = {"north": 200, "south": 0}
+    world.round()
+    world.lessons["north"], world.forgotten["north"] = 150, 50
+    (again,) = world.round()
+    prior = world.books.prior(VERSION)
+    assert world.books.heads[again.trial.head] == fitted(VERSION, prior, learnt("c", 150, 5), None, 1000).data
+    assert again.delta_bytes == 0
 
 
 def test_what_was_held_against_another_policy_than_runs_now_is_withdrawn_and_tried_anew(world) -> None:
