@@ -86,22 +86,21 @@ class Examiner:
 
     def snapshot(self, model: str, course: Course) -> Snapshot:
         """Lessons as they are now. Raises DiskTrouble."""
-        book, sums = self._parts.book, course.sums
         choice = Choice(model=model, version_digest=course.version, states=frozenset({State.TAKEN}))
-        with book.still():
-            with self._lock:
-                statistics, lessons, until = sums.statistics(), len(sums), sums.newest
-                after = sums.after(practice.MOST_PRACTISED)
-            found: list[Lesson] = []
-            while page := book.page(choice, after, _PAGE):
-                found += [lesson for lesson in page if sums.has(lesson.seq)]
-                after = page[-1].seq
-                pause()
-            targets = [sums.target(lesson.label, lesson.probabilities) for lesson in found]
-            weights = np.array([sums.weight(lesson.seq) for lesson in found])
+        with self._lock:
+            sums = course.sums.apart()  # lessons come and go while they are read: nobody waits for that
+        statistics, after = sums.statistics(), sums.after(practice.MOST_PRACTISED)
+        found: list[Lesson] = []
+        while page := self._parts.book.page(choice, after, _PAGE) if after < sums.newest else []:
+            found += [lesson for lesson in page if sums.has(lesson.seq)]
+            after = page[-1].seq
+            pause()
+        targets = [sums.target(lesson.label, lesson.probabilities) for lesson in found]
+        weights = np.array([sums.weight(lesson.seq) for lesson in found])
         embeddings = np.array([lesson.embedding for lesson in found], np.float16).reshape(len(found), sums.width)
         rows = np.array(targets).reshape(len(found), len(statistics.labels))
-        return Snapshot(statistics, lessons, until, practise(course.prior, statistics, embeddings, rows, weights))
+        practised = practise(course.prior, statistics, embeddings, rows, weights)
+        return Snapshot(statistics, len(sums), sums.newest, practised)
 
     def attempt(
         self,

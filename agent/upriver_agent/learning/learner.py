@@ -245,7 +245,7 @@ class Learner:
         if not course.why:
             course.practised = (progress.lessons, progress.held_out)
             snapshot = self._examiner.snapshot(model, course)
-            if not course.ready or (self._gone.get(model) and current.standing.refined is not None):
+            if not course.ready or self._gone.get(model):
                 return  # told meanwhile: that is seen to first
             course.why = practice.prospect(snapshot.practised, progress, promise).why
             if not course.why:
@@ -344,14 +344,14 @@ class Learner:
 
     def _cleanse(self, model: str, course: Course, current: Current) -> None:
         """Has another head answer that never learnt it, if one passes; else what was put there."""
-        replaced, gone = False, set(self._gone[model])
+        replaced = False
+        with self._lock:
+            gone = set(self._gone[model])
         try:
             promise = promise_of(current.given.policy.document, self._section)
             key = self._parts.journal.read(partial(holdout.key_of, model=model, version=course.version))
             if isinstance(promise, Promise) and key is not None:
-                with self._parts.book.still():
-                    gone = set(self._gone[model])
-                    snapshot = self._examiner.snapshot(model, course)
+                snapshot = self._examiner.snapshot(model, course)
                 replaced = self._try(course, current, key, promise, snapshot, current.given)
         finally:
             if not replaced:

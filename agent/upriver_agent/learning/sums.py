@@ -9,6 +9,7 @@ whichever model.
 
 import math
 from collections.abc import Mapping
+from copy import copy
 from typing import Any, Final
 
 import numpy as np
@@ -107,6 +108,12 @@ class LessonSums:
     def weight(self, number: int) -> float:
         """How much a lesson counts by its age, at most 1."""
         return math.exp((number - self._newest) / self._memory) if self._memory else 1.0
+
+    def apart(self) -> "LessonSums":
+        """The same, for others to look at while these change."""
+        made = copy(self)
+        made._sums, made._counted = self._sums.copy(), set(self._counted)
+        return made
 
     def statistics(self) -> HeadStatistics:
         """The sums, apart."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ from upriver_agent.learning.attempts import FILE as ATTEMPTS
 from upriver_agent.learning.holdout import MOST, MOST_VERSIONS, WANTED, Key, count
 from upriver_agent.learning.learner import BY_OPERATOR, FORGOTTEN, NO_PRIOR
 from upriver_agent.learning.sums import LessonSums
-from upriver_agent.lessons.lesson import Choice
+from upriver_agent.lessons.lesson import Choice, Lesson
 from upriver_agent.serving.refiner import ALARM
 
 
@@ -246,6 +247,32 @@ def test_with_a_memory_too_what_is_left_after_forgetting_is_what_one_has_who_nev
     assert np.abs(learnt[1].toward - sums.statistics().toward).max() < 1e-6
     assert all(one.lessons in (750, 150) for one in world.learner.learning(MODEL).trials)
     world.close()
+
+
+def test_lessons_come_and_are_forgotten_while_others_are_practised(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = world.lessons(60)[0]
+    world.learner.step()
+    world.audits(260)
+    page = world.book.page
+
+    def meanwhile(*given: Any) -> list[Lesson]:
+        monkeypatch.setattr(world.book, "page", page)
+        found = page(*given)
+        other = threading.Thread(target=lambda: (world.lessons(5), world.book.forget(Choice(ids=(first.id,)))))
+        other.start()
+        other.join(60)
+        assert not other.is_alive(), "nobody waits for the learner"
+        return found
+
+    monkeypatch.setattr(world.book, "page", meanwhile)
+    world.learner.step()
+    assert not world.learnt, "it had a lesson that is forgotten by now"
+    world.learner.step()
+    assert world.learnt
+    (tried,) = world.learner.learning(MODEL).trials
+    assert tried.lessons == 64
 
 
 def test_when_no_other_head_passes_forgetting_brings_the_base_back_at_once(world: World) -> None:
