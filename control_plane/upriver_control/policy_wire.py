@@ -80,7 +80,7 @@ def read_spec(message: pb.CalibrationSpec, hop_ms: float) -> Spec:
 
 def read_age(age: Duration, problems: list[str]) -> float:
     """How far back audits count, in seconds; what is wrong goes to `problems`."""
-    seconds = age.ToTimedelta().total_seconds() or AUDIT_S
+    seconds = age.seconds + age.nanos / 1e9 or AUDIT_S
     if not 0.0 < seconds <= MAX_AUDIT_S:
         problems.append(f"age is {seconds:g} s; expected above 0 and at most {MAX_AUDIT_S:g}")
     return seconds

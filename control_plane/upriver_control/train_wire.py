@@ -54,9 +54,13 @@ def read_spec(message: pb.TrainingSpec, now: float) -> TrainSpec:
         problems.append(f"replay_digest is {message.replay_digest[:80]!r}; expected sha256: and 64 digits")
     if message.quantise and message.quantise not in (BEST, *Quantise):
         problems.append(f"quantise is {message.quantise[:80]!r}; expected {BEST}, {', '.join(Quantise)}")
-    if len(message.settings) > MAX_SETTINGS or not all(map(math.isfinite, message.settings.values())):
-        problems.append(f"{len(message.settings)} settings; expected at most {MAX_SETTINGS}, all finite")
-    age_s = message.age.ToTimedelta().total_seconds()
+    bounded = all(len(name) <= MAX_TEXT and math.isfinite(value) for name, value in message.settings.items())
+    if len(message.settings) > MAX_SETTINGS or not bounded:
+        problems.append(
+            f"{len(message.settings)} settings; expected at most {MAX_SETTINGS}, all finite, with names of at most"
+            f" {MAX_TEXT} characters"
+        )
+    age_s = message.age.seconds + message.age.nanos / 1e9
     if age_s < 0:
         problems.append(f"age is {age_s:g} s; expected above 0")
     if problems:
