@@ -26,6 +26,7 @@ from upriver_control.store.lessons import LessonTable, Part, labels_of
 _LOG: Final = logging.getLogger(__name__)
 ORPHANED_S: Final = 3600.0
 SMALL_BYTES: Final = 16 << 20
+MERGED_BYTES: Final = 4 * SMALL_BYTES
 MOST_SMALL: Final = 8
 _TRIES: Final = 5
 
@@ -181,11 +182,21 @@ def _to_merge(parts: Sequence[Part]) -> list[list[Part]]:
     found = []
     for there in places.values():
         small = [part for part in there if part.size_bytes < SMALL_BYTES]
+        groups = [[part] for part in there]
         if len(small) >= MOST_SMALL:
-            found.append(small)
-            there = [part for part in there if part not in small]
-        found += [[part] for part in there if part.dirty]
+            groups = [*_grouped(small), *([part] for part in there if part.size_bytes >= SMALL_BYTES)]
+        found += [group for group in groups if len(group) > 1 or group[0].dirty]
     return found
+
+
+def _grouped(parts: Sequence[Part]) -> list[list[Part]]:
+    """Files in groups that may be in memory at once."""
+    groups: list[list[Part]] = [[]]
+    for part in parts:
+        if sum(one.size_bytes for one in groups[-1]) + part.size_bytes > MERGED_BYTES:
+            groups.append([])
+        groups[-1].append(part)
+    return groups
 
 
 def _date(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from dataclasses import replace
 
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
@@ -12,9 +13,9 @@ from hypothesis import strategies as st
 from tests.handed_lessons import lesson
 from upriver.errors import DiskTrouble, NotFound, QueueFull
 from upriver_control.lessons.files import STAGING, LessonFiles
-from upriver_control.lessons.keeper import Bounds, Keeper
+from upriver_control.lessons.keeper import Bounds, Keeper, _to_merge
 from upriver_control.store.database import open_database
-from upriver_control.store.lessons import LessonTable
+from upriver_control.store.lessons import LessonTable, Part
 
 NOW = 1_790_000_000.0
 
@@ -164,6 +165,18 @@ def test_small_files_are_put_together_and_old_ones_go(place):
     place.keeper.tidy()
     place.keeper.tidy()
     assert (place.ids(), place.table.parts()) == ({}, [])
+
+
+def test_so_much_is_put_together_at_once_as_may_be_in_memory():
+    mib = 1 << 20
+    parts = [Part(f"p{number}", "m", "r", "d", 1, 15 * mib, {}, number=number) for number in range(101)]
+    large = Part("large", "m", "r", "d", 1, 16 * mib, {}, dirty=True)
+    groups = _to_merge([large, *parts])
+    assert [len(group) for group in groups] == [4] * 25 + [1]
+    assert groups[-1] == [large]  # to be rewritten without what was forgotten; what is alone stays as it is
+    assert [part for group in groups[:-1] for part in group] == parts[:100]
+    assert _to_merge([replace(parts[0], dirty=True), *parts[1:7]]) == [[replace(parts[0], dirty=True)]]
+    assert _to_merge([replace(parts[0], size_bytes=1)] * 7) == []
 
 
 def test_who_reads_while_files_are_put_together_is_told_and_misses_nothing(place):
