@@ -13,16 +13,23 @@ from upriver_control.working.threads import whole
 MOST: Final = 1000
 MOST_BYTES: Final = 16 << 20
 AT_ONCE: Final = 4
+RECEIVING: Final = 32
+"""Each takes `MOST_BYTES` of memory at most."""
 WAITING: Final = 256
 IDLE_S: Final = 10.0
+WHOLE_S: Final = 60.0
+"""Agents wait as long for what is said of it."""
 
 
 class LessonIntakeServicer:
-    """Serves agents; some submissions at once, the others wait for their turn."""
+    """Serves agents; some submissions are kept at once, more of them received, the others wait for their turn."""
 
-    def __init__(self, keeper: Keeper) -> None:
+    def __init__(self, keeper: Keeper, whole_s: float = WHOLE_S) -> None:
+        """A submission must have come within `whole_s`."""
         self._keeper = keeper
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._whole_s = whole_s
+        self._receiving = asyncio.Semaphore(RECEIVING)
+        self._keeping = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0
 
     @refusing
@@ -34,12 +41,22 @@ class LessonIntakeServicer:
             raise QueueFull(f"{WAITING} agents hand lessons up here already; try again later")
         self._waiting += 1
         try:
-            async with self._places:
-                lessons, forgotten, strange = await _received(requests)
-                done = await whole(self._keeper.submit, lessons, forgotten)
+            async with self._receiving:
+                lessons, forgotten, strange = await self._received(requests)
+                async with self._keeping:
+                    done = await whole(self._keeper.submit, lessons, forgotten)
         finally:
             self._waiting -= 1
         return _written(done, strange)
+
+    async def _received(
+        self, requests: AsyncIterator[pb.SubmitLessonsRequest]
+    ) -> tuple[list[pb.HandedLesson], list[str], int]:
+        try:
+            async with asyncio.timeout(self._whole_s):
+                return await _received(requests)
+        except TimeoutError as error:
+            raise InvalidInput(f"it did not come within {self._whole_s:g} s; submit less at once") from error
 
 
 async def _received(
