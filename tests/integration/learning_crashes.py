@@ -81,6 +81,8 @@ def look(world: World, notes: list[str]) -> None:
         (tried,) = [one for one in trials if one.head == policy.head and one.trial.passed][:1]
         assert tried.trial.p_loss <= tried.trial.delta
         assert world.right(NEW) > 0.5, "what answers is whole"
+        learnt_from = sum(one.seq <= tried.until for one in lessons)
+        assert learnt_from == tried.lessons, "what answers has learnt what is there, and nothing that was forgotten"
 
 
 def main(folder: Path, points: int, seed: int) -> int:

@@ -11,6 +11,7 @@ from upriver_agent.journal import Journal
 from upriver_agent.learning import holdout
 from upriver_agent.sections import LearningSection
 from upriver_agent.serving.loaded import LoadedVersion
+from upriver_agent.serving.refiner import ALARM, Current
 
 _LOG = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class HoldoutKeeper:
         self._trouble = ""
         self._wanted: dict[str, bool] = {}
         self._full: dict[str, bool] = {}
+        self._alarms: dict[str, float] = {}
 
     def wants(self, loaded: LoadedVersion) -> bool:
         """Whether questions of a pair are held out."""
@@ -53,6 +55,18 @@ class HoldoutKeeper:
     def counted(self, model: str, held_out: int) -> None:
         """So many questions of a model are held out and count now."""
         self._full[model] = held_out >= holdout.WANTED
+
+    def after_alarms(self, current: Current) -> None:
+        """What was held out before an alarm does not count: what was true then is not any more. Raises DiskTrouble."""
+        model, since, ended = current.given.model, 0.0, current.standing.ended
+        if ended is not None and ended.why == ALARM:
+            since = ended.at
+        watch = current.given.watch
+        if watch is not None and watch.alarmed:
+            since = max(since, watch.facts().report.alarm_since)
+        if since > self._alarms.get(model, 0.0):
+            self._alarms[model] = since
+            self._journal.write(partial(holdout.restart, model=model, since=since)).result()
 
     def judged(self, verdicts: Sequence[Verdict], top_version: str) -> None:
         """Keeps verdicts of the holdout, and tells who was contradicted."""

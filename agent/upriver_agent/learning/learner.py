@@ -27,13 +27,14 @@ from upriver_agent.learning.course import Course
 from upriver_agent.learning.examiner import Examiner, Parts, Snapshot
 from upriver_agent.learning.holdout import Key
 from upriver_agent.learning.keeping import HoldoutKeeper
+from upriver_agent.learning.leaving import FORGOTTEN, Leaving
 from upriver_agent.learning.practice import Progress
 from upriver_agent.learning.sums import LessonSums
 from upriver_agent.learning.trials import Tried
 from upriver_agent.lessons.lesson import Gone, Lesson
 from upriver_agent.sections import LearningSection
 from upriver_agent.serving.loaded import LoadedVersion
-from upriver_agent.serving.refiner import ALARM, Current
+from upriver_agent.serving.refiner import Current
 
 _LOG = logging.getLogger(__name__)
 NICER: Final = 10
@@ -41,7 +42,6 @@ NO_PRIOR: Final = "its version has no prior.npz: a head would know nothing of wh
 NOTHING_HELD_OUT: Final = "no question was held out yet"
 NO_AUDITS: Final = "audits.enabled is off: nothing is held out, so no head can be tried"
 BUSY: Final = "the lessons are being counted"
-FORGOTTEN: Final = "its head had learnt what must be forgotten, and no other has passed"
 BY_OPERATOR: Final = "an operator wants it so"
 _TICK_S: Final = 1.0
 _IDLE_S: Final = 30.0
@@ -90,9 +90,7 @@ class Learner:
         self._deciding = threading.RLock()
         self._courses: dict[str, Course] = {}
         self._examiner = Examiner(parts, section.holdout, self._lock, clock)
-        self._alarms: dict[str, float] = {}
-        self._gone: dict[str, set[int]] = {}
-        """Numbers of lessons that must leave what answers, by model."""
+        self._leaving = Leaving(parts.journal, parts.book, parts.refiner)
         self._held: frozenset[str] = frozenset()
         self._trouble = ""
         self._stirred = threading.Event()
@@ -118,7 +116,7 @@ class Learner:
                 if course is not None:
                     course.change(False, lesson)
                 if why in (Gone.FORGOTTEN, Gone.NOT_BELIEVED):
-                    self._gone.setdefault(lesson.model, set()).add(lesson.seq)
+                    self._leaving.told(lesson.model, lesson.seq)
         self._stirred.set()
 
     def renewed(self) -> None:
@@ -224,15 +222,18 @@ class Learner:
         if current is None or self._cannot(current.given):
             with self._lock:
                 self._courses.pop(model, None)
-            if self._gone.get(model):
+            if current is not None and current.standing.refined is not None:
+                self._leaving.recall(model)
+            if self._leaving.of(model):
                 self._parts.refiner.revert(model, FORGOTTEN)
             return
         with self._deciding:  # else what an operator holds just now would be read as it was before
             self._held = self._parts.journal.read(holdout.holds)
         course = self._course(model, current)
-        self._after_alarms(model, current)
-        if self._must_cleanse(model, current):
-            self._cleanse(model, course, current)
+        self.keeper.after_alarms(current)
+        if self._leaving.due(current, partial(self._tried, current)):
+            if course.ready:
+                self._leaving.cleanse(current, partial(self._replaced, course, current))
             return
         promise = promise_of(current.given.policy.document, self._section)
         key = self._parts.journal.read(partial(holdout.key_of, model=model, version=course.version))
@@ -245,7 +246,7 @@ class Learner:
         if not course.why:
             course.practised = (progress.lessons, progress.held_out)
             snapshot = self._examiner.snapshot(model, course)
-            if not course.ready or self._gone.get(model):
+            if not course.ready or self._leaving.of(model):
                 return  # told meanwhile: that is seen to first
             course.why = practice.prospect(snapshot.practised, progress, promise).why
             if not course.why:
@@ -274,13 +275,14 @@ class Learner:
         with self._lock:
             self._courses[model] = course
         course.read(giving_way(self._parts.book.all_of(model, version.digest), _TURN))
-        refined = current.standing.refined
-        tried = None if refined is None else self._examiner.tried(model, current.answering.policy.document.head)
+        tried = self._tried(current)
+        self._leaving.recall(model)
         with self._lock:
             course.catch_up()
-            if refined is not None and (tried is None or course.sums.up_to(tried.until) < tried.lessons):
-                # Lessons left when nobody could be told, since the process ended just then, or all are lost.
-                self._gone.setdefault(model, set()).add(0)
+            if current.standing.refined is not None and (
+                tried is None or course.sums.up_to(tried.until) < tried.lessons
+            ):
+                self._leaving.told(model, 0)  # lessons were put out or have grown too old meanwhile, or all are lost
         if tried is not None and not tried.promoted:  # the process ended just after
             self._parts.journal.write(partial(trials.promoted, model=model, head=tried.head)).result()
         return course if course.ready else self._course(model, current)
@@ -324,50 +326,17 @@ class Learner:
             _LOG.info("%s: a head of %d lessons did not pass: %s", model, snapshot.lessons, course.why)
         return trial.passed
 
-    # What has to leave.
-
-    def _must_cleanse(self, model: str, current: Current) -> bool:
-        """Whether what answers has learnt what must be forgotten."""
-        with self._lock:
-            gone = set(self._gone.get(model, ()))
-            if gone and current.standing.refined is None:
-                del self._gone[model]
-                return False
-        if not gone:
+    def _replaced(self, course: Course, current: Current) -> bool:
+        """Whether a head of the lessons that are left answers now; it need only beat what was put there."""
+        promise = promise_of(current.given.policy.document, self._section)
+        key = self._parts.journal.read(partial(holdout.key_of, model=current.given.model, version=course.version))
+        if not isinstance(promise, Promise) or key is None:
             return False
-        tried = self._examiner.tried(model, current.answering.policy.document.head)
-        if tried is None or min(gone) <= tried.until:
-            return True
-        with self._lock:
-            self._gone[model] -= gone
-        return False
+        snapshot = self._examiner.snapshot(current.given.model, course)
+        return course.ready and self._try(course, current, key, promise, snapshot, current.given)
 
-    def _cleanse(self, model: str, course: Course, current: Current) -> None:
-        """Has another head answer that never learnt it, if one passes; else what was put there."""
-        replaced = False
-        with self._lock:
-            gone = set(self._gone[model])
-        try:
-            promise = promise_of(current.given.policy.document, self._section)
-            key = self._parts.journal.read(partial(holdout.key_of, model=model, version=course.version))
-            if isinstance(promise, Promise) and key is not None:
-                snapshot = self._examiner.snapshot(model, course)
-                replaced = self._try(course, current, key, promise, snapshot, current.given)
-        finally:
-            if not replaced:
-                self._parts.refiner.revert(model, FORGOTTEN)
-            with self._lock:
-                self._gone[model] -= gone
-
-    def _after_alarms(self, model: str, current: Current) -> None:
-        """What was held out before an alarm does not count: what was true then is not any more."""
-        since = 0.0
-        ended = current.standing.ended
-        if ended is not None and ended.why == ALARM:
-            since = ended.at
-        watch = current.given.watch
-        if watch is not None and watch.alarmed:
-            since = max(since, watch.facts().report.alarm_since)
-        if since > self._alarms.get(model, 0.0):
-            self._alarms[model] = since
-            self._parts.journal.write(partial(holdout.restart, model=model, since=since)).result()
+    def _tried(self, current: Current) -> Tried | None:
+        """The trial of the head that answers; None when none does that was learnt here, or none is kept."""
+        refined = current.standing.refined
+        head = current.answering.policy.document.head
+        return None if refined is None else self._examiner.tried(current.given.model, head)

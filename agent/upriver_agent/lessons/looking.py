@@ -48,7 +48,7 @@ def teachers(connection: sqlite3.Connection) -> list[tuple[str, int, int]]:
 def tally(connection: sqlite3.Connection) -> dict[str, int]:
     """Bytes that are kept, and what has become of lessons since the journal began."""
     found = dict.fromkeys(("bytes", "taken", "put_out", "expired", "forgotten", "without_input"), 0)
-    found.update(connection.execute("SELECT name, value FROM tally WHERE name NOT LIKE 'must_go/%'").fetchall())
+    found.update(connection.execute("SELECT name, value FROM tally WHERE name NOT LIKE '%/%'").fetchall())
     return found
 
 
@@ -59,3 +59,11 @@ def must_go(connection: sqlite3.Connection) -> dict[tuple[str, str, int], int]:
         "SELECT model, digest, width, value FROM tally JOIN version ON name = 'must_go/' || number ORDER BY number"
     )
     return {(model, digest, width): lessons for model, digest, width, lessons in found}
+
+
+def leaving(connection: sqlite3.Connection, model: str) -> int | None:
+    """The lowest number of those lessons of a model that what was learnt may not have lost yet; None without any."""
+    (found,) = connection.execute(
+        "SELECT min(value) FROM tally JOIN version ON name = 'leaving/' || number WHERE model = ?", (model,)
+    ).fetchone()
+    return None if found is None else int(found)

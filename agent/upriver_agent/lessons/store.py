@@ -148,6 +148,13 @@ def bring_back(connection: sqlite3.Connection, teacher: str, quorum: int) -> tup
     return len(found), change.pure()
 
 
+def left(connection: sqlite3.Connection, model: str) -> None:
+    """What had to leave what was learnt of a model has left it."""
+    connection.execute(
+        "DELETE FROM tally WHERE name IN (SELECT 'leaving/' || number FROM version WHERE model = ?)", (model,)
+    )
+
+
 def shift(connection: sqlite3.Connection, since: float, until: float, by_s: float) -> None:
     """Corrects what was noted by a clock that was wrong, after it was set."""
     connection.execute("UPDATE lesson SET at = at + ? WHERE at BETWEEN ? AND ?", (by_s, since, until))
@@ -321,10 +328,16 @@ def _count(connection: sqlite3.Connection, name: str, by: int) -> None:
 
 
 def _must_go(connection: sqlite3.Connection, change: Change) -> Change:
-    """Counts what all that was learnt must lose, by version and for good; see `looking.must_go`."""
+    """Counts what all that was learnt must lose, by version and for good, and notes the lowest number until it has;
+    see `looking.must_go` and `looking.leaving`."""
     for key, lessons in Counter((one.model, one.version_digest) for one in change.removed).items():
         (version,) = connection.execute("SELECT number FROM version WHERE model = ? AND digest = ?", key).fetchone()
         _count(connection, f"must_go/{version}", lessons)
+        lowest = min(one.seq for one in change.removed if (one.model, one.version_digest) == key)
+        connection.execute(
+            "INSERT INTO tally VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = min(value, ?2)",
+            (f"leaving/{version}", lowest),
+        )
     return change
 
 

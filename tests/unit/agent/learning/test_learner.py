@@ -29,7 +29,8 @@ from upriver.policies import Form, rules_digest
 from upriver_agent.held_out import JournalHoldout
 from upriver_agent.learning.attempts import FILE as ATTEMPTS
 from upriver_agent.learning.holdout import MOST, MOST_VERSIONS, WANTED, Key, count
-from upriver_agent.learning.learner import BY_OPERATOR, FORGOTTEN, NO_PRIOR
+from upriver_agent.learning.learner import BY_OPERATOR, NO_PRIOR
+from upriver_agent.learning.leaving import FORGOTTEN
 from upriver_agent.learning.sums import LessonSums
 from upriver_agent.lessons.lesson import Choice, Lesson
 from upriver_agent.serving.refiner import ALARM
@@ -296,10 +297,42 @@ def test_forgetting_is_seen_to_though_the_process_ended_before_anybody_was_told(
     assert not world.learnt
 
 
-def test_forgetting_is_seen_to_though_nothing_can_be_learnt_any_more(world: World) -> None:
+def test_forgetting_is_seen_to_though_lessons_came_back_from_quarantine_when_the_process_ended(world: World) -> None:
+    world.lessons(50, teacher="back")
+    world.lessons(50, teacher="honest")
+    for _ in range(60):
+        world.book.contradicted("back", "sha256:edge", False)
+    world.audits(260)
+    world.learner.step()
+    assert world.learnt
+    head = world.answering.policy.document.head
+    world.book.release("back")
+    world.learner.step()
+    world.book._subscribers.clear()
+    world.book.forget(Choice(teacher="honest"))
+    world.close()
+    world.again()
+    world.learner.step()
+    assert world.answering.policy.document.head != head
+    attempts = world.learner.learning(MODEL).attempts
+    world.close()
+    world.again()
+    world.learner.step()
+    assert world.learner.learning(MODEL).attempts == attempts, "what was seen to is not seen to again"
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_forgetting_is_seen_to_though_nothing_can_be_learnt_any_more(world: World, told: bool) -> None:
     world.learn()
     world.prior = None
-    world.book.forget(Choice(model=MODEL))
+    if told:
+        world.book.forget(Choice(model=MODEL))
+    else:
+        world.book._subscribers.clear()
+        world.book.forget(Choice(model=MODEL))
+        world.close()
+        world.again()
+        assert world.learnt
     world.learner.step()
     assert not world.learnt
 
