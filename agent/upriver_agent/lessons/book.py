@@ -65,7 +65,8 @@ class LessonBook:
         self._live: dict[str, str] = {}
         self._standings: dict[str, Standing] = {}
         self._loaded = False
-        self._resumes = True
+        self._unfinished: set[str] = set()
+        """Teachers in quarantine of whom a kill or the disk may have left lessons that count."""
         self._set_aside = 0
         self._wall = clock() - steady()
         self._since = clock()
@@ -156,11 +157,10 @@ class LessonBook:
             self._follow_clock()
             before = self.clock() - self.options.max_age_s
             self._all(partial(store.expire, before=before), Gone.EXPIRED)
-            if self._resumes:  # what a kill or the disk may have left half done
-                for teacher, standing in list(self._standings.items()):
-                    if standing.quarantined:
-                        self._set_teacher_aside(teacher)
-                self._resumes = False
+            for teacher in list(self._unfinished):
+                if self._standing(teacher).quarantined:
+                    self._set_teacher_aside(teacher)
+                self._unfinished.discard(teacher)
 
     # Who is believed.
 
@@ -171,14 +171,15 @@ class LessonBook:
             now = self.clock()
             before = self._standing(teacher)
             after = before.audited(policy, agreed, self.options.teacher_error, now)
-            self._resumes |= after.quarantined and not before.quarantined  # for the next tick, if the disk fails now
             self._keep(teacher, after, now)
             if after.quarantined and not before.quarantined:
                 _LOG.error(
                     "%s is contradicted by the top too often, %d times of %d: nothing of it is believed any more",
                     teacher, after.evidence.disagreements, after.evidence.audits,
                 )  # fmt: skip
+                self._unfinished.add(teacher)
                 self._set_teacher_aside(teacher)
+                self._unfinished.discard(teacher)
             elif before.quarantined and not after.quarantined:
                 _LOG.warning("%s has proved itself with another pair: it is believed again", teacher)
 
@@ -261,6 +262,7 @@ class LessonBook:
         for name, standing in lost.items():
             self._written(partial(standings.save, teacher=name, standing=standing, now=standing.since))
         self._standings = {**lost, **found}
+        self._unfinished.update(name for name, one in self._standings.items() if one.quarantined)
         self._loaded, self._set_aside = True, self.journal.set_aside
         if renewed:
             for subscriber in self._subscribers:
