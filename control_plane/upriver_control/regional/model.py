@@ -60,10 +60,10 @@ class RegionTrial:
     """One trial. `policy` is the document of the pair that ran there, whose agreement and ladder the new one keeps.
 
     `base` is the policy without a head that ran there before any: what a region goes back to. `lessons`, `agents` and
-    `forgotten` are of the sums that the head was learnt from. `need` is what the head must do besides keeping the
-    promise. `head_bytes` and `delta_bytes` are what the head, and what changes from the one before, take on the wire;
-    0 for none. `proven` is the certified policy while it is not published yet, `made` names it from then on. `rollouts`
-    bring it, `back` take it away again.
+    `forgotten` are of the sums that the head was learnt from, on an embedding of `width`. `need` is what the head must
+    do besides keeping the promise. `head_bytes` and `delta_bytes` are what the head, and what changes from the one
+    before, take on the wire; 0 for none. `proven` is the certified policy while it is not published yet, `made` names
+    it from then on. `rollouts` bring it, `back` take it away again.
     """
 
     trial: Trial
@@ -78,6 +78,7 @@ class RegionTrial:
     forgotten: int
     created: float
     need: Need = Need.FEWER
+    width: int = 0
     head_bytes: int = 0
     delta_bytes: int = 0
     state: TrialState = TrialState.OPEN

@@ -49,16 +49,21 @@ class Place:
         """The trials after one."""
         return [one for one in self.trials if one.created > trial.created]
 
-    def learnt(self, scope: Scope) -> Learnt:
-        """What is pooled here, or in all regions."""
-        here = [one for one in self.lines if scope is Scope.GLOBAL or one.key.region == self.standing.region]
+    def learnt(self, scope: Scope, width: int = 0) -> Learnt:
+        """What is pooled here, or in all regions, on an embedding of one width where that is given."""
+        here = [
+            one
+            for one in self.lines
+            if scope is Scope.GLOBAL or one.key.region == self.standing.region
+            if width in (0, one.key.width)
+        ]
         return Learnt(
             sum(one.amount for one in here), sum(one.agents for one in here), sum(one.forgotten for one in here)
         )
 
     def must_go(self, trial: RegionTrial) -> bool:
         """Whether a head has learnt what had to be forgotten since."""
-        return has_forgotten(self.learnt(trial.scope), trial)
+        return has_forgotten(self.learnt(trial.scope, trial.width), trial)
 
 
 def is_of(standing: Standing, trial: Trial) -> bool:

@@ -46,15 +46,15 @@ class HeadChooser:
         return found
 
     def to_go(self, standings: Sequence[Standing]) -> list[tuple[Standing, RegionTrial]]:
-        """Regions whose head had learnt what must be forgotten, where all that was tried since came to nothing."""
+        """Regions whose head had learnt what must be forgotten, where no other one is tried or has passed since."""
         lines, found = self._record.lines(), []
         for standing in standings:
             place = self._record.place(standing, lines)
             running = place.running
-            if running is not None and not running.back and place.must_go(running):
-                since = place.since(running)
-                if since and all(one.state in (TrialState.FAILED, TrialState.WITHDRAWN) for one in since):
-                    found.append((standing, running))
+            if running is None or running.back or not place.must_go(running):
+                continue
+            if all(one.state in (TrialState.FAILED, TrialState.WITHDRAWN) for one in place.since(running)):
+                found.append((standing, running))
         return found
 
     def rolled_out(self, trial: RegionTrial, rollouts: Sequence[str]) -> None:

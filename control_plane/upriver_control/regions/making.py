@@ -5,7 +5,7 @@ A trial is kept before it is announced; so this may be killed anywhere, and what
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from upriver.head_statistics import HeadStatistics, merged
@@ -95,6 +95,8 @@ class HeadMaker:
         old = self._books.head(one.policy.head) if one.policy.head and need is not Need.NOTHING else None
         made = fitted(one.pair.version_digest, prior, found, old, self._terms.most_delta)
         if digest_of(made.data) == one.policy.head:
+            if need is Need.NOTHING and running is not None:  # what was forgotten had come after it
+                self._record.trials.save(replace(running, forgotten=place.learnt(running.scope).forgotten))
             return False
         pace = self._terms.pace
         head = self._books.lend(made.data, now, pace.give_up_s + pace.wait_s)
@@ -109,6 +111,7 @@ class HeadMaker:
             lessons=learnt.lessons,
             agents=learnt.agents,
             forgotten=learnt.forgotten,
+            width=prior.width,
             created=now,
             need=need,
             head_bytes=len(made.data),

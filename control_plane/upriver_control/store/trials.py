@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from upriver_control.documents import from_document, to_document
-from upriver_control.regional.model import RegionTrial, TrialState
+from upriver_control.regional.model import Need, RegionTrial, TrialState
 from upriver_control.store.database import Database
 from upriver_control.store.schema import region_attempts, region_trials
 
@@ -25,13 +25,14 @@ class TrialTable:
     def add(self, trial: RegionTrial) -> bool:
         """Keeps a trial; False when its head was tried before: the same again says nothing new.
 
-        One that was withdrawn was not tried, and makes way.
+        One that was withdrawn was not tried, and makes way; so does any that has ended for one that is to take the
+        place of a head which must go, and need not be better than that.
         """
 
         def run(connection: Connection) -> bool:
             dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
             before = connection.scalar(select(region_trials.c.document).where(region_trials.c.digest == trial.id))
-            if before is not None and _may_make_way(from_document(RegionTrial, json.loads(before))):
+            if before is not None and _makes_way(from_document(RegionTrial, json.loads(before)), trial):
                 connection.execute(delete(region_trials).where(region_trials.c.digest == trial.id))
             made = dialect.insert(region_trials).values(_written(trial) | {"revision": 1})
             added = connection.execute(made.on_conflict_do_nothing().returning(region_trials.c.digest)).first()
@@ -98,8 +99,10 @@ class TrialTable:
         return [from_document(RegionTrial, json.loads(document)) for document in found]
 
 
-def _may_make_way(before: RegionTrial) -> bool:
-    return before.state is TrialState.WITHDRAWN
+def _makes_way(before: RegionTrial, trial: RegionTrial) -> bool:
+    if before.state is TrialState.OPEN:
+        return False
+    return before.state is TrialState.WITHDRAWN or (trial.need is Need.NOTHING and before.scope is trial.scope)
 
 
 def _at(model: str, version_digest: str, region: str) -> Any:

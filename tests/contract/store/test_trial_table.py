@@ -51,6 +51,10 @@ def test_a_head_that_was_withdrawn_may_be_tried_again(table):
     assert table.open() == table.all() == [replace(trial(), created=9.0)]
     table.save(replace(trial(), state=TrialState.FAILED))
     assert not table.add(replace(trial(), created=10.0))
+    must = replace(trial(), need=Need.NOTHING)
+    assert not table.add(replace(must, scope=Scope.REGION, created=10.0))
+    assert table.add(replace(must, created=10.0))
+    assert not table.add(replace(must, created=11.0))
 
 
 def test_open_trials_and_those_of_a_region_are_found(table):

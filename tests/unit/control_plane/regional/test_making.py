@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -35,10 +35,10 @@ MEANS = {label: np.random.default_rng(at).normal(size=WIDTH) * 3.0 for at, label
 TOPS = {"m": TOP}
 
 
-def policy(epsilon: float = 0.05) -> PolicyDocument:
-    bare = PolicyDocument(VERSION, ScoreKind.MAX_PROBABILITY, 0.9)
+def policy(epsilon: float = 0.05, head: str = "", threshold: float = 0.9) -> PolicyDocument:
+    bare = PolicyDocument(VERSION, ScoreKind.MAX_PROBABILITY, threshold, head=head)
     promised = Certificate(Form.PER_TIER, Basis.TOP, epsilon, 0.1, 1000, 1.0, 0.5, 0.5, TOP, rules_digest(bare), DATA)
-    return PolicyDocument(VERSION, ScoreKind.MAX_PROBABILITY, 0.9, certificate=promised)
+    return replace(bare, certificate=promised)
 
 
 def questions(labels: str, number: int, seed: int) -> tuple[np.ndarray, list[str]]:
@@ -249,6 +249,44 @@ def test_of_a_head_that_had_learnt_what_was_forgotten_nothing_is_kept_in_the_nex
     assert again.delta_bytes == 0
 
 
+def test_a_head_that_never_learnt_what_was_forgotten_stays(world) -> None:
+    world.lessons = {"north": 200, "south": 0}
+    world.round()
+    world.lessons["north"] = 250
+    world.round()
+    world.lessons["north"], world.forgotten["north"] = 200, 50
+    for _ in range(2):
+        assert world.round() == []
+        assert world.chooser.to_go(world.standings()) == []
+    (running,) = world.trials.all("m")
+    assert (running.forgotten, running.state) == (50, TrialState.PASSED)
+
+
+def test_a_head_that_was_tried_before_is_tried_again_where_another_one_must_go(world) -> None:
+    world.lessons = {"north": 200, "south": 0}
+    (first,) = world.round()
+    world.running["north"] = policy(head=first.trial.head, threshold=np.inf)  # somebody has it ask always
+    world.lessons["north"] = 400
+    (second,) = world.round()
+    world.lessons["north"], world.forgotten["north"] = 200, 200
+    world.agents_send()
+    world.maker.fit(world.standings(), TOPS, world.now + 1.0)
+    (again,) = world.trials.open()
+    assert (again.id, again.need) == (first.id, Need.NOTHING)
+    assert again.created > second.created
+    assert world.chooser.to_go(world.standings()) == []
+
+
+def test_a_region_goes_back_from_a_head_that_must_go_where_no_other_one_can_be_tried(world) -> None:
+    world.lessons = {"north": 200, "south": 0}
+    (one,) = world.round()
+    bare = PolicyDocument(VERSION, ScoreKind.MAX_PROBABILITY, 0.9, head=one.trial.head)
+    world.running["north"] = bare  # nobody has said what another head may lose
+    world.forgotten["north"] = 1
+    assert world.round() == []
+    assert [trial.id for _, trial in world.chooser.to_go(world.standings())] == [one.id]
+
+
 def test_what_was_held_against_another_policy_than_runs_now_is_withdrawn_and_tried_anew(world) -> None:
     world.lessons = {"north": 200, "south": 0}
     world.maker.fit(world.standings(), TOPS, 1.0)
@@ -382,11 +420,13 @@ def test_sums_on_an_embedding_of_another_width_are_not_used(world) -> None:
     other = nothing(WIDTH + 1, ("z",))
     for number in range(500):
         other.add(np.random.default_rng(number).normal(size=WIDTH + 1), np.ones(1))
-    stray = part_of("m", VERSION, "north", other)
+    stray = part_of("m", VERSION, "north", other, forgotten=7)
     world.pools.submit(Submission("stray", {"stray": 1}, (stray,), "stray"), world.now)
     (one,) = world.round()
     assert one.lessons == 200.0
     assert read_head(world.books.heads[one.trial.head]).labels == ("a", "b", "c")
+    world.round()
+    assert world.chooser.to_go(world.standings()) == []
 
 
 def test_trials_of_what_does_not_run_any_more_end(world) -> None:
