@@ -47,7 +47,7 @@ class Pooling:
         heads = Heads(HeadJudge(record, library, pace), HeadMaker(record, library, terms), HeadChooser(record, library))
         self.heads = RegionHeads(heads, trials, library, fleet.agents, mirror.desired, leads, changed, time.time)
         self.servicer = PoolServicer(self._pools)
-        self.views = RegionServicer(self._pools, trials)
+        self.views = RegionServicer(self._pools, trials, fleet.agents)
 
     async def run(self, start: Start) -> None:
         """Makes heads, as far as that is allowed; `start` starts rollouts."""

@@ -161,7 +161,7 @@ def _name(model: str) -> str:
 def _regions_table(regions: list[pb.RegionSummary]) -> Table:
     table = Table("model", "version", "region", "agents", "lessons", "tests", "head")
     for one in regions:
-        head = f"{one.head_digest[:_SHOWN]} ({one.scope})" if one.head_digest else "-"
+        head = f"{one.head_digest[:_SHOWN]} ({one.scope or 'not made here'})" if one.head_digest else "-"
         table.add_row(
             escape(one.model.removeprefix("models/")),
             one.version_digest[:_SHOWN],
@@ -175,7 +175,7 @@ def _regions_table(regions: list[pb.RegionSummary]) -> Table:
 
 
 def _heads_table(heads: list[pb.RegionHead]) -> Table:
-    table = Table("head", "region", "of", "state", "lessons", "losses", "coverage", "gained", "change", "why")
+    table = Table("head", "region", "of", "state", "lessons", "losses", "coverage", "gained", "change", "policy", "why")
     for one in heads:
         tested = one.attempt > 0
         table.add_row(
@@ -188,6 +188,7 @@ def _heads_table(heads: list[pb.RegionHead]) -> Table:
             f"{one.coverage:.1%}" if tested else "-",
             f"{one.gained} - {one.given_up}" if tested else "-",
             f"{one.delta_size_bytes} B" if one.delta_size_bytes else f"{one.head_size_bytes} B, whole",
+            escape(one.policy or "-"),
             escape(one.reason),
         )
     return table

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -10,7 +10,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from upriver.errors import InvalidInput
 from upriver.pool_sums import PoolLine
 from upriver.v1 import region_pb2 as pb
-from upriver_control.regional.model import RegionTrial
+from upriver_control.observed import AgentFacts
+from upriver_control.regional.model import RegionTrial, Scope
+from upriver_control.regional.standing import Standing, standing
 from upriver_control.services.refusals import Context, refusing
 from upriver_control.store.pools import PoolTable
 from upriver_control.store.trials import TrialTable
@@ -21,15 +23,17 @@ MAX_HEADS: Final = 1000
 class RegionServicer:
     """Serves operators."""
 
-    def __init__(self, pools: PoolTable, trials: TrialTable) -> None:
+    def __init__(self, pools: PoolTable, trials: TrialTable, agents: Callable[[], Mapping[str, AgentFacts]]) -> None:
+        """`agents` gives all agents."""
         self._pools = pools
         self._trials = trials
+        self._agents = agents
 
     @refusing
     async def list_regions(self, request: pb.ListRegionsRequest, context: Context) -> pb.ListRegionsResponse:
-        """What is pooled."""
-        model = _model(request.model)
-        return pb.ListRegionsResponse(regions=await asyncio.to_thread(self._regions, model))
+        """What is pooled, and the heads that run."""
+        model, running = _model(request.model), standing(self._agents().values(), {})
+        return pb.ListRegionsResponse(regions=await asyncio.to_thread(self._regions, model, running))
 
     @refusing
     async def list_region_heads(
@@ -40,17 +44,21 @@ class RegionServicer:
         found = await asyncio.to_thread(self._trials.all, model, region)
         return pb.ListRegionHeadsResponse(heads=map(_head, found[:MAX_HEADS]))
 
-    def _regions(self, model: str) -> list[pb.RegionSummary]:
-        trials = self._trials.all(model)
+    def _regions(self, model: str, running: Sequence[Standing]) -> list[pb.RegionSummary]:
+        heads = {(one.model, one.pair.version_digest, one.region): one.policy.head for one in running}
+        scopes = {(one.region, one.trial.head): one.scope for one in self._trials.all(model)}
         lines = [one for one in self._pools.lines() if not one.key.trial and model in ("", one.key.model)]
-        return [self._region(line, trials) for line in lines]
+        return [self._region(line, heads, scopes) for line in lines]
 
-    def _region(self, line: PoolLine, trials: Sequence[RegionTrial]) -> pb.RegionSummary:
+    def _region(
+        self,
+        line: PoolLine,
+        heads: Mapping[tuple[str, str, str], str],
+        scopes: Mapping[tuple[str, str], Scope],
+    ) -> pb.RegionSummary:
         key = line.key
         of = (key.model, key.version_digest, key.region)
-        brought = next(
-            (t for t in trials if t.rollouts and (t.trial.model, t.trial.version_digest, t.region) == of), None
-        )
+        head = heads.get(of, "")
         return pb.RegionSummary(
             model=f"models/{key.model}",
             version_digest=key.version_digest,
@@ -60,8 +68,8 @@ class RegionServicer:
             forgotten=line.forgotten,
             embedding=key.width,
             attempts=self._trials.attempts(*of),
-            head_digest=brought.trial.head if brought is not None else "",
-            scope=brought.scope if brought is not None else "",
+            head_digest=head,
+            scope=scopes.get((key.region, head), ""),
         )
 
 

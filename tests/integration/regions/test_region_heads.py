@@ -106,7 +106,7 @@ soak_s = 0.0
                 slots = operator.agents()["dev-1"].slots
                 return str(slots[0].reported.active.policy_document) if slots else ""
 
-            document = until(active, 25, "the region's head on the device")
+            document = until(active, 60, "the region's head on the device")
             access = ["--control-plane", plane.address, "--token-file", str(plane.state / "operator-token")]
             shown = [CliRunner().invoke(app, ["show", "north", *access, *form]).output for form in ((), ("--json",))]
     assert "passed" in shown[0]

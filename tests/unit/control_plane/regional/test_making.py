@@ -287,6 +287,24 @@ def test_a_region_goes_back_from_a_head_that_must_go_where_no_other_one_can_be_t
     assert [trial.id for _, trial in world.chooser.to_go(world.standings())] == [one.id]
 
 
+def test_what_waits_for_an_operator_is_withdrawn_when_it_must_go_and_has_no_rival_that_answers_less(world) -> None:
+    world.lessons = {"north": 200, "south": 200}
+    for _ in range(2):
+        world.agents_send()
+        world.maker.fit(world.standings(), TOPS, 1.0)
+    world.judge.look(world.standings(), 2.0)
+    world.chooser.settle(world.standings(), 3.0)
+    passed = {one.region: one for one in world.trials.all("m") if one.state is TrialState.PASSED}
+    assert len([one for one in world.trials.all("m") if one.state is TrialState.PASSED]) == len(passed) == 2
+    north = passed["north"]
+    world.running["north"] = read_policy(world.books.policies[north.made])  # somebody rolls it out
+    world.forgotten = {"north": 1, "south": 1}
+    world.agents_send()
+    world.chooser.settle(world.standings(), 4.0)
+    states = {one.region: one.state for one in world.trials.all("m") if one.id in (north.id, passed["south"].id)}
+    assert states == {"north": TrialState.PASSED, "south": TrialState.WITHDRAWN}
+
+
 def test_what_was_held_against_another_policy_than_runs_now_is_withdrawn_and_tried_anew(world) -> None:
     world.lessons = {"north": 200, "south": 0}
     world.maker.fit(world.standings(), TOPS, 1.0)

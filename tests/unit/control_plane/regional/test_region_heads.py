@@ -178,4 +178,5 @@ def test_nothing_is_rolled_out_where_that_is_not_allowed(world) -> None:
     world.maker.picked = [replace(TRIAL, made="models/m/policies/new")]
     asyncio.run(world.heads.look(None, 30.0))
     assert world.asked == []
+    assert world.maker.settled == ["north"]  # what waits for an operator must be what may answer
     assert TIERS[-1] == "cloud"
