@@ -217,7 +217,8 @@ class _Run:
         lessons, held_out = int(self._learnt.lessons + 0.5), len(self._held_out)
         before = self.course.promotions[-1:]
         since = (lessons - before[0].lessons, held_out - before[0].held_out) if before else (lessons, held_out)
-        rising = rising_share(*since, self._settings.holdout) if since[1] >= TELLING else 1.0
+        share = self._settings.holdout
+        rising = rising_share(since[0], since[1] / share, share) if since[1] >= TELLING else 1.0
         return Progress(lessons, held_out, *self._tried, self.course.attempts, rising)
 
     def _promote(self, pair: Pair) -> None:

@@ -76,12 +76,12 @@ class Examiner:
         held_out = read(partial(holdout.count, key=key))
         before = self._parts.attempts.of(key)
         last = read(partial(trials.last_promoted, model=model))
+        until, at = (last.until, last.at) if last is not None and last.version == course.version else (0, 0.0)
         with self._lock:
             lessons = len(course.sums)
-        since = (lessons, held_out)
-        if last is not None and last.version == course.version and last.trial.questions <= held_out:
-            since = (max(0, lessons - last.lessons), held_out - last.trial.questions)
-        rising = practice.rising_share(*since, self._holdout_share) if since[1] >= _TELLING else 1.0
+            newer = lessons - course.sums.up_to(until)
+        since, asked = read(partial(holdout.asked, key=key, since=at))
+        rising = practice.rising_share(newer, asked, self._holdout_share) if since >= _TELLING else 1.0
         return Progress(lessons, held_out, before.lessons, before.held_out, before.number, rising)
 
     def snapshot(self, model: str, course: Course) -> Snapshot:

@@ -59,13 +59,16 @@ class HeldOut:
         return "sha256:" + told.hexdigest()
 
 
-def add(connection: sqlite3.Connection, verdicts: Sequence[Verdict], top_version: str) -> int:
-    """Keeps verdicts that have an embedding; gives how many are new. The oldest go when there are too many."""
+def add(connection: sqlite3.Connection, verdicts: Sequence[Verdict], top_version: str, share: float = 1.0) -> int:
+    """Keeps verdicts that have an embedding; gives how many are new. The oldest go when there are too many.
+
+    `share` is that of all questions which never teach: those of `verdicts` draw below it.
+    """
     before = connection.total_changes
     connection.executemany(
         "INSERT OR IGNORE INTO held_out (model, version, question, row, asked, draw, label, top, top_version, policy,"
-        " passes, confidence, embedding) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [_row(one, top_version) for one in verdicts if one.embedding is not None],
+        " passes, confidence, rate, embedding) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [_row(one, top_version, share) for one in verdicts if one.embedding is not None],
     )
     new = connection.total_changes - before
     kept = {(one.case.model, one.case.version_digest) for one in verdicts}
@@ -104,6 +107,15 @@ def count(connection: sqlite3.Connection, key: Key) -> int:
         _values(connection, key),
     ).fetchone()
     return int(found)
+
+
+def asked(connection: sqlite3.Connection, key: Key, since: float) -> tuple[int, float]:
+    """How many of it were asked after a Unix time, and for how many questions that were asked they stand."""
+    count, questions = connection.execute(
+        f"SELECT count(*), total(1.0 / rate) FROM held_out WHERE {_OF} AND asked > ?",  # noqa: S608 - a constant
+        (*_values(connection, key), since),
+    ).fetchone()
+    return int(count), float(questions)
 
 
 def read(connection: sqlite3.Connection, key: Key, width: int) -> HeldOut:
@@ -153,7 +165,7 @@ def _values(connection: sqlite3.Connection, key: Key) -> tuple[str | float, ...]
     return (key.model, key.version, key.top, 0.0 if found is None else float(found[0]))
 
 
-def _row(verdict: Verdict, top_version: str) -> tuple[object, ...]:
+def _row(verdict: Verdict, top_version: str, share: float) -> tuple[object, ...]:
     case, embedding = verdict.case, verdict.embedding
     confidence = case.confidence if case.confidence is not None and math.isfinite(case.confidence) else None
     return (
@@ -169,5 +181,6 @@ def _row(verdict: Verdict, top_version: str) -> tuple[object, ...]:
         case.policy_digest,
         case.passes,
         confidence,
+        max(min(case.rate, share), 1e-6),
         b"" if embedding is None else embedding.astype("<f4").tobytes(),
     )

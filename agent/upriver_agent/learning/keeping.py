@@ -82,7 +82,9 @@ class HoldoutKeeper:
             and is_digest(verdict.top_policy_digest)
         ]
         if kept and self._section.enabled:
-            write = self._journal.write(partial(holdout.add, verdicts=kept, top_version=top_version))
+            write = self._journal.write(
+                partial(holdout.add, verdicts=kept, top_version=top_version, share=self._section.holdout)
+            )
             write.add_done_callback(partial(self._written, rows=len(kept)))
             self._stirred()
 

@@ -127,14 +127,14 @@ def prospect(practised: Practised, progress: Progress, promise: Promise) -> Pros
     return Prospect(gain)
 
 
-def rising_share(lessons: int, held_out: int, holdout: float) -> float:
-    """The share of questions that go up, by how many lessons came in the time of so many questions held out.
+def rising_share(lessons: int, asked: float, holdout: float) -> float:
+    """The share of questions that go up, by how many lessons came of so many questions that were asked.
 
-    Lessons are of those that draw at least `holdout`, held out are all below it.
+    Lessons are of those that draw at least `holdout`.
     """
-    if held_out <= 0 or not 0.0 < holdout < 1.0:
+    if asked <= 0.0 or not 0.0 < holdout < 1.0:
         return 1.0
-    return min(1.0, (lessons / (1.0 - holdout)) / (held_out / holdout))
+    return min(1.0, lessons / (1.0 - holdout) / asked)
 
 
 def _grown(progress: Progress) -> bool:

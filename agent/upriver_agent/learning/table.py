@@ -17,6 +17,7 @@ STATEMENTS: Final = (
         policy TEXT NOT NULL,
         passes INTEGER NOT NULL,
         confidence REAL,
+        rate REAL NOT NULL,
         embedding BLOB NOT NULL,
         UNIQUE (model, version, question, row))""",
     "CREATE INDEX held_out_by_top ON held_out (model, version, top, seq)",
@@ -33,4 +34,5 @@ STATEMENTS: Final = (
     "CREATE INDEX trial_by_model ON trial (model, seq)",
     "CREATE TABLE learning (model TEXT PRIMARY KEY, held INTEGER NOT NULL, since REAL NOT NULL) WITHOUT ROWID",
 )
-"""`learning` has, by model, whether an operator holds it, and the time before which nothing held out counts."""
+"""`rate` of a question held out is how likely its draw has it so. `learning` has, by model, whether an operator holds it,
+and the time before which nothing held out counts."""

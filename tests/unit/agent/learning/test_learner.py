@@ -474,6 +474,22 @@ def test_it_asks_for_audits_until_the_holdout_is_large_enough(world: World) -> N
     assert world.learner.keeper.share(MODEL) == 0.0
 
 
+def test_what_goes_up_is_told_by_lessons_whatever_share_of_questions_is_audited(world: World) -> None:
+    world.learn()
+    key = Key(MODEL, world.version.digest, TOP)
+    world.clock.now += 1.0
+    world.lessons(350)  # of 500 that went up
+    world.audits(100, rate=0.02, draw=0.01)  # of 5,000 that were asked
+
+    def rising() -> float:
+        course = world.learner._courses[MODEL]
+        return world.learner._examiner.progress(MODEL, course, key).rising
+
+    assert rising() == pytest.approx(0.1)
+    world.audits(1500)  # of 5,000 more
+    assert rising() == pytest.approx(0.05)
+
+
 def test_what_can_not_be_held_out_is_counted_and_nobody_waits_for_it(world: World) -> None:
     world.journal.close()
     world.learner.keeper.judged([world.verdict() for _ in range(7)], "")

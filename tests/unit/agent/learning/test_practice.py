@@ -123,7 +123,7 @@ def test_it_is_not_when_too_little_would_be_gained_to_show() -> None:
 
 
 def test_how_many_questions_go_up_is_told_by_how_many_lessons_they_make() -> None:
-    assert rising_share(lessons=400, held_out=100, holdout=0.2) == 1.0
-    assert rising_share(lessons=200, held_out=100, holdout=0.2) == 0.5
-    assert rising_share(lessons=4000, held_out=100, holdout=0.2) == 1.0
-    assert rising_share(lessons=5, held_out=0, holdout=0.2) == 1.0
+    assert rising_share(lessons=400, asked=500.0, holdout=0.2) == 1.0
+    assert rising_share(lessons=200, asked=500.0, holdout=0.2) == 0.5
+    assert rising_share(lessons=4000, asked=500.0, holdout=0.2) == 1.0
+    assert rising_share(lessons=5, asked=0.0, holdout=0.2) == 1.0
