@@ -238,6 +238,7 @@ class Learner:
         promise = promise_of(current.given.policy.document, self._section)
         key = self._parts.journal.read(partial(holdout.key_of, model=model, version=course.version))
         if isinstance(promise, str) or key is None:
+            self.keeper.counted(model, 0)
             course.why = promise if isinstance(promise, str) else self._blind or NOTHING_HELD_OUT
             return
         progress = self._examiner.progress(model, course, key)

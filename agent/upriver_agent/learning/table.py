@@ -34,5 +34,5 @@ STATEMENTS: Final = (
     "CREATE INDEX trial_by_model ON trial (model, seq)",
     "CREATE TABLE learning (model TEXT PRIMARY KEY, held INTEGER NOT NULL, since REAL NOT NULL) WITHOUT ROWID",
 )
-"""`rate` of a question held out is how likely its draw has it so. `learning` has, by model, whether an operator holds it,
-and the time before which nothing held out counts."""
+"""`rate` of a question held out is how likely its draw has it so. `learning` has, by model, whether an operator holds
+it, and the time before which nothing held out counts."""

@@ -22,6 +22,7 @@ from tests.unit.agent.learning.world import (
     embedding_of,
     prior,
 )
+from tests.versions import make_version
 from upriver.errors import DiskTrouble, NotNow
 from upriver.head_fit import fit, joined
 from upriver.head_statistics import nothing
@@ -34,6 +35,7 @@ from upriver_agent.learning.leaving import FORGOTTEN
 from upriver_agent.learning.sums import LessonSums
 from upriver_agent.lessons.lesson import Choice, Lesson
 from upriver_agent.serving.refiner import ALARM
+from upriver_agent.versions import open_version
 
 
 @pytest.fixture
@@ -472,6 +474,11 @@ def test_it_asks_for_audits_until_the_holdout_is_large_enough(world: World) -> N
     world.lessons(30)
     world.learner.step()
     assert world.learner.keeper.share(MODEL) == 0.0
+    make_version(world.folder, "2", 0.5)
+    world.version = open_version(world.folder / "version-2", world.folder / "state")
+    world.slots.put(world.plain(), Path())
+    world.learner.step()
+    assert world.learner.keeper.share(MODEL) == SECTION.holdout, "of another version nothing is held out yet"
 
 
 def test_what_goes_up_is_told_by_lessons_whatever_share_of_questions_is_audited(world: World) -> None:
