@@ -13,7 +13,8 @@ Change = tuple[bool, Lesson]
 
 @dataclass(slots=True)
 class Course:
-    """One version's. `why` says what the next attempt waits for, or why the last one failed.
+    """One version's. `why` says what the next attempt waits for, or why the last one failed; `found` is why when that
+    came of practising or of an attempt.
 
     `practised` has how many lessons and questions held out there were when lessons were last practised. Changes that
     are told while the journal is still being read are kept in `told`; None once it was.
@@ -23,6 +24,7 @@ class Course:
     prior: HeadStatistics
     sums: LessonSums
     why: str = ""
+    found: str = ""
     practised: tuple[int, int] = (0, 0)
     told: list[Change] | None = field(default_factory=list)
 

@@ -245,11 +245,11 @@ class Learner:
         self.keeper.counted(model, progress.held_out)
         course.why = self._not_now(model, course, progress, promise)
         if not course.why:
-            course.practised = (progress.lessons, progress.held_out)
+            course.practised, course.found = (progress.lessons, progress.held_out), ""
             snapshot = self._examiner.snapshot(model, course)
             if not course.ready or self._leaving.of(model):
                 return  # told meanwhile: that is seen to first
-            course.why = practice.prospect(snapshot.practised, progress, promise).why
+            course.why = course.found = practice.prospect(snapshot.practised, progress, promise).why
             if not course.why:
                 self._try(course, current, key, promise, snapshot, current.answering)
 
@@ -259,8 +259,8 @@ class Learner:
         if not self._section.promote:
             return "learning.promote is off"
         lessons, held_out = course.practised
-        if progress.lessons < _MORE * lessons and progress.held_out < _MORE * held_out and course.why:
-            return course.why
+        if progress.lessons < _MORE * lessons and progress.held_out < _MORE * held_out and course.found:
+            return course.found
         return practice.worth_practising(progress, promise)
 
     def _course(self, model: str, current: Current) -> Course:
@@ -322,7 +322,7 @@ class Learner:
             if model in self._held or not self._section.promote:
                 return False
             trial = self._examiner.attempt(course, current, key, promise, snapshot, against)
-        course.why = "" if trial.passed else f"attempt {trial.attempt} did not pass: {trial.why}"
+        course.why = course.found = "" if trial.passed else f"attempt {trial.attempt} did not pass: {trial.why}"
         if not trial.passed:
             _LOG.info("%s: a head of %d lessons did not pass: %s", model, snapshot.lessons, course.why)
         return trial.passed

@@ -200,6 +200,16 @@ def test_going_back_holds_too_or_else_the_same_head_would_soon_be_back(world: Wo
     assert not world.learnt
 
 
+def test_after_an_operator_lets_go_on_nothing_says_any_more_that_one_holds(world: World) -> None:
+    world.learn()
+    world.learner.revert(MODEL)
+    world.learner.step()
+    assert world.learner.learning(MODEL).why == "an operator holds it"
+    world.learner.hold(MODEL, False)
+    world.learner.step()
+    assert "attempt 1 was with" in world.learner.learning(MODEL).why
+
+
 def test_after_forgetting_the_head_is_that_of_one_who_never_knew(world: World) -> None:
     world.lessons(50, source="a")
     keeps = world.lessons(50, source="b")
