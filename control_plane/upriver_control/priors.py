@@ -1,6 +1,6 @@
 """A version's prior: the sums over what it was trained on, which heads that are learnt on it start from. Blocks."""
 
-import os
+import io
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from upriver.errors import DiskTrouble, InvalidInput, ModelInvalid
 from upriver.head_statistics import HeadStatistics, nothing, write_statistics
 from upriver.listing import LIMITS, MANIFEST, PRIOR
 from upriver.questions import LABELS, read_rows
+from upriver.whole import write_whole
 from upriver_control.calibrating.answers import Order, run_answering
 from upriver_control.intake import open_data, read_contract, write_questions
 
@@ -99,16 +100,12 @@ def _write(path: Path, sums: HeadStatistics) -> None:
         name: array.astype(np.float32) if array.dtype == np.float64 else array
         for name, array in write_statistics(sums).items()
     }
-    aside = path.with_name(f".{path.name}.new")
+    written = io.BytesIO()
+    np.savez(written, **arrays)  # type: ignore[arg-type]  # its stubs take every keyword for a flag
+    data = written.getvalue()
+    if len(data) > LIMITS[PRIOR]:
+        raise InvalidInput(f"{PRIOR} would have {len(data)} bytes; at most {LIMITS[PRIOR]}")
     try:
-        with aside.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]  # its stubs take every keyword for a flag
-            file.flush()
-            os.fsync(file.fileno())
-        if aside.stat().st_size > LIMITS[PRIOR]:
-            raise InvalidInput(f"{PRIOR} would have {aside.stat().st_size} bytes; at most {LIMITS[PRIOR]}")
-        aside.replace(path)
+        write_whole(path, data)
     except OSError as error:
         raise DiskTrouble(f"can't write {path}: {error.strerror or error}") from error
-    finally:
-        aside.unlink(missing_ok=True)

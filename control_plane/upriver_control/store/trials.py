@@ -31,10 +31,11 @@ class TrialTable:
 
         def run(connection: Connection) -> bool:
             dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
+            revision = _next(connection)  # before anything goes: it must not fall
             before = connection.scalar(select(region_trials.c.document).where(region_trials.c.digest == trial.id))
             if before is not None and _makes_way(from_document(RegionTrial, json.loads(before)), trial):
                 connection.execute(delete(region_trials).where(region_trials.c.digest == trial.id))
-            made = dialect.insert(region_trials).values(_written(trial) | {"revision": 1})
+            made = dialect.insert(region_trials).values(_written(trial) | {"revision": revision})
             added = connection.execute(made.on_conflict_do_nothing().returning(region_trials.c.digest)).first()
             here = (
                 (region_trials.c.model == trial.trial.model)
@@ -50,9 +51,12 @@ class TrialTable:
 
     def save(self, trial: RegionTrial) -> None:
         """Keeps a changed trial."""
-        fields = _written(trial) | {"revision": region_trials.c.revision + 1}
-        changed = update(region_trials).where(region_trials.c.digest == trial.id).values(fields)
-        self._database.write(lambda connection: connection.execute(changed))
+
+        def run(connection: Connection) -> None:
+            fields = _written(trial) | {"revision": _next(connection)}
+            connection.execute(update(region_trials).where(region_trials.c.digest == trial.id).values(fields))
+
+        self._database.write(run)
 
     def open(self) -> Sequence[RegionTrial]:
         """The trials that are open, oldest first."""
@@ -69,10 +73,10 @@ class TrialTable:
         return self._read(wanted.order_by(region_trials.c.created.desc(), region_trials.c.digest))
 
     def revision(self) -> tuple[int, int]:
-        """Differs with every change."""
-        wanted = select(func.count(), func.coalesce(func.sum(region_trials.c.revision), 0))
-        count, revisions = self._database.read(lambda connection: connection.execute(wanted).one())
-        return int(count), int(revisions)
+        """Differs with every change: a change has the next higher number, and of two that had the same both count."""
+        wanted = select(func.coalesce(func.max(region_trials.c.revision), 0), func.sum(region_trials.c.revision))
+        highest, total = self._database.read(lambda connection: connection.execute(wanted).one())
+        return int(highest), int(total or 0)
 
     def attempts(self, model: str, version_digest: str, region: str) -> int:
         """How many heads of a version were looked at in a region, ever."""
@@ -97,6 +101,10 @@ class TrialTable:
     def _read(self, wanted: Any) -> Sequence[RegionTrial]:
         found = self._database.read(lambda connection: connection.scalars(wanted).all())
         return [from_document(RegionTrial, json.loads(document)) for document in found]
+
+
+def _next(connection: Connection) -> int:
+    return 1 + (connection.scalar(select(func.max(region_trials.c.revision))) or 0)
 
 
 def _makes_way(before: RegionTrial, trial: RegionTrial) -> bool:

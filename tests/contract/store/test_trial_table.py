@@ -81,3 +81,13 @@ def test_only_the_newest_trials_are_kept_and_the_count_of_looks_with_them(table)
     kept = table.all("m")
     assert len(kept) == MAX_KEPT
     assert min(one.created for one in kept) == 3.0
+
+
+def test_a_change_is_seen_also_where_an_old_trial_went_with_it(table):
+    for number in range(MAX_KEPT):
+        table.add(trial(number, created=float(number)))
+        table.save(replace(trial(number, created=float(number)), state=TrialState.FAILED))
+    before = table.revision()
+    table.add(trial(MAX_KEPT, created=1000.0))  # the first one makes room for it
+    table.save(replace(trial(1, created=1.0), state=TrialState.WITHDRAWN))
+    assert table.revision() > before
