@@ -1,6 +1,5 @@
 """Heads of two regions from what is pooled to what is certified, on a database and with agents that only count."""
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -337,18 +336,28 @@ def test_lessons_that_grow_too_old_one_by_one_spend_no_look_and_withdraw_nothing
     assert [one.trial.head for one in world.trials.all("m")] == [before]
 
 
-def test_a_region_keeps_its_own_head_only_while_it_beats_that_of_all(world) -> None:
+def test_a_region_gives_its_own_head_up_for_that_of_all_where_that_answers_as_much(world) -> None:
     world.lessons = {"north": 200, "south": 0}
-    picked = world.round()
-    assert [(one.region, one.scope) for one in picked] == [("north", Scope.REGION)]
-    world.lessons = {"north": 200, "south": 400}
-    world.seen["south"] = "cd"
-    world.sees["south"] = "abcd"
-    assert {one.region: one.scope for one in world.round()}.get("south") is not None
-    newest: Sequence[RegionTrial] = [one for one in world.trials.all("m", "north") if one.scope is Scope.GLOBAL]
-    assert newest[0].need is Need.AS_FEW
-    answers_as_much = newest[0].verdict is not None and newest[0].verdict.gained >= newest[0].verdict.given_up
-    assert (world.running["north"].head == newest[0].trial.head) == answers_as_much
+    (own,) = world.round()
+    assert (own.region, own.scope) == ("north", Scope.REGION)
+    world.lessons["south"], world.seen["south"], world.sees["south"] = 400, "cd", "abcd"
+    world.round()
+    of_all = next(one for one in world.trials.all("m", "north") if one.scope is Scope.GLOBAL)
+    assert (of_all.need, of_all.state) == (Need.AS_FEW, TrialState.PASSED)
+    assert of_all.verdict.gained >= of_all.verdict.given_up
+    assert world.running["north"].head == of_all.trial.head != own.trial.head
+
+
+def test_a_region_keeps_its_own_head_where_that_of_all_answers_less(world, monkeypatch) -> None:
+    world.lessons = {"north": 200, "south": 0}
+    (own,) = world.round()
+    monkeypatch.setitem(MEANS, "d", MEANS["c"])  # what is c in the north is called d in the south
+    world.lessons["south"] = 400
+    world.round()
+    of_all = next(one for one in world.trials.all("m", "north") if one.scope is Scope.GLOBAL)
+    assert (of_all.need, of_all.state) == (Need.AS_FEW, TrialState.FAILED)
+    assert of_all.verdict.given_up > of_all.verdict.gained
+    assert world.running["north"].head == own.trial.head
 
 
 def test_a_look_that_was_broken_off_is_spent_and_the_next_one_is_stricter(world) -> None:
