@@ -131,8 +131,12 @@ def apply_delta(old: Head, delta: bytes) -> Head:
     if fields.get("from") != digest_of(write_head(old)):
         raise ModelInvalid(f"the delta is from head {fields.get('from')!r}, which is not the one that is here")
     try:
-        labels = (*old.labels, *fields["labels"])
-        change = _unpacked(rest, (old.width + 1) * len(labels)).reshape(old.width + 1, len(labels)) * fields["step"]
+        labels, step = (*old.labels, *fields["labels"]), fields["step"]
+        if len(labels) > MAX_LABELS:  # before anything is unpacked: whoever sends it may have signed nothing
+            raise ValueError(f"{len(labels)} labels: expected at most {MAX_LABELS}")
+        if type(step) is not int or not 0 < step <= 2 * _LARGEST:
+            raise ValueError(f"step = {step!r}: expected 1 to {2 * _LARGEST}")
+        change = _unpacked(rest, (old.width + 1) * len(labels)).reshape(old.width + 1, len(labels)) * step
         change[:, : len(old.labels)] += old.grid
         if np.abs(change).max(initial=0) > _LARGEST:
             raise ValueError("weights beyond the grid")

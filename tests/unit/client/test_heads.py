@@ -94,6 +94,28 @@ def test_a_delta_is_not_applied_to_another_head() -> None:
         apply_delta(some_head(1), delta)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("labels", ["x"] * 20_000, "20003 labels"),
+        ("step", [1], "step"),
+        ("step", True, "step"),
+        ("step", 1e300, "step"),
+        ("step", 0, "step"),
+        ("step", 10**30, "step"),
+    ],
+)
+def test_a_deltas_labels_and_step_are_bounded_before_it_is_unpacked(field: str, value: object, told: str) -> None:
+    old, new = some_head(0), some_head(0)
+    new.grid[0, 0] += 1
+    delta = write_delta(old, new)
+    assert delta is not None
+    first, line, rest = delta.split(b"\n", 2)
+    text = json.dumps({**json.loads(line), field: value}).encode()
+    with pytest.raises(ModelInvalid, match=told):
+        apply_delta(old, b"\n".join([first, text, rest]))
+
+
 @settings(max_examples=300)
 @given(st.data())
 def test_a_broken_file_is_refused_and_nothing_else_happens(data: st.DataObject) -> None:
