@@ -226,7 +226,7 @@ def _problems(head: Head) -> list[str]:
         problems.append(f"labels: expected texts of 1 to {_MAX_LABEL} characters")
     if not 1 <= len(head.labels) <= MAX_LABELS or len(set(head.labels)) != len(head.labels):
         problems.append(f"{len(head.labels)} labels: expected 1 to {MAX_LABELS}, each once")
-    if isinstance(head.exponent, bool) or head.exponent not in _EXPONENTS:
+    if type(head.exponent) is not int or head.exponent not in _EXPONENTS:
         problems.append(f"exponent = {head.exponent!r}: expected {_EXPONENTS.start} to {_EXPONENTS.stop - 1}")
     if head.grid.dtype != np.int16 or head.grid.ndim != 2 or head.grid.shape[1] != len(head.labels):
         problems.append(f"weights {head.grid.dtype} {list(head.grid.shape)}: expected int16 [embedding + 1, labels]")

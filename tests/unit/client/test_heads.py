@@ -141,6 +141,7 @@ def test_a_broken_file_is_refused_and_nothing_else_happens(data: st.DataObject) 
         ("embedding", -1),
         ("exponent", 200),
         ("exponent", True),
+        ("exponent", -3.0),
         ("labels", ["a", "a", "b"]),
         ("labels", "abc"),
         ("labels", [1, 2, 3]),
