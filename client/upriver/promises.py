@@ -27,6 +27,7 @@ FEWER: Final = 0.05
 """The level of the test that a head escalates less."""
 MOST_WRONG: Final = 0.25
 """Of the answers that a head gives, fewer must be wrong, whatever it may lose of all questions."""
+_LEAST_EPSILON: Final = 1e-12
 
 Counts = NDArray[np.integer[Any]]
 
@@ -56,9 +57,11 @@ def delta_of(delta: float, attempt: int) -> float:
 
 
 def least_questions(epsilon: float, level: float) -> int:
-    """How many questions without a loss are needed to prove `epsilon` at a level."""
+    """How many questions without a loss are needed to prove `epsilon` at a level; more than anybody has counts as
+    that."""
+    epsilon = max(epsilon, _LEAST_EPSILON)
     needed = math.ceil(math.log(level) / math.log1p(-epsilon))
-    while (1.0 - epsilon) ** needed > level:  # the logarithms were rounded
+    while at_most(0, needed, epsilon) > level:  # the logarithms were rounded
         needed += 1
     return needed
 

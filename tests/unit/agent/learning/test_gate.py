@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
-from upriver.promises import FEWER, Promise, delta_of
+from upriver.binomial import at_most
+from upriver.promises import FEWER, Promise, delta_of, least_questions
 from upriver_agent.learning.gate import GRID, Scored, Trial, judge
 
 TWO_PERCENT = Promise(0.02, 0.05)
@@ -31,6 +32,13 @@ def test_the_shares_of_all_attempts_add_up_to_no_more_than_delta() -> None:
     assert delta_of(0.05, 1) == pytest.approx(0.0304, abs=1e-4)
     with pytest.raises(ValueError, match="expected 1 or more"):
         delta_of(0.05, 0)
+
+
+@pytest.mark.parametrize("epsilon", [0.5, 0.01, 1e-6, 1e-17, 5e-324])
+def test_as_many_questions_are_needed_as_would_do_without_a_loss(epsilon: float) -> None:
+    needed = least_questions(epsilon, 0.03)
+    assert at_most(0, needed, max(epsilon, 1e-12)) <= 0.03
+    assert at_most(0, needed - 1, epsilon) > 0.03
 
 
 def test_the_grid_rises_from_nothing_to_nearly_certain() -> None:
