@@ -27,8 +27,11 @@ from upriver.errors import DiskTrouble, NotNow
 from upriver.head_fit import fit, joined
 from upriver.head_statistics import nothing
 from upriver.policies import Form, rules_digest
+from upriver.promises import Promise
 from upriver_agent.held_out import JournalHoldout
+from upriver_agent.learning import examiner
 from upriver_agent.learning.attempts import FILE as ATTEMPTS
+from upriver_agent.learning.gate import Scored, Trial, judge
 from upriver_agent.learning.holdout import MOST, MOST_VERSIONS, WANTED, Key, count
 from upriver_agent.learning.learner import BY_OPERATOR, NO_PRIOR
 from upriver_agent.learning.leaving import FORGOTTEN
@@ -395,12 +398,23 @@ def test_what_was_promoted_answers_after_a_restart_and_learning_goes_on(world: W
     assert (learning.lessons, learning.attempts) == (60, 1)
 
 
-def test_an_attempt_is_counted_before_its_test_is_looked_at(world: World) -> None:
-    world.lessons(60)
-    world.audits(260)
-    world.learner.step()
-    kept = json.loads((world.folder / "state" / ATTEMPTS).read_text())
-    assert [one["number"] for one in kept["attempts"]] == [1]
+def test_an_attempt_is_counted_before_its_test_is_looked_at(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[tuple[int, list[int]]] = []
+
+    def judging(scored: Scored, promise: Promise, attempt: int) -> Trial:
+        kept = json.loads((world.folder / "state" / ATTEMPTS).read_text())
+        looked.append((attempt, [one["number"] for one in kept["attempts"]]))
+        return judge(scored, promise, attempt)
+
+    monkeypatch.setattr(examiner, "judge", judging)
+    world.lessons(60, wrong=0.1)
+    for _ in range(4):
+        world.audits(260)
+        world.lessons(60)
+        world.learner.step()
+    assert [attempt for attempt, _ in looked] == list(range(1, len(looked) + 1))
+    assert len(looked) >= 2
+    assert all(kept == [attempt] for attempt, kept in looked)
 
 
 def test_with_a_disk_that_is_full_nothing_is_tried_and_the_reason_is_told(world: World) -> None:
