@@ -5,7 +5,6 @@ by version and top (see `holdout.Key`), with how many lessons and questions ther
 """
 
 import json
-import logging
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,6 @@ from upriver.errors import DiskTrouble
 from upriver.whole import write_whole
 from upriver_agent.learning.holdout import Key
 
-_LOG = logging.getLogger(__name__)
 FILE: Final = "attempts.json"
 MOST: Final = 512
 """Holdouts that are remembered, those that were tried last."""
