@@ -119,9 +119,10 @@ class Refiner:
     def look(self) -> None:
         """Reverts those whose alarm rings: to be called when one has rung."""
         for slot in self._slots.all():
-            refined = self._slots.refined(slot.model)
-            if refined is not None and refined.alarmed:
-                self.revert(slot.model, ALARM)
+            with self._lock:  # else another that was promoted meanwhile would be ended
+                refined = self._slots.refined(slot.model)
+                if refined is not None and refined.alarmed:
+                    self.revert(slot.model, ALARM)
 
     def current(self, model: str) -> Current | None:
         """How a model stands; None when nothing answers for it."""

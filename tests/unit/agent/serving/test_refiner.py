@@ -1,6 +1,7 @@
 """Refined pairs that answer: at once, on the base's interpreters, over restarts, and never against what is assigned."""
 
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from tests.heads import REPORT, head_for, loader_in, policy_with, version_with_embedding
 from upriver.errors import DiskTrouble, ModelInvalid, NotNow
 from upriver.heads import Head, write_head
+from upriver.listing import digest as digest_of
 from upriver.policies import write_policy
 from upriver_agent.monitoring.monitor import Report
 from upriver_agent.policy import make_policy
@@ -204,6 +206,26 @@ def test_the_alarm_of_a_refined_pair_brings_back_its_base(here: Here) -> None:
     ended = here.refiner.standing("pattern").ended
     assert ended is not None
     assert ended.why == ALARM
+
+
+def test_the_alarm_of_a_pair_does_not_end_the_one_that_was_promoted_while_it_was_looked_at(here: Here) -> None:
+    here.promote(head_for(here.version, 1))
+    next_one = head_for(here.version, 2)
+    promotes = threading.Thread(target=here.promote, args=(next_one,))
+
+    class Rings:
+        @property
+        def alarmed(self) -> bool:
+            promotes.start()
+            promotes.join(0.3)
+            return True
+
+    here.answering.watch = Rings()  # type: ignore[assignment]  # it rings just when another is promoted
+    here.refiner.look()
+    promotes.join(120)
+    refined = here.refiner.standing("pattern").refined
+    assert refined is not None, "the next one answers, and goes by audits of its own"
+    assert here.answering.policy.document.head == digest_of(write_head(next_one))
 
 
 def test_a_pair_whose_alarm_has_rung_does_not_answer_again(here: Here) -> None:
