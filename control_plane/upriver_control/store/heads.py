@@ -56,4 +56,4 @@ class HeadTable:
             row = connection.execute(select(heads).where(heads.c.digest == digest)).one_or_none()
             return None if row is None else StoredHead(**{name: getattr(row, name) for name in StoredHead.__slots__})
 
-        return self._registry.change(look)
+        return self._registry.read(look)

@@ -61,7 +61,7 @@ class QuestionTable:
                 raise NotFound(f"no calibration data {digest} was uploaded, or it is kept no longer: upload it again")
             return StoredQuestions(row.digest, row.questions, row.has_labels, row.size_bytes, row.until)
 
-        return self._registry.change(look)
+        return self._registry.read(look)
 
     def forget(self, now: float) -> int:
         """Lets go of files past their time that no calibration or training waits for or reads; gives how many.

@@ -229,6 +229,10 @@ class RegistryStore:
 
         return self.change(change)
 
+    def read(self, look: Callable[[Connection], T]) -> T:
+        """Runs a look at what holds blobs, which waits for no change."""
+        return self._database.read(look)
+
     def change(self, change: Callable[[Connection], T]) -> T:
         """Runs a change with no other change of the registry beside it."""
 

@@ -75,7 +75,7 @@ class SourceTable:
             rows = connection.execute(select(version_sources).where(here)).all()
             return {SourceKind(row.kind): Source(row.digest, row.size_bytes) for row in rows}
 
-        return self._registry.change(look)
+        return self._registry.read(look)
 
     def one(self, version_digest: str, kind: SourceKind, version: str) -> Source:
         """One of them; raises NotFound naming the version."""

@@ -11,6 +11,7 @@ from upriver_control.jobs import JobState, cancelled
 from upriver_control.jobs.training import Evaluation, Executor, Training, TrainResult, TrainSpec, trained
 from upriver_control.lessons.files import LessonFiles
 from upriver_control.lessons.keeper import Bounds, Keeper
+from upriver_control.store.heads import HOLD_S, HeadTable
 from upriver_control.store.lessons import LessonTable, Part
 from upriver_control.store.questions import QuestionTable, StoredQuestions
 from upriver_control.store.registry import RegistryStore
@@ -111,6 +112,17 @@ def test_what_an_open_training_replays_is_kept_past_its_time(database):
     assert (questions.forget(2.0), questions.get(B).questions) == (0, 5)
     table.save_with(cancelled(job, 3.0))
     assert questions.forget(4.0) == 1
+
+
+def test_what_holds_blobs_is_read_while_others_are_being_removed(database):
+    store = RegistryStore(database)
+    sources, asked, heads = SourceTable(store), QuestionTable(store), HeadTable(store)
+    sources.keep(A, {SourceKind.KERAS: Source(A, 5)}, 1.0)
+    asked.keep(StoredQuestions(A, 5, True, 9, 99.0))
+    heads.hold(B, 0.0)
+    seen = []
+    store.sweep(2 * HOLD_S, lambda digest: seen.append((digest, sources.of(A), asked.get(A).questions, heads.get(A))))
+    assert seen == [(B, {SourceKind.KERAS: Source(A, 5)}, 5, None)]
 
 
 def test_sources_hold_their_blobs_until_something_else_takes_their_place(database):
