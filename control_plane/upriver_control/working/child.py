@@ -9,14 +9,18 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+from upriver_control.working.folders import runs
 
 _MAX_LINE: Final = 1 << 16
 _SHOWN: Final = 500
 _READ: Final = 1 << 14
 _LAST_WORDS_S: Final = 2.0
+_LOOK_S: Final = 0.05
 
 
 class ChildFailed(Exception):
@@ -54,20 +58,25 @@ async def run_child(
         raise ChildFailed(f"can't run {program.python}: {error.strerror or error}") from error
     complaints = _Complaints(printed if program.logs else None)
     complaining = asyncio.create_task(complaints.read(process))
+    last: dict[str, Any] = {}
+    listening = asyncio.create_task(_listen(process, told, last))
     try:
         async with asyncio.timeout(program.timeout_s):
-            last = await _listen(process, told)
-            code = await process.wait()
+            await _exited(process, listening)
     except TimeoutError as error:
         raise ChildFailed(f"it took more than {program.timeout_s:g} s") from error
     finally:
         await _end(process)
-        await asyncio.wait({complaining}, timeout=_LAST_WORDS_S)  # who writes has ended, if not what it left behind
-        complaining.cancel()
+        reading = {listening, complaining, asyncio.create_task(process.wait())}
+        ended, going_on = await asyncio.wait(reading, timeout=_LAST_WORDS_S)
+        for task in going_on:
+            task.cancel()
+    if listening in ended:
+        listening.result()
     if "failed" in last:
         raise ChildFailed(str(last["failed"]))
-    if code or "made" not in last:
-        raise ChildFailed(f"its process ended with exit status {code}: {complaints.last}")
+    if process.returncode or "made" not in last:
+        raise ChildFailed(f"its process ended with exit status {process.returncode}: {complaints.last}")
 
 
 class _Complaints:
@@ -96,18 +105,37 @@ class _Complaints:
                 self._printed(text)
 
 
-async def _listen(process: asyncio.subprocess.Process, told: Callable[[str, float], None]) -> dict[str, Any]:
-    last: dict[str, Any] = {}
+async def _listen(
+    process: asyncio.subprocess.Process, told: Callable[[str, float], None], last: dict[str, Any]
+) -> None:
+    """Reads what it answers; `last` becomes the last of it."""
     assert process.stdout is not None  # noqa: S101 - it was asked for
     async for line in process.stdout:
-        last = json.loads(line)
+        found = json.loads(line)
+        last.clear()
+        last.update(found)
         if "doing" in last:
             told(str(last["doing"]), float(last["progress"]))
-    return last
+
+
+async def _exited(process: asyncio.subprocess.Process, listening: "asyncio.Task[None] | None" = None) -> None:
+    """Waits for the process alone, or until it says what is no answer.
+
+    Its own `wait` is one for its streams as well, and whatever it has started may hold them open.
+    """
+    while process.returncode is None:
+        if listening is not None and listening.done() and listening.exception() is not None:
+            return
+        await asyncio.sleep(_LOOK_S)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Ends the process with its children; it was started by us, and its id is its own until it was waited for."""
-    if process.returncode is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+    """Ends the process with its children, and those that it left behind when it ended by itself.
+
+    It was started by us. Its id is its own until it was waited for, and its group's as long as anybody is in it: where
+    a process has it then, that is another one, and the group was empty.
+    """
+    if process.returncode is None or not runs(process.pid):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    await _exited(process)

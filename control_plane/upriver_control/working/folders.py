@@ -37,7 +37,7 @@ class Folders:
     def clean(self) -> None:
         """Removes folders that processes of this machine left behind when they were killed."""
         for folder in self.parent.glob(f"{PREFIX}*"):
-            if folder == self.own or not _runs(folder.name.removeprefix(PREFIX)):
+            if folder == self.own or not runs(folder.name.removeprefix(PREFIX)):
                 shutil.rmtree(folder, ignore_errors=True)  # tried again at the next start
 
 
@@ -53,7 +53,7 @@ def bring(artifacts: Artifacts, digest: str, path: Path) -> None:
         raise DiskTrouble(f"blob {digest} is damaged where it is kept: upload or publish it again")
 
 
-def _runs(process: str) -> bool:
+def runs(process: str | int) -> bool:
     """Whether a process of this machine has that id; one that can't be told is taken for one that runs."""
     try:
         os.kill(int(process), 0)

@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from tests.agent_process import until
+from upriver_control.working import child
 from upriver_control.working.child import ChildFailed, Program, run_child
 
 PLAYED = """
@@ -20,6 +22,13 @@ if what == "logs":
 elif what == "hangs":
     child = subprocess.Popen(["sleep", "600"])
     print(child.pid, file=sys.stderr, flush=True)
+    time.sleep(600)
+elif what in ("leaves", "leaves apart"):
+    child = subprocess.Popen(["sleep", "600"], stdout=1, start_new_session=what != "leaves")
+    print(child.pid, file=sys.stderr, flush=True)
+    print('{"made": true}', flush=True)
+elif what == "babbles":
+    print("no answer", flush=True)
     time.sleep(600)
 elif what == "fails":
     print('{"failed": "for this reason"}', flush=True)
@@ -73,6 +82,28 @@ def test_when_it_is_not_wanted_any_more_it_ends_and_so_does_what_it_has_started(
 
     asyncio.run(begun_and_cancelled())
     until(lambda: not _runs(int(printed[0])), what="the end of what it has started")
+
+
+@pytest.mark.parametrize("what", ["leaves", "leaves apart"])
+def test_what_it_leaves_behind_holds_nobody_up_and_ends_if_it_can_be_found(tmp_path, monkeypatch, what):
+    monkeypatch.setattr(child, "_LAST_WORDS_S", 0.1)
+    program, order = played(tmp_path, what, logs=True)
+    printed = []
+
+    async def run_and_look():
+        await asyncio.wait_for(run_child(program, order, lambda *_: None, printed.append), 60)
+        if what == "leaves":
+            until(lambda: not _runs(int(printed[0])), 20, "the end of what it has left")
+        else:
+            os.kill(int(printed[0]), signal.SIGKILL)
+            await asyncio.sleep(0.1)  # its streams are closed
+
+    asyncio.run(run_and_look())
+
+
+def test_a_process_that_says_what_is_no_answer_is_ended(tmp_path):
+    with pytest.raises(ValueError, match="Expecting value"):
+        asyncio.run(asyncio.wait_for(run_child(*played(tmp_path, "babbles"), print, print), 60))
 
 
 def _runs(pid):
