@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -29,6 +28,7 @@ from upriver_agent.learning.holdout import Key
 from upriver_agent.learning.keeping import HoldoutKeeper
 from upriver_agent.learning.leaving import FORGOTTEN, Leaving
 from upriver_agent.learning.practice import Progress
+from upriver_agent.learning.report import Learning, learning_of
 from upriver_agent.learning.sums import LessonSums
 from upriver_agent.learning.trials import Tried
 from upriver_agent.lessons.lesson import Gone, Lesson
@@ -48,26 +48,6 @@ _IDLE_S: Final = 30.0
 _TURN: Final = 16
 _MORE: Final = 1.1
 """Lessons are practised again when they or the holdout have grown by this factor."""
-
-
-@dataclass(frozen=True, slots=True)
-class Learning:
-    """How learning stands for one model; `why` says what it waits for, or why it does not learn.
-
-    `head` is the digest of the one that was learnt here and answers, empty when none does; `ended` says why the last
-    one does no more.
-    """
-
-    model: str
-    version: str
-    lessons: int
-    held_out: int
-    attempts: int
-    held: bool
-    why: str
-    head: str
-    ended: str
-    trials: tuple[Tried, ...]
 
 
 class Learner:
@@ -152,29 +132,13 @@ class Learner:
     def learning(self, model: str) -> Learning:
         """How learning stands for a model. Raises DiskTrouble."""
         current = self._parts.refiner.current(model)
-        version = "" if current is None else current.given.version.digest
-        standing = self._parts.refiner.standing(model)
-        refined = standing.refined
-        look = self._parts.journal.read
-        key = look(partial(holdout.key_of, model=model, version=version))
         with self._lock:
             course = self._courses.get(model)
             lessons = 0 if course is None else len(course.sums)
             why = BUSY if course is None else course.why
         if current is not None:
             why = self._cannot(current.given) or self._trouble or why
-        return Learning(
-            model=model,
-            version=version,
-            lessons=lessons,
-            held_out=0 if key is None else look(partial(holdout.count, key=key)),
-            attempts=0 if key is None else self._parts.attempts.of(key).number,
-            held=model in self._held,
-            why=why,
-            head="" if refined is None or current is None else current.answering.policy.document.head,
-            ended="" if standing.ended is None else standing.ended.why,
-            trials=tuple(look(partial(trials.listing, model=model))),
-        )
+        return learning_of(self._parts, model, lessons, model in self._held, why)
 
     def statistics(self, model: str) -> tuple[str, HeadStatistics] | None:
         """The version that learns and the sums over its lessons without the prior, apart; None when none does."""

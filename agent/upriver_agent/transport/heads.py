@@ -8,7 +8,8 @@ import grpc
 
 from upriver.errors import InvalidInput, ModelNotFound, NotAllowed, NotSupported, UpriverError
 from upriver.v1 import head_pb2 as pb
-from upriver_agent.learning.learner import Learner, Learning
+from upriver_agent.learning.learner import Learner
+from upriver_agent.learning.report import Learning
 from upriver_agent.learning.trials import Tried
 from upriver_agent.transport.lesson_wire import write_time
 from upriver_agent.transport.status import refuse
