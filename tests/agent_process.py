@@ -37,7 +37,7 @@ class AgentProcess:
         self.process.kill()
         self.process.wait(60)
 
-    def terminate(self, timeout_s: float = 30.0) -> int:
+    def terminate(self, timeout_s: float = 60.0) -> int:
         """SIGTERM; gives the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout_s)

@@ -13,6 +13,7 @@ from tests.agent_process import TRUSTING, running, until, write_config
 from tests.consul_process import real_consul
 from tests.integration.test_cascade import ask, facts, request
 from tests.versions import make_version
+from upriver.discovery import consul_http
 from upriver.discovery.consul import ConsulDiscovery, ConsulOptions, list_agents
 from upriver.discovery.consul_http import ConsulHttp
 from upriver.discovery.port import AgentRecord
@@ -165,16 +166,17 @@ def test_connections_to_consul_are_bounded(tmp_path, consul):
     discovery.close()
 
 
-def test_a_consul_that_never_answers_delays_nothing(tmp_path):
+def test_a_consul_that_never_answers_delays_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(consul_http, "_CALL_S", 600.0)
     with socket.create_server(("127.0.0.1", 0)) as hole:  # takes connections and says nothing
         address = f"http://127.0.0.1:{hole.getsockname()[1]}"
         started = time.monotonic()
         discovery = ConsulDiscovery(ConsulOptions(address=address), tmp_path)
         discovery.start(record())
         assert discovery.agents() == ()
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < 60
         discovery.close()
-        assert time.monotonic() - started < 4
+        assert time.monotonic() - started < 120
         version = make_version(tmp_path, "1", 0.0)
         with running(write_config(tmp_path, "deaf", "device", TIERS, [version], through(address)), "deaf") as agent:
             assert facts(ask(agent, request()))["reason"] == "confident"

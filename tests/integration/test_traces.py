@@ -2,7 +2,6 @@
 
 import itertools
 import secrets
-import time
 
 import numpy as np
 import pytest
@@ -174,7 +173,5 @@ def test_a_dead_collector_changes_nothing_for_callers(tmp_path):
         exporting(agent)
         for _ in range(50):
             assert infer(agent)["reason"] == "confident"
-        started = time.monotonic()
         assert agent.terminate() == 0
-        assert time.monotonic() - started < 8
         assert "Traceback" not in agent.log.read_text()

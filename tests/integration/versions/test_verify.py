@@ -57,7 +57,7 @@ def test_a_model_that_crashes_its_runtime_only_takes_the_child_down() -> None:
 def test_a_model_that_never_ends_is_ended() -> None:
     start = time.monotonic()
     assert "took more than 3 s" in reason(HERE / "endless.tflite", timeout_s=3.0)
-    assert time.monotonic() - start < 10.0
+    assert time.monotonic() - start < 60.0
 
 
 def test_a_trial_gives_way_to_those_who_answer() -> None:
