@@ -28,7 +28,7 @@ from upriver.scores import Floats
 PRIOR_LESSONS: Final = 1000.0
 """A prior counts as so many lessons at most, however large its training set was: see `joined`."""
 LEAST_LESSONS: Final = 0.5
-"""A label with less than so much of a lesson is not learnt: what soft targets give it in passing says nothing."""
+"""A label with less than so much of a lesson is not learnt: what has faded or is left of one taken out says little."""
 _SHRINKAGE: Final = 0.1
 """The share of the mean variance that is added to every direction is this times embedding / lessons."""
 _RIDGE: Final = 1e-4

@@ -34,12 +34,9 @@ class LessonSums:
         self._sums = nothing(width, labels)
         self._counted: set[int] = set()
         self._newest = self._highest = 0
-
-    @property
-    def stale(self) -> bool:
-        """Whether so many of the latest have left that what is left has faded into the rounding of the sums: they are
+        self.stale = False
+        """Whether so many of the latest have left that what was left had faded into the rounding of the sums: they are
         to be made anew."""
-        return self._highest - self._newest > _MOST_FADED * self._memory > 0.0
 
     @property
     def width(self) -> int:
@@ -96,7 +93,8 @@ class LessonSums:
         if number == self._newest:
             self._newest = max(self._counted, default=0)
             if not self._counted:
-                self._sums, self._highest = nothing(self.width, self.labels), 0
+                self._sums, self._highest, self.stale = nothing(self.width, self.labels), 0, False
+            self.stale |= self._highest - self._newest > _MOST_FADED * self._memory > 0.0
             if not self.stale:
                 self._age(self._newest - number)
         return True

@@ -100,6 +100,9 @@ def test_sums_out_of_which_all_that_counted_has_gone_are_to_be_made_anew() -> No
     assert not sums.stale
     assert sums.remove(8000, *lesson(8000))
     assert sums.stale
+    assert sums.add(8001, *lesson(8001))
+    assert sums.stale, "whatever comes then"
+    assert sums.remove(8001, *lesson(8001))
     assert sums.remove(1, *lesson(1))
     assert not sums.stale, "of nothing nothing is left"
     assert not sums.statistics().outer.any()
