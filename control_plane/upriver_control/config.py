@@ -120,7 +120,7 @@ class PoliciesSection(_Section):
     keep_data_days: float = Field(default=30.0, gt=0, le=3650)
     hop_ms: float = Field(default=10.0, ge=0, le=600_000)
     recertify: Literal["manual", "automatic"] = "manual"
-    recertify_every_h: float = Field(default=24.0, ge=0.1, le=24 * 365)
+    recertify_every_h: float = Field(default=24.0, ge=0.01, le=24 * 365)
     audit_days: float = Field(default=30.0, gt=0, le=3650)
 
 

@@ -85,7 +85,7 @@ class Automatic:
         """Looks until it is cancelled."""
         while True:
             await self.look()
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(min(LOOK_S, waiting_s(self._allowed.every_s)))
 
     async def look(self) -> None:
         """Looks once: starts what is due, and rolls out what has ended well."""

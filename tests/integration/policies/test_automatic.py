@@ -13,7 +13,7 @@ from tests.versions import LABELS, make_version
 from upriver import Client, Reason
 from upriver.policies import read_policy
 
-AUTOMATIC = '[policies]\nrecertify = "automatic"\nrecertify_every_h = 0.1\n'
+AUTOMATIC = '[policies]\nrecertify = "automatic"\nrecertify_every_h = 0.02\n'
 EVERYTHING = "[audits]\nrate = 1.0\nmax_rate = 1.0\nper_s = 10000\n"
 
 
