@@ -231,9 +231,8 @@ def test_kill_9_in_the_middle_and_it_is_begun_anew_with_no_half_made_policies(pl
             return newest.spec.max_loss == 0.009 and newest.state == pb.CALIBRATION_STATE_RUNNING and newest
 
         begun = until(running, 30, "the calibration to run")
-        folders = list(plane.state.glob("calibrations/process-*/*"))
+        folders = until(lambda: list(plane.state.glob("calibrations/process-*/*")), what="its folder")
         plane.kill()
-        assert folders
         go_on()
         plane.start()
         assert [one["name"] for one in policy_json(plane, "list", "pattern", "--limit", "500")] == before
