@@ -227,10 +227,10 @@ def test_kill_9_in_the_middle_and_it_is_begun_anew_with_no_half_made_policies(pl
         def running():
             with Connection(plane.address, plane.state / "operator-token") as connection:
                 request = pb.ListCalibrationsRequest(parent="models/pattern", page_size=1)
-                (newest,) = connection.call(SERVICE, "ListCalibrations", request).calibrations
-            return newest.spec.max_loss == 0.009 and newest.state == pb.CALIBRATION_STATE_RUNNING and newest
+                found = connection.call(SERVICE, "ListCalibrations", request).calibrations
+            return [one for one in found if one.spec.max_loss == 0.009 and one.state == pb.CALIBRATION_STATE_RUNNING]
 
-        begun = until(running, 30, "the calibration to run")
+        (begun,) = until(running, what="the calibration to run")
         folders = until(lambda: list(plane.state.glob("calibrations/process-*/*")), what="its folder")
         plane.kill()
         go_on()
