@@ -115,10 +115,23 @@ class Tally:
 class SimulatedAgent:
     """One agent: dials, follows, reports, and dials again when its stream ends."""
 
-    __slots__ = ("_address", "_boot", "_door", "_has", "_metadata", "_name", "_number", "_report_s", "_slots", "_tally")
+    __slots__ = (
+        "_address",
+        "_boot",
+        "_door",
+        "_has",
+        "_longest_s",
+        "_metadata",
+        "_name",
+        "_number",
+        "_report_s",
+        "_slots",
+        "_tally",
+    )
 
-    def __init__(self, number: int, address: str, token: str, tally: Tally, door: Door) -> None:
+    def __init__(self, number: int, address: str, token: str, tally: Tally, door: Door, longest_s: float) -> None:
         self._number = number
+        self._longest_s = longest_s
         self._door = door
         self._name = f"agent-{number:06d}"
         self._address = address
@@ -136,7 +149,7 @@ class SimulatedAgent:
             started = time.monotonic()
             wait_s = await self._once()
             failures = 1 if time.monotonic() - started > SETTLED_S else failures + 1
-            backoff_s = full_jitter_s(failures, FIRST_BACKOFF_S, LONGEST_BACKOFF_S, random.random)
+            backoff_s = full_jitter_s(failures, FIRST_BACKOFF_S, self._longest_s, random.random)
             await asyncio.sleep(backoff_s if wait_s is None else wait_s)
 
     async def _once(self) -> float | None:
@@ -297,7 +310,8 @@ async def serve(options: dict[str, Any]) -> None:
     tally = Tally()
     numbers = range(options["first"], options["first"] + options["agents"])
     door = Door(options["address"])
-    agents = [SimulatedAgent(number, options["address"], options["token"], tally, door) for number in numbers]
+    where = options["address"], options["token"]
+    agents = [SimulatedAgent(number, *where, tally, door, options["longest_backoff_s"]) for number in numbers]
     tasks: list[Any] = []
     commands = asyncio.StreamReader()
     loop = asyncio.get_running_loop()

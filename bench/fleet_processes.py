@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.fleet_control import FleetFailed
+from upriver_agent.sync.session import LONGEST_BACKOFF_S
 
 SPARE_FILES = 256
 """What a process has open besides one connection for each agent."""
@@ -54,8 +55,9 @@ def raise_file_limit(agents: int) -> None:
 class Agents:
     """The processes that simulated agents live in."""
 
-    def __init__(self, agents: int, processes: int, log: Path) -> None:
+    def __init__(self, agents: int, processes: int, log: Path, longest_backoff_s: float = LONGEST_BACKOFF_S) -> None:
         """`processes` 0 is as many as the agents need."""
+        self._longest_backoff_s = longest_backoff_s
         self.agents = agents
         self._processes = min(agents, processes or max(2, -(-agents // MAX_PER_PROCESS)))
         self._log = log
@@ -70,7 +72,13 @@ class Agents:
         """Makes the agents; they dial when `go` is called."""
         for number in range(self._processes):
             first, after = (self.agents * (number + place) // self._processes for place in (0, 1))
-            options = {"address": address, "token": token, "first": first, "agents": after - first}
+            options = {
+                "address": address,
+                "token": token,
+                "first": first,
+                "agents": after - first,
+                "longest_backoff_s": self._longest_backoff_s,
+            }
             with self._log.open("ab") as out:
                 self._running.append(
                     subprocess.Popen(  # noqa: S603 - our own module

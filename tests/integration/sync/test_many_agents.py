@@ -13,6 +13,8 @@ RATE = 60.0
 SLACK = 1.5
 """Admission is timed where an agent's call is taken up, and arrival where it hears of it."""
 WINDOW_S = 1.0
+LONGEST_BACKOFF_S = 2.0
+"""Agents' own is a minute, and by chance one of so many waits for most of it."""
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def plane(tmp_path):
 
 @pytest.fixture
 def agents(tmp_path):
-    fleet = Agents(AGENTS, 2, tmp_path / "agents.log")
+    fleet = Agents(AGENTS, 2, tmp_path / "agents.log", LONGEST_BACKOFF_S)
     yield fleet
     fleet.stop()
 
