@@ -45,7 +45,7 @@ class Pooling:
         terms = Terms(section.max_loss, section.confidence, section.change_bytes, pace)
         record = RegionRecord(self._pools, trials)
         heads = Heads(HeadJudge(record, library, pace), HeadMaker(record, library, terms), HeadChooser(record, library))
-        self.heads = RegionHeads(heads, trials, library, fleet.agents, mirror.desired, leads, changed, time.time)
+        self.heads = RegionHeads(heads, trials, library, fleet.agents, mirror, leads, changed, time.time)
         self.servicer = PoolServicer(self._pools)
         self.views = RegionServicer(self._pools, trials, fleet.agents)
 

@@ -12,6 +12,7 @@ from upriver_control.intent import Intent
 from upriver_control.observed import AgentFacts, Desired
 from upriver_control.reconcile.ports import RolloutStore
 from upriver_control.rollout import Rollout, RolloutState
+from upriver_control.selector import parse
 
 _LOG = logging.getLogger(__name__)
 POLL_S = 0.5
@@ -49,6 +50,12 @@ class RolloutMirror:
     def watches(self, agent: AgentFacts) -> bool:
         """Whether some rollout under way waits for what this agent reports."""
         return any(one.matches(agent.labels) for one in self._rollouts.values() if not one.has_ended)
+
+    def under_way(self, model: str, selector: str) -> list[Rollout]:
+        """The rollouts of a model that have not ended and may share an agent with what a selector means."""
+        wanted = parse(selector)
+        found = (one for one in self._rollouts.values() if one.model == model and not one.has_ended)
+        return [one for one in found if wanted.may_overlap(parse(one.selector))]
 
     def listen(self) -> asyncio.Event:
         """An event that is set whenever a rollout has changed; whoever waits clears it. End with `unlisten`."""

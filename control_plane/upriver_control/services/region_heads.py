@@ -18,14 +18,27 @@ from upriver_control.regions.apart import apart
 from upriver_control.regions.choosing import HeadChooser
 from upriver_control.regions.judging import HeadJudge
 from upriver_control.regions.making import HeadMaker
+from upriver_control.rollout import Rollout
 from upriver_control.services.automatic import Start
-from upriver_control.services.region_rollouts import bring, take_back
+from upriver_control.services.region_rollouts import bring, is_own, selector_of, take_back
 from upriver_control.store.trials import TrialTable
 
 _LOG: Final = logging.getLogger(__name__)
 MAX_TRIALS: Final = 32
 """So many are tried at once in a region; further ones wait."""
 TELL_S: Final = 2.0
+
+
+class Intents(Protocol):
+    """What agents are to run, and what is on its way; see `RolloutMirror`."""
+
+    def desired(self, agent: AgentFacts) -> Mapping[str, Desired]:
+        """What one should run, by model."""
+        ...
+
+    def under_way(self, model: str, selector: str) -> list[Rollout]:
+        """The rollouts of a model that have not ended and may share an agent with a selector."""
+        ...
 
 
 class Manifests(Protocol):
@@ -54,18 +67,17 @@ class RegionHeads:
         trials: TrialTable,
         manifests: Manifests,
         agents: Callable[[], Mapping[str, AgentFacts]],
-        desired: Callable[[AgentFacts], Mapping[str, Desired]],
+        intents: Intents,
         leads: Callable[[], bool],
         changed: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
-        """`agents` gives all agents and `desired` what one should run, by model; `changed` is called when other heads
-        are to be tried, `clock` gives Unix times."""
+        """`agents` gives all agents; `changed` is called when other heads are to be tried, `clock` gives Unix times."""
         self._heads = heads
         self._trials = trials
         self._manifests = manifests
         self._agents = agents
-        self._desired = desired
+        self._intents = intents
         self._leads = leads
         self._changed = changed
         self._clock = clock
@@ -117,12 +129,27 @@ class RegionHeads:
             return
         for trial in picked:
             with apart(f"{trial.made} for {trial.region}"):
+                if self._must_wait(trial, trial.tiers, trial.made):
+                    continue
                 await asyncio.to_thread(self._heads.chooser.rolled_out, trial, await bring(trial, start, soak_s))
         for one, trial in gone:
             with apart(f"the way back from {trial.made} in {trial.region}"):
                 base = await asyncio.to_thread(self._heads.chooser.base_of, trial)
+                if self._must_wait(trial, one.tiers, base):
+                    continue
                 made = await take_back(trial, one.tiers, base, start, soak_s)
                 await asyncio.to_thread(self._heads.chooser.taken_back, trial, made)
+
+    def _must_wait(self, trial: RegionTrial, tiers: Sequence[str], policy: str) -> bool:
+        """Whether a rollout would end another one that is under way: in its region, or anywhere as that has begun."""
+        for tier in tiers:
+            for other in self._intents.under_way(trial.trial.model, selector_of(trial, tier)):
+                if not is_own(other, trial, tier, policy):
+                    _LOG.info(
+                        "%s for %s waits until rollouts/%s has ended", policy or "no head", trial.region, other.id
+                    )
+                    return True
+        return False
 
     def _work(
         self, agents: Sequence[AgentFacts], now: float, rolls_out: bool
@@ -135,5 +162,5 @@ class RegionHeads:
         self._heads.chooser.settle(standings, now)
         if not rolls_out:
             return standings, [], []
-        able = alone(standings, agents, self._desired)
+        able = alone(standings, agents, self._intents.desired)
         return standings, self._heads.chooser.pick(able), self._heads.chooser.to_go(able)

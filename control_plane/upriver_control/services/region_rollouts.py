@@ -6,9 +6,13 @@ from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
 
+from upriver.listing import digest as digest_of
 from upriver.v1 import rollout_pb2
 from upriver_control.regional.model import RegionTrial
+from upriver_control.rollout import Rollout
+from upriver_control.selector import parse
 from upriver_control.services.automatic import Start
+from upriver_control.store.policies import policy_name
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -23,6 +27,19 @@ async def take_back(trial: RegionTrial, tiers: Sequence[str], base: str, start: 
     return [await _roll_out(trial, tier, base, "-back", start, soak_s) for tier in tiers]
 
 
+def selector_of(trial: RegionTrial, tier: str) -> str:
+    """The agents of a tier in a trial's region."""
+    return f"region={trial.region},tier={tier}"
+
+
+def is_own(rollout: Rollout, trial: RegionTrial, tier: str, policy: str) -> bool:
+    """Whether a rollout under way brought the head, or is what would be started: neither is kept from its end."""
+    document = rollout.pair.policy_document
+    named = policy_name(rollout.model, digest_of(document.encode())) if document else ""
+    same = rollout.selector == str(parse(selector_of(trial, tier))) and named == policy
+    return same or f"rollouts/{rollout.id}" in trial.rollouts
+
+
 async def _roll_out(trial: RegionTrial, tier: str, policy: str, which: str, start: Start, soak_s: float) -> str:
     soak = Duration()
     soak.FromMilliseconds(round(1000 * soak_s))
@@ -30,7 +47,7 @@ async def _roll_out(trial: RegionTrial, tier: str, policy: str, which: str, star
     request = rollout_pb2.CreateRolloutRequest(
         version=trial.version,
         policy=policy,
-        selector=f"region={trial.region},tier={tier}",
+        selector=selector_of(trial, tier),
         strategy=rollout_pb2.Strategy(rings=rings, soak_time=soak, failure_limit=0.1, min_sample=5),
         request_id=f"region-{trial.id[7:47]}-{tier}{which}",  # whoever is killed between asks for the same again
     )

@@ -8,16 +8,19 @@ import pytest
 
 from tests.unit.control_plane.regional.test_standing import OTHER, TIERS, TOP, VERSION, agent, policy
 from upriver.errors import InvalidInput
+from upriver.listing import digest as digest_of
 from upriver.policies import write_policy
 from upriver.promises import Promise
 from upriver.trials import Trial
 from upriver.v1 import rollout_pb2
 from upriver_control.observed import AgentFacts, Pair
+from upriver_control.reconcile.mirror import RolloutMirror
 from upriver_control.regional.model import RegionTrial, Scope, TrialState
 from upriver_control.regional.standing import Standing
-from upriver_control.rollout import Rollout
+from upriver_control.rollout import Rollout, RolloutState
 from upriver_control.services.region_heads import Heads, RegionHeads
 from upriver_control.store.database import open_database
+from upriver_control.store.policies import policy_name
 from upriver_control.store.trials import TrialTable
 
 HEAD = "sha256:" + "d" * 64
@@ -79,13 +82,15 @@ class World:
         def changed() -> None:
             self.changes += 1
 
+        nowhere: Any = None  # it is told, and reads nothing
+        self.mirror = RolloutMirror(nowhere)
         fake: Any = self.maker
         self.heads = RegionHeads(
             Heads(fake, fake, fake),
             self.trials,
             self,
             lambda: self.agents,
-            lambda _: {},
+            self.mirror,
             lambda: True,
             changed,
             lambda: 10.0,
@@ -172,6 +177,41 @@ def test_a_region_some_of_whose_agents_run_another_version_is_left_as_it_is(worl
     asyncio.run(world.heads.look(world.start, 30.0))
     assert world.asked == []
     assert world.maker.settled == ["north", "north"]  # one of each version
+
+
+@pytest.mark.parametrize(
+    ("pair", "selector", "state"),
+    [
+        (Pair("models/m/versions/2", OTHER), "tier=device", RolloutState.SOAKING),  # none of the region runs it yet
+        (Pair("models/m/versions/1", VERSION, "safer"), "", RolloutState.PAUSED),
+        (Pair("models/m/versions/1", VERSION, "safer"), "region=north,tier=edge", RolloutState.PROGRESSING),
+    ],
+)
+def test_no_rollout_that_is_under_way_is_ended_by_a_head_or_the_way_back_from_one(world, pair, selector, state) -> None:
+    world.maker.picked = [replace(TRIAL, made="models/m/policies/new")]
+    world.maker.gone = [(Standing("m", "north", DEVICE, policy(), ("device", "edge"), 1), TRIAL)]
+    fleet = Rollout("fleet", pair, "m", 1.0, selector, generation=1, state=state)
+    world.mirror.take(fleet)
+    asyncio.run(world.heads.look(world.start, 30.0))
+    assert world.asked == []
+    world.mirror.take(replace(fleet, state=RolloutState.CANCELLED, revision=1))
+    asyncio.run(world.heads.look(world.start, 30.0))
+    assert len(world.asked) == 4
+
+
+def test_rollouts_elsewhere_and_those_that_bring_the_head_itself_keep_it_not_back(world) -> None:
+    document = write_policy(policy(threshold=0.7))
+    made = policy_name("m", digest_of(document.encode()))
+    world.mirror.take(Rollout("south", Pair("models/m/versions/2", OTHER), "m", 1.0, "region=south"))
+    world.mirror.take(Rollout("other", Pair("models/n/versions/2", OTHER), "n", 1.0))
+    half = Rollout("half", replace(DEVICE, policy_document=document), "m", 1.0, "region=north,tier=device")
+    world.mirror.take(half)  # it was killed before it asked for the second tier's
+    world.maker.picked = [replace(TRIAL, made=made)]
+    world.maker.gone = [
+        (Standing("m", "north", DEVICE, policy(), ("device",), 1), replace(TRIAL, rollouts=("rollouts/half",)))
+    ]
+    asyncio.run(world.heads.look(world.start, 30.0))
+    assert [one.policy for one in world.asked] == [made, made, "models/m/policies/base"]
 
 
 def test_nothing_is_rolled_out_where_that_is_not_allowed(world) -> None:
