@@ -49,7 +49,8 @@ async def _roll_out(trial: RegionTrial, tier: str, policy: str, which: str, star
         policy=policy,
         selector=selector_of(trial, tier),
         strategy=rollout_pb2.Strategy(rings=rings, soak_time=soak, failure_limit=0.1, min_sample=5),
-        request_id=f"region-{trial.id[7:47]}-{tier}{which}",  # whoever is killed between asks for the same again
+        # Whoever is killed between asks for the same again; the same head tried another time is something else.
+        request_id=f"region-{trial.id[7:39]}-{trial.created:.6f}-{tier}{which}",
     )
     made = await start(request)
     _LOG.warning("rollouts/%s brings %s to %s in %s", made.id, policy or "no head", tier, trial.region)

@@ -159,6 +159,15 @@ def test_a_region_goes_back_from_the_head_that_was_rolled_out_there_where_that_i
     assert world.maker.noted == {TRIAL.id: ["rollouts/r1", "rollouts/r2", "rollouts/r3"]}
 
 
+def test_a_head_that_is_tried_again_is_rolled_out_again_and_taken_back_again(world) -> None:
+    for made, created in (("one", 5.0), ("one", 5.0), ("two", 6.0)):  # asked for again by whoever was killed between
+        trial = replace(TRIAL, made=f"models/m/policies/{made}", created=created, tiers=("device",))
+        world.maker.picked = [trial]
+        world.maker.gone = [(Standing("m", "north", DEVICE, policy(), ("device",), 1), trial)]
+        asyncio.run(world.heads.look(world.start, 30.0))
+    assert [one.policy.rpartition("/")[2] for one in world.asked] == ["one", "base", "two", "base"]
+
+
 def test_a_region_that_can_t_be_rolled_out_to_keeps_no_other_one_back(world) -> None:
     world.agents["c"] = agent("c", "device", "a,b", DEVICE)
     world.refused = "a,b"
