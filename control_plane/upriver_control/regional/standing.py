@@ -1,7 +1,7 @@
 """What runs in which region, by what agents report: where heads can be tried, and what they would take the place of."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from upriver.errors import ManifestError
@@ -45,18 +45,27 @@ def standing(agents: Iterable[AgentFacts], manifest: dict[str, str]) -> list[Sta
     return standings
 
 
-def alone(
-    standings: Iterable[Standing], agents: Sequence[AgentFacts], desired: Callable[[AgentFacts], Mapping[str, Desired]]
-) -> list[Standing]:
-    """Those whose version is the only one in their region and tiers: a rollout there takes no agent from another one.
+def kept_back(
+    standing: Standing, agents: Iterable[AgentFacts], desired: Callable[[AgentFacts], Mapping[str, Desired]]
+) -> str:
+    """Why a rollout would take an agent of its region and tiers from another version than this; empty where none.
 
-    Every agent that is connected must run it or be to run it, and one must be connected; of the others only what they
-    are `desired` to run counts, by model.
+    What an agent is `desired` to run, by model, decides: one that can't run it has that to be mended, and keeps nobody
+    back. Where nothing is desired what it runs does, while it is connected. One agent must be connected.
     """
-    regions: dict[str, list[AgentFacts]] = {}
+    any_connected = False
     for agent in agents:
-        regions.setdefault(agent.region, []).append(agent)
-    return [one for one in standings if _is_alone(one, regions.get(one.region, []), desired)]
+        if agent.region != standing.region or agent.tier not in standing.tiers:
+            continue
+        wish, slot = desired(agent).get(standing.model), agent.slots.get(standing.model)
+        active = slot.active if slot is not None and agent.connected else None
+        pair = wish.pair if wish is not None else active
+        any_connected |= agent.connected
+        if (pair is None and agent.connected) or (
+            pair is not None and pair.version_digest != standing.pair.version_digest
+        ):
+            return f"{agent.agent} {'runs' if wish is None else 'is to run'} {pair.version if pair else 'nothing'}"
+    return "" if any_connected else "none of its agents is connected"
 
 
 def tops(agents: Iterable[AgentFacts]) -> dict[str, str]:
@@ -81,23 +90,6 @@ def promise_of(policy: PolicyDocument, max_loss: float, confidence: float) -> Pr
     if certificate.form is not Form.PER_TIER:
         return "what runs there is certified for a set of pairs together: set regions.max_loss"
     return Promise(certificate.epsilon, 1.0 - confidence if confidence else certificate.delta)
-
-
-def _is_alone(
-    standing: Standing, agents: Sequence[AgentFacts], desired: Callable[[AgentFacts], Mapping[str, Desired]]
-) -> bool:
-    any_connected = False
-    for agent in agents:
-        if agent.tier not in standing.tiers:
-            continue
-        wish, slot = desired(agent).get(standing.model), agent.slots.get(standing.model)
-        found = {wish.pair.version_digest} if wish is not None and wish.pair is not None else set()
-        if agent.connected and slot is not None and slot.active is not None:
-            found.add(slot.active.version_digest)
-        any_connected |= agent.connected
-        if found != {standing.pair.version_digest} and (found or agent.connected):
-            return False
-    return any_connected
 
 
 def _policy(document: str) -> PolicyDocument | None:

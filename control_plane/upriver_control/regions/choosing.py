@@ -35,14 +35,14 @@ class HeadChooser:
                 if other is not best:
                     self._record.end(other, TrialState.FAILED, "the other head answers as much or more there", now)
 
-    def pick(self, standings: Sequence[Standing]) -> list[RegionTrial]:
+    def pick(self, standings: Sequence[Standing]) -> list[tuple[Standing, RegionTrial]]:
         """Which head each region is to get now, of those that wait, and the tiers that are to get it."""
         found = []
         for standing in standings:
             place = self._record.place(standing, ())
             best = None if place.any_open else chosen(place.waiting)
             if best is not None:
-                found.append(replace(best, tiers=standing.tiers))
+                found.append((standing, replace(best, tiers=standing.tiers)))
         return found
 
     def to_go(self, standings: Sequence[Standing]) -> list[tuple[Standing, RegionTrial]]:

@@ -13,7 +13,7 @@ from upriver.errors import UpriverError
 from upriver.trials import Trial
 from upriver_control.observed import AgentFacts, Desired
 from upriver_control.regional.model import RegionTrial
-from upriver_control.regional.standing import Standing, alone, standing, tops
+from upriver_control.regional.standing import Standing, kept_back, standing, tops
 from upriver_control.regions.apart import apart
 from upriver_control.regions.choosing import HeadChooser
 from upriver_control.regions.judging import HeadJudge
@@ -84,6 +84,8 @@ class RegionHeads:
         self._told: tuple[int, int] = (-1, -1)
         self._open: Mapping[str, Sequence[Trial]] = {}
         self._known: dict[str, str] = {}
+        self._waits: set[str] = set()
+        self._waited: set[str] = set()
 
     def announced(self, region: str) -> Sequence[Trial]:
         """The heads that agents of a region are to try."""
@@ -127,33 +129,36 @@ class RegionHeads:
             await self.tell()
         if start is None:
             return
-        for trial in picked:
+        self._waited, self._waits = self._waits, set()
+        for one, trial in picked:
             with apart(f"{trial.made} for {trial.region}"):
-                if self._must_wait(trial, trial.tiers, trial.made):
-                    continue
-                await asyncio.to_thread(self._heads.chooser.rolled_out, trial, await bring(trial, start, soak_s))
+                if not await self._must_wait(one, trial, trial.made):
+                    await asyncio.to_thread(self._heads.chooser.rolled_out, trial, await bring(trial, start, soak_s))
         for one, trial in gone:
             with apart(f"the way back from {trial.made} in {trial.region}"):
                 base = await asyncio.to_thread(self._heads.chooser.base_of, trial)
-                if self._must_wait(trial, one.tiers, base):
-                    continue
-                made = await take_back(trial, one.tiers, base, start, soak_s)
-                await asyncio.to_thread(self._heads.chooser.taken_back, trial, made)
+                if not await self._must_wait(one, trial, base):
+                    made = await take_back(trial, one.tiers, base, start, soak_s)
+                    await asyncio.to_thread(self._heads.chooser.taken_back, trial, made)
 
-    def _must_wait(self, trial: RegionTrial, tiers: Sequence[str], policy: str) -> bool:
-        """Whether a rollout would end another one that is under way: in its region, or anywhere as that has begun."""
-        for tier in tiers:
-            for other in self._intents.under_way(trial.trial.model, selector_of(trial, tier)):
+    async def _must_wait(self, one: Standing, trial: RegionTrial, policy: str) -> bool:
+        """Whether a rollout would take agents from another version, or end another rollout that is under way, in its
+        region or anywhere as that has begun. Why is told when it has changed."""
+        why = await asyncio.to_thread(kept_back, one, list(self._agents().values()), self._intents.desired)
+        for tier in one.tiers:
+            for other in self._intents.under_way(one.model, selector_of(trial, tier)):
                 if not is_own(other, trial, tier, policy):
-                    _LOG.info(
-                        "%s for %s waits until rollouts/%s has ended", policy or "no head", trial.region, other.id
-                    )
-                    return True
-        return False
+                    why = why or f"rollouts/{other.id} is under way"
+        if why:
+            told = f"{policy or 'no head'} for {one.model} in {one.region} waits: {why}"
+            self._waits.add(told)
+            if told not in self._waited:
+                _LOG.warning("%s", told)
+        return bool(why)
 
     def _work(
         self, agents: Sequence[AgentFacts], now: float, rolls_out: bool
-    ) -> tuple[list[Standing], list[RegionTrial], list[tuple[Standing, RegionTrial]]]:
+    ) -> tuple[list[Standing], list[tuple[Standing, RegionTrial]], list[tuple[Standing, RegionTrial]]]:
         versions = {s.active.version_digest for agent in agents for s in agent.slots.values() if s.active is not None}
         self._known = {one: self._known.get(one) or self._manifests.policy(one) for one in sorted(versions)}
         standings = standing(agents, self._known)
@@ -162,5 +167,4 @@ class RegionHeads:
         self._heads.chooser.settle(standings, now)
         if not rolls_out:
             return standings, [], []
-        able = alone(standings, agents, self._intents.desired)
-        return standings, self._heads.chooser.pick(able), self._heads.chooser.to_go(able)
+        return standings, self._heads.chooser.pick(standings), self._heads.chooser.to_go(standings)

@@ -51,8 +51,9 @@ class Maker:
     def settle(self, standings: list[Standing], now: float) -> None:
         self.settled = [one.region for one in standings]
 
-    def pick(self, standings: list[Standing]) -> list[RegionTrial]:
-        return [one for one in self.picked if one.region in [able.region for able in standings]]
+    def pick(self, standings: list[Standing]) -> list[tuple[Standing, RegionTrial]]:
+        here = {one.region: one for one in reversed(standings)}
+        return [(replace(here[one.region], tiers=one.tiers), one) for one in self.picked if one.region in here]
 
     def to_go(self, standings: list[Standing]) -> list[tuple[Standing, RegionTrial]]:
         return [(one, trial) for one, trial in self.gone if one.region in [able.region for able in standings]]
@@ -178,14 +179,19 @@ def test_a_region_that_can_t_be_rolled_out_to_keeps_no_other_one_back(world) -> 
     assert world.maker.noted == {TRIAL.id: ["rollouts/r1", "rollouts/r2"]}
 
 
-def test_a_region_some_of_whose_agents_run_another_version_is_left_as_it_is(world) -> None:
+def test_a_region_some_of_whose_agents_run_another_version_is_left_as_it_is(world, caplog) -> None:
     other = Pair("models/m/versions/2", OTHER, write_policy(policy(OTHER)))
     world.agents["c"] = agent("c", "device", "north", other)
     world.maker.picked = [replace(TRIAL, made="models/m/policies/new")]
     world.maker.gone = [(Standing("m", "north", DEVICE, policy(), ("device",), 1), TRIAL)]
-    asyncio.run(world.heads.look(world.start, 30.0))
+    for _ in range(2):
+        asyncio.run(world.heads.look(world.start, 30.0))
     assert world.asked == []
     assert world.maker.settled == ["north", "north"]  # one of each version
+    assert caplog.messages == [  # once each
+        "models/m/policies/new for m in north waits: c runs models/m/versions/2",
+        "models/m/policies/base for m in north waits: c runs models/m/versions/2",
+    ]
 
 
 @pytest.mark.parametrize(

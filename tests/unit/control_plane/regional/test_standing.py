@@ -4,7 +4,7 @@ from upriver.policies import Basis, Certificate, Form, PolicyDocument, rules_dig
 from upriver.promises import Promise
 from upriver.scores import ScoreKind
 from upriver_control.observed import AgentFacts, Desired, Pair, SlotFacts
-from upriver_control.regional.standing import alone, promise_of, standing
+from upriver_control.regional.standing import kept_back, promise_of, standing
 
 VERSION, OTHER, TOP = (f"sha256:{digit * 64}" for digit in "abc")
 TIERS = ("device", "edge", "cloud")
@@ -53,17 +53,22 @@ def test_a_version_is_alone_where_no_agent_runs_another_one_or_is_to() -> None:
 
     def found(*agents: AgentFacts, **wishes: Pair) -> set[str]:
         desired = {name: {"m": Desired(pair, "r", 1)} for name, pair in wishes.items()}
-        able = alone(standing(agents, manifest), agents, lambda facts: desired.get(facts.agent, {}))
-        return {f"{one.region} {one.pair.version}" for one in able}
+        whose = {f"{one.region} {one.pair.version}": one for one in standing(agents, manifest)}
+        told = {key: kept_back(one, agents, lambda facts: desired.get(facts.agent, {})) for key, one in whose.items()}
+        whys.update(told.values())
+        return {key for key, why in told.items() if not why}
 
+    whys: set[str] = set()
     assert found(a, south, edge) == {f"north {one.version}", f"south {two.version}", f"north {two.version}"}
     assert found(a, b) == set()
     assert found(a, gone) == {f"north {one.version}"}  # nobody knows when it comes back, and what it is to run then
     assert found(gone) == set()
     assert found(a, gone, b=two) == set()
+    assert found(a, b, a=one, b=one) == {f"north {one.version}"}  # b can't run it
     assert found(a, a=two) == set()  # it has not heard of it yet
     assert found(a, bare) == set()  # it was not to have the model at all
     assert found(a, bare, c=one) == {f"north {one.version}"}
+    assert whys >= {"c runs nothing", f"b is to run {two.version}", "none of its agents is connected"}
 
 
 def test_heads_keep_what_was_set_or_what_runs_there_is_certified_for() -> None:

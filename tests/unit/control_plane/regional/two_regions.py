@@ -135,7 +135,7 @@ class World:
         self.agents_send()
         self.judge.look(self.standings(), self.now)
         self.chooser.settle(self.standings(), self.now)
-        picked = self.chooser.pick(self.standings())
+        picked = [one for _, one in self.chooser.pick(self.standings())]
         for one in picked:
             self.running[one.region] = read_policy(self.books.policies[one.made])
             self.chooser.rolled_out(one, ["rollouts/r"])
