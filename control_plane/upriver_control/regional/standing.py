@@ -12,7 +12,7 @@ from upriver_control.observed import AgentFacts, Desired, Pair
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What most agents of a region run of a version. `policy` is read from the pair's document, or the manifest's."""
+    """What most agents of a region, of those connected, run of a version. `policy` is read from the pair's document, or the manifest's."""
 
     model: str
     region: str
@@ -25,6 +25,7 @@ class Standing:
 def standing(agents: Iterable[AgentFacts], manifest: dict[str, str]) -> list[Standing]:
     """By model, version and region, in order; the top tier is left out: it has nobody to learn from.
 
+    Agents that are not connected count only where none is that runs the version.
     `manifest` has the policy documents of versions' manifests by digest; a version without a policy is left out.
     """
     found: dict[tuple[str, str, str], list[tuple[AgentFacts, Pair]]] = {}
@@ -36,12 +37,13 @@ def standing(agents: Iterable[AgentFacts], manifest: dict[str, str]) -> list[Sta
                 found.setdefault((model, slot.active.version_digest, agent.region), []).append((agent, slot.active))
     standings = []
     for (model, digest, region), running in sorted(found.items(), key=lambda entry: entry[0]):
-        pairs = [pair for _, pair in running]
-        pair = max(pairs, key=lambda one: (sum(one.is_same(other) for other in pairs), one.policy_document))
+        here = [one for one in running if one[0].connected] or running  # who was scrapped long ago decides nothing
+        counts = Counter(pair.policy_document for _, pair in here)
+        pair = max((pair for _, pair in here), key=lambda one: (counts[one.policy_document], one.policy_document))
         policy = _policy(pair.policy_document or manifest.get(digest, ""))
         if policy is not None:
-            tiers = tuple(sorted({agent.tier for agent, _ in running}))
-            standings.append(Standing(model, region, pair, policy, tiers, len(running)))
+            tiers = tuple(sorted({agent.tier for agent, _ in here}))
+            standings.append(Standing(model, region, pair, policy, tiers, len(here)))
     return standings
 
 

@@ -43,6 +43,24 @@ def test_what_most_agents_of_a_region_run_is_what_heads_are_held_against() -> No
     assert standing(agents[3:4], {}) == []  # without a policy nobody knows what to keep
 
 
+def test_agents_that_are_gone_decide_only_where_no_other_one_runs_the_version() -> None:
+    new, old = (Pair("models/m/versions/1", VERSION, write_policy(policy(threshold=one))) for one in (0.5, 0.6))
+    ghosts = [replace(agent(f"off{at}", "edge", "north", old), connected=False) for at in range(5)]
+    (north,) = standing([agent("on", "device", "north", new), *ghosts], {})
+    assert (north.pair, north.tiers, north.agents) == (new, ("device",), 1)
+    (left,) = standing(ghosts, {})
+    assert (left.pair, left.tiers, left.agents) == (old, ("edge",), 5)
+
+
+def test_what_runs_is_told_in_time_that_grows_with_the_number_of_agents_and_not_its_square(monkeypatch) -> None:
+    compared: list[object] = []
+    monkeypatch.setattr(Pair, "is_same", lambda *pairs: compared.append(pairs) or True)
+    pairs = [Pair("models/m/versions/1", VERSION, write_policy(policy(threshold=one))) for one in (0.5, 0.6)]
+    agents = [agent(f"a{at}", "device", "north", pairs[at % 2]) for at in range(500)]
+    (north,) = standing(agents, {})
+    assert (north.agents, len(compared) <= 500) == (500, True)
+
+
 def test_a_version_is_alone_where_no_agent_runs_another_one_or_is_to() -> None:
     one, two = Pair("models/m/versions/1", VERSION), Pair("models/m/versions/2", OTHER)
     manifest = {VERSION: write_policy(policy()), OTHER: write_policy(policy(OTHER))}
