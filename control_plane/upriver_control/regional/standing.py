@@ -12,7 +12,7 @@ from upriver_control.observed import AgentFacts, Desired, Pair
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What most agents of a region, of those connected, run of a version. `policy` is read from the pair's document, or the manifest's."""
+    """What most connected agents of a region run of a version; `policy` is read from the pair, or is the manifest's."""
 
     model: str
     region: str

@@ -12,7 +12,7 @@ from upriver.pool_sums import PoolLine
 from upriver.v1 import region_pb2 as pb
 from upriver_control.observed import AgentFacts
 from upriver_control.regional.model import RegionTrial, Scope
-from upriver_control.regional.standing import Standing, standing
+from upriver_control.regional.standing import standing
 from upriver_control.services.refusals import Context, refusing
 from upriver_control.store.pools import PoolTable
 from upriver_control.store.trials import TrialTable
@@ -32,8 +32,8 @@ class RegionServicer:
     @refusing
     async def list_regions(self, request: pb.ListRegionsRequest, context: Context) -> pb.ListRegionsResponse:
         """What is pooled, and the heads that run."""
-        model, running = _model(request.model), standing(self._agents().values(), {})
-        return pb.ListRegionsResponse(regions=await asyncio.to_thread(self._regions, model, running))
+        model, agents = _model(request.model), list(self._agents().values())
+        return pb.ListRegionsResponse(regions=await asyncio.to_thread(self._regions, model, agents))
 
     @refusing
     async def list_region_heads(
@@ -44,7 +44,8 @@ class RegionServicer:
         found = await asyncio.to_thread(self._trials.all, model, region)
         return pb.ListRegionHeadsResponse(heads=map(_head, found[:MAX_HEADS]))
 
-    def _regions(self, model: str, running: Sequence[Standing]) -> list[pb.RegionSummary]:
+    def _regions(self, model: str, agents: Sequence[AgentFacts]) -> list[pb.RegionSummary]:
+        running = standing(agents, {})  # of all agents, with their policies read: nothing for the event loop
         heads = {(one.model, one.pair.version_digest, one.region): one.policy.head for one in running}
         scopes = {(one.region, one.trial.head): one.scope for one in self._trials.all(model)}
         lines = [one for one in self._pools.lines() if not one.key.trial and model in ("", one.key.model)]
