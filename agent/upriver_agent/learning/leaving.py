@@ -1,7 +1,7 @@
 """What has to leave what answers: lessons that were forgotten, and those of a teacher who is not believed any more.
 
 Of each version the lowest number is in the journal too, from the transaction on that takes the lesson out
-(`lessons.store`) until nothing answers that has learnt it: a process that ends between the two hides nothing.
+(`lessons.forgetting`) until nothing answers that has learnt it: a process that ends between the two hides nothing.
 """
 
 import threading
@@ -11,7 +11,7 @@ from typing import Final
 
 from upriver_agent.journal import Journal
 from upriver_agent.learning.trials import Tried
-from upriver_agent.lessons import looking, store
+from upriver_agent.lessons import forgetting, looking
 from upriver_agent.lessons.book import LessonBook
 from upriver_agent.serving.refiner import Current, Refiner
 
@@ -75,4 +75,4 @@ class Leaving:
                 if rest:
                     self._gone[model] = rest
             if not rest:
-                self._journal.write(partial(store.left, model=model)).result()
+                self._journal.write(partial(forgetting.left, model=model)).result()

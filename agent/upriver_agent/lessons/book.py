@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 from upriver.errors import DiskTrouble, NotNow
 from upriver_agent.journal import Journal
-from upriver_agent.lessons import looking, standings, store
+from upriver_agent.lessons import forgetting, looking, standings, store
 from upriver_agent.lessons.lesson import Choice, Gone, Lesson, State, Subscriber
 from upriver_agent.lessons.outcome import Bounds, Change, Outcome
 from upriver_agent.lessons.standing import Standing
@@ -135,7 +135,7 @@ class LessonBook:
         here: set[str] = set()
 
         def forget(connection: sqlite3.Connection) -> tuple[int, Change]:
-            found, change = store.forget(connection, choice, self.options.quorum)
+            found, change = forgetting.forget(connection, choice, self.options.quorum)
             here.update(id_ for _, id_ in found)
             gone: list[tuple[int, str]] = []
             if not found and choice == Choice(ids=choice.ids):  # of what has gone only its id says that it is meant
@@ -197,7 +197,7 @@ class LessonBook:
         def bring_back(connection: sqlite3.Connection) -> tuple[int, Change]:
             if self._standing(teacher).quarantined:  # again, since the last batch
                 return 0, Change()
-            return store.bring_back(connection, teacher, self.options.quorum)
+            return forgetting.bring_back(connection, teacher, self.options.quorum)
 
         return self._all(bring_back, Gone.REPLACED)[1]
 
@@ -217,7 +217,7 @@ class LessonBook:
             self._standings = self._written(standings.load)
 
     def _set_teacher_aside(self, teacher: str) -> None:
-        self._all(partial(store.set_aside, teacher=teacher, quorum=self.options.quorum), Gone.NOT_BELIEVED)
+        self._all(partial(forgetting.set_aside, teacher=teacher, quorum=self.options.quorum), Gone.NOT_BELIEVED)
 
     # The shell.
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.unit.agent.lessons.making import DIGEST, OTHER, WAIT_S, Sums, lesson, opened
 from upriver.errors import DiskTrouble, NotNow
-from upriver_agent.lessons import looking, standings, store
+from upriver_agent.lessons import forgetting, looking, standings, store
 from upriver_agent.lessons.lesson import Choice, State
 from upriver_agent.lessons.outcome import Outcome
 from upriver_agent.pooling.own import OwnSums
@@ -240,7 +240,7 @@ def test_how_many_lessons_had_to_go_is_kept_by_version_and_is_what_was_told(tmp_
 
 
 def test_none_of_a_liar_s_lessons_count_though_it_was_outvoted_many_times_in_a_row(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "BATCH", 2)
+    monkeypatch.setattr(forgetting, "BATCH", 2)
     with opened(tmp_path) as book:
         book.tick()
         for number in range(3):
@@ -304,7 +304,7 @@ def test_a_quarantine_that_the_disk_cut_short_goes_on_with_the_next_tick(tmp_pat
             raise DiskTrouble("the disk is full")
 
         with monkeypatch.context() as broken:
-            broken.setattr(store, "set_aside", full)
+            broken.setattr(forgetting, "set_aside", full)
             with pytest.raises(DiskTrouble):
                 audits(book, "liar", "sha256:up", [False] * 12)
         assert book.standings()["liar"].quarantined
@@ -313,11 +313,11 @@ def test_a_quarantine_that_the_disk_cut_short_goes_on_with_the_next_tick(tmp_pat
 
 
 def test_a_teacher_that_is_condemned_again_while_its_lessons_come_back_stays_silent(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "BATCH", 1)
+    monkeypatch.setattr(forgetting, "BATCH", 1)
     with opened(tmp_path) as book:
         book.offer([lesson(number, teacher="liar") for number in range(5)])
         audits(book, "liar", "sha256:up", [False] * 12)
-        bring_back = store.bring_back
+        bring_back = forgetting.bring_back
 
         def and_again(*given):
             found = bring_back(*given)
@@ -325,7 +325,7 @@ def test_a_teacher_that_is_condemned_again_while_its_lessons_come_back_stays_sil
             return found
 
         again = []
-        monkeypatch.setattr(store, "bring_back", and_again)
+        monkeypatch.setattr(forgetting, "bring_back", and_again)
         tell = book._tell
 
         def condemned(change, why):
