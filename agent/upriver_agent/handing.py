@@ -15,7 +15,7 @@ from upriver_agent.handing_up.route import ways
 from upriver_agent.handing_up.sender import Pace, Sender
 from upriver_agent.handing_up.servicer import SERVICE, LessonIntakeServicer
 from upriver_agent.handing_up.submitting import Submission
-from upriver_agent.lessons.lesson import Gone, Lesson
+from upriver_agent.lessons.lesson import Lesson
 from upriver_agent.place import Place
 from upriver_agent.sections import AgentConfig
 from upriver_agent.teaching import Teaching
@@ -31,7 +31,11 @@ class _Stirs:
         """It may be handed up."""
         self._sender.stir()
 
-    def removed(self, lessons: Sequence[Lesson], why: Gone) -> None:
+    def removed(self, lessons: Sequence[Lesson]) -> None:
+        """Some may have to be taken back."""
+        self._sender.stir()
+
+    def must_go(self, lessons: Sequence[Lesson]) -> None:
         """Of those that were forgotten it may have to be told."""
         self._sender.stir()
 

@@ -31,7 +31,7 @@ from upriver_agent.learning.practice import Progress
 from upriver_agent.learning.report import Learning, learning_of
 from upriver_agent.learning.sums import LessonSums
 from upriver_agent.learning.trials import Tried
-from upriver_agent.lessons.lesson import Gone, Lesson
+from upriver_agent.lessons.lesson import Lesson
 from upriver_agent.sections import LearningSection
 from upriver_agent.serving.loaded import LoadedVersion
 from upriver_agent.serving.refiner import Current
@@ -88,15 +88,19 @@ class Learner:
                 course.change(True, lesson)
         self._stirred.set()
 
-    def removed(self, lessons: Sequence[Lesson], why: Gone) -> None:
+    def removed(self, lessons: Sequence[Lesson]) -> None:
         """Lessons do not count any more."""
         with self._lock:
             for lesson in lessons:
                 course = self._of(lesson)
                 if course is not None:
                     course.change(False, lesson)
-                if why in (Gone.FORGOTTEN, Gone.NOT_BELIEVED):
-                    self._leaving.told(lesson.model, lesson.seq)
+        self._stirred.set()
+
+    def must_go(self, lessons: Sequence[Lesson]) -> None:
+        """Lessons must leave what answers."""
+        for lesson in lessons:
+            self._leaving.told(lesson.model, lesson.seq)
         self._stirred.set()
 
     def renewed(self) -> None:

@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 from upriver.errors import DiskTrouble, NotNow
 from upriver_agent.journal import Journal
 from upriver_agent.lessons import forgetting, looking, standings, store
-from upriver_agent.lessons.lesson import Choice, Gone, Lesson, State, Subscriber
+from upriver_agent.lessons.lesson import Choice, Lesson, State, Subscriber
 from upriver_agent.lessons.outcome import Bounds, Change, Outcome
 from upriver_agent.lessons.standing import Standing
 
@@ -127,7 +127,7 @@ class LessonBook:
             for yes in believed:
                 outcome, change = next(found) if yes else (None, Change())
                 outcomes.append(outcome)
-                self._tell(change, Gone.REPLACED)
+                self._tell(change)
             return outcomes
 
     def forget(self, choice: Choice) -> int:
@@ -144,7 +144,7 @@ class LessonBook:
                 too(connection, found or gone)
             return len(found), change
 
-        return self._all(forget, Gone.FORGOTTEN)[0]
+        return self._all(forget)[0]
 
     def count(self, choice: Choice) -> tuple[int, int]:
         """How many lessons a choice has, and how many bytes they take."""
@@ -156,7 +156,7 @@ class LessonBook:
             self._load()
             self._follow_clock()
             before = self.clock() - self.options.max_age_s
-            self._all(partial(store.expire, before=before), Gone.EXPIRED)
+            self._all(partial(store.expire, before=before))
             for teacher in list(self._unfinished):
                 if self._standing(teacher).quarantined:
                     self._set_teacher_aside(teacher)
@@ -199,7 +199,7 @@ class LessonBook:
                 return 0, Change()
             return forgetting.bring_back(connection, teacher, self.options.quorum)
 
-        return self._all(bring_back, Gone.REPLACED)[1]
+        return self._all(bring_back)[1]
 
     def standings(self) -> Mapping[str, Standing]:
         """What is known of teachers."""
@@ -217,7 +217,7 @@ class LessonBook:
             self._standings = self._written(standings.load)
 
     def _set_teacher_aside(self, teacher: str) -> None:
-        self._all(partial(forgetting.set_aside, teacher=teacher, quorum=self.options.quorum), Gone.NOT_BELIEVED)
+        self._all(partial(forgetting.set_aside, teacher=teacher, quorum=self.options.quorum))
 
     # The shell.
 
@@ -233,21 +233,23 @@ class LessonBook:
     def _written(self, change: Callable[[sqlite3.Connection], T]) -> T:
         return self.journal.write(change).result()  # however slow the disk is: only what is kept may be told
 
-    def _all(self, step: Callable[[sqlite3.Connection], tuple[int, Change]], why: Gone) -> tuple[int, int]:
+    def _all(self, step: Callable[[sqlite3.Connection], tuple[int, Change]]) -> tuple[int, int]:
         """Takes a step until it is about no lesson; gives how many it was about, and how many came to count."""
         rows, added, more = 0, 0, 1
         while more:
             with self._held():
                 more, change = self._written(step)
-                self._tell(change, why)
+                self._tell(change)
             rows += more
             added += len(change.added)
         return rows, added
 
-    def _tell(self, change: Change, why: Gone) -> None:
+    def _tell(self, change: Change) -> None:
         for subscriber in self._subscribers:
             if change.removed:
-                subscriber.removed(change.removed, why)
+                subscriber.removed(change.removed)
+            if change.must_go:
+                subscriber.must_go(change.must_go)
             for lesson in change.added:
                 subscriber.added(lesson)
 

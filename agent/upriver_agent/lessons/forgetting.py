@@ -10,7 +10,7 @@ from dataclasses import replace
 from upriver_agent.lessons.choosing import where
 from upriver_agent.lessons.lesson import Choice, State
 from upriver_agent.lessons.outcome import Change
-from upriver_agent.lessons.rows import BATCH, count, remove, stand
+from upriver_agent.lessons.rows import BATCH, count, one_of, remove, stand
 from upriver_agent.lessons.table import FROM
 from upriver_agent.lessons.votes import restate
 
@@ -24,6 +24,8 @@ def forget(connection: sqlite3.Connection, choice: Choice, quorum: int) -> tuple
         values,
     ).fetchall()
     change = Change()
+    for seq, *_ in found:
+        _outvoted(connection, seq, change)
     whoever = choice.label != "" and replace(choice, label="", model="", version_digest="").of_all
     for seq, _, version, content, label, teacher in found:
         remove(connection, seq, change)
@@ -57,6 +59,7 @@ def set_aside(connection: sqlite3.Connection, teacher: str, quorum: int) -> tupl
             f"SELECT lesson.seq, label, state, bytes FROM {FROM} WHERE version = ? AND content = ? AND agent = ?",  # noqa: S608 - constants
             key,
         ).fetchall():
+            _outvoted(connection, seq, change)
             stand(connection, seq, (version, label), State(was), State.ASIDE, size, change)
         restate(connection, version, content, quorum, change)
     return len(found), _must_go(connection, change.pure())
@@ -85,13 +88,22 @@ def left(connection: sqlite3.Connection, model: str) -> None:
     )
 
 
+def _outvoted(connection: sqlite3.Connection, seq: int, change: Change) -> None:
+    """Notes a lesson that must go though it does not count now: others contradict it, and what was learnt before may
+    have it still."""
+    had = f"SELECT 1 FROM lesson WHERE seq = ? AND state = {State.HELD:d} AND counted"  # noqa: S608 - a constant
+    if connection.execute(had, (seq,)).fetchone():
+        change.must_go.append(one_of(connection, seq))
+
+
 def _must_go(connection: sqlite3.Connection, change: Change) -> Change:
     """Counts what all that was learnt must lose, by version and for good, and notes the lowest number until it has;
     see `looking.must_go` and `looking.leaving`."""
-    for key, lessons in Counter((one.model, one.version_digest) for one in change.removed).items():
+    change.must_go += change.removed
+    for key, lessons in Counter((one.model, one.version_digest) for one in change.must_go).items():
         (version,) = connection.execute("SELECT number FROM version WHERE model = ? AND digest = ?", key).fetchone()
         count(connection, f"must_go/{version}", lessons)
-        lowest = min(one.seq for one in change.removed if (one.model, one.version_digest) == key)
+        lowest = min(one.seq for one in change.must_go if (one.model, one.version_digest) == key)
         connection.execute(
             "INSERT INTO tally VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = min(value, ?2)",
             (f"leaving/{version}", lowest),

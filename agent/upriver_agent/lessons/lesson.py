@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 from hashlib import blake2b
 from typing import Final, Protocol
 
@@ -26,18 +26,6 @@ class State(IntEnum):
     """Teachers contradict each other about the same content, and too few of them say this."""
     ASIDE = 3
     """Its teacher is in quarantine."""
-
-
-class Gone(StrEnum):
-    """Why lessons do not count any more. What is FORGOTTEN or NOT_BELIEVED must leave what was learnt at once; what is
-    kept no longer for other reasons leaves it with what is learnt next."""
-
-    FORGOTTEN = "forgotten"
-    NOT_BELIEVED = "not believed"
-    """Their teacher is in quarantine."""
-    EXPIRED = "expired"
-    REPLACED = "replaced"
-    """Others were worth more, or contradict them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +116,13 @@ class Subscriber(Protocol):
         """A lesson counts from now on."""
         ...
 
-    def removed(self, lessons: Sequence[Lesson], why: Gone) -> None:
-        """These do not count any more."""
+    def removed(self, lessons: Sequence[Lesson]) -> None:
+        """These do not count any more, and leave what was learnt with what is learnt next."""
+        ...
+
+    def must_go(self, lessons: Sequence[Lesson]) -> None:
+        """These must leave what was learnt at once: they were forgotten, or their teacher is in quarantine. They count
+        no more, some not for long: those that others had outvoted meanwhile."""
         ...
 
     def renewed(self) -> None:

@@ -23,10 +23,12 @@ class Outcome(StrEnum):
 
 @dataclass(slots=True)
 class Change:
-    """What counts from now on, and what does not any more: only what had counted before."""
+    """What counts from now on, and what does not any more: only what had counted before. `must_go` is what must leave
+    all that was learnt: of what does not count any more, and of what did not already but had once."""
 
     added: list[Lesson] = field(default_factory=list)
     removed: list[Lesson] = field(default_factory=list)
+    must_go: list[Lesson] = field(default_factory=list)
 
     def pure(self) -> "Change":
         """Without what came and went at once."""
@@ -34,6 +36,7 @@ class Change:
         return Change(
             [lesson for lesson in self.added if lesson.seq not in went],
             [lesson for lesson in self.removed if lesson.seq not in came],
+            self.must_go,
         )
 
 

@@ -31,9 +31,10 @@ def insert(connection: sqlite3.Connection, lesson: Lesson, version: int, state: 
     facts, embedding = facts_of(lesson), lesson.embedding.astype("<f2").tobytes()
     size = len(facts) + len(embedding) + len(lesson.input) + OVERHEAD
     seq = connection.execute(
-        "INSERT INTO lesson VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO lesson VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (lesson.question, lesson.row, version, teacher, state, lesson.label, lesson.known, lesson.content,
-         lesson.source, lesson.at, size, lesson.consent, facts, embedding, lesson.sealed, lesson.input),
+         lesson.source, lesson.at, size, lesson.consent, facts, embedding, lesson.sealed, lesson.input,
+         state is State.TAKEN),
     ).lastrowid  # fmt: skip
     count(connection, "bytes", size)
     if state is State.TAKEN:
@@ -56,7 +57,11 @@ def stand(
     if was is State.TAKEN:
         change.removed.append(one_of(connection, seq))
         _count_class(connection, key, -1, -size)
-    connection.execute("UPDATE lesson SET state = ? WHERE seq = ?", (state, seq))
+    connection.execute(
+        f"UPDATE lesson SET state = ?1, counted = ?1 = {State.TAKEN:d} OR (counted AND ?1 <> {State.ASIDE:d})"  # noqa: S608 - constants
+        " WHERE seq = ?2",
+        (state, seq),
+    )
     if state is State.TAKEN:
         change.added.append(one_of(connection, seq))
         _count_class(connection, key, 1, size)

@@ -36,6 +36,7 @@ STATEMENTS: Final = (
         embedding BLOB NOT NULL,
         sealed TEXT NOT NULL,
         input BLOB NOT NULL,
+        counted INTEGER NOT NULL,
         UNIQUE (question, row))""",
     "CREATE INDEX alike ON lesson (version, content)",
     "CREATE INDEX easiest ON lesson (version, label, known DESC, seq) WHERE state = 1",
@@ -50,7 +51,8 @@ STATEMENTS: Final = (
     " TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE tally (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
 )
-"""What makes the tables. The file has those of other packages too, which keep what they make of lessons."""
+"""What makes the tables; `counted` is whether a lesson has counted, since it was last set aside. The file has those of
+other packages too, which keep what they make of lessons."""
 
 COLUMNS: Final = (
     "lesson.seq, question, row, model, digest, state, label, known, content, source, at, consent, facts, embedding,"

@@ -16,7 +16,7 @@ from upriver.head_statistics import HeadStatistics, nothing, shares_of, target_o
 from upriver.heads import MAX_EMBEDDING, MAX_LABELS
 from upriver.pool_sums import PoolPart, part_of
 from upriver.scores import Floats
-from upriver_agent.lessons.lesson import Choice, Gone, Lesson, State, Subscriber
+from upriver_agent.lessons.lesson import Choice, Lesson, State, Subscriber
 
 _MOST_WAITING: Final = 2048
 MAX_VERSIONS: Final = 16
@@ -98,14 +98,17 @@ class OwnSums:
         with self._lock:
             self._wait([(1, lesson)])
 
-    def removed(self, lessons: Sequence[Lesson], why: Gone) -> None:
+    def removed(self, lessons: Sequence[Lesson]) -> None:
         """These do not count any more."""
         with self._lock:
-            if why in (Gone.FORGOTTEN, Gone.NOT_BELIEVED):
-                self._must_go += Counter((one.model, one.version_digest, len(one.embedding)) for one in lessons)
             self._wait([(-1, lesson) for lesson in lessons])
-        if why in (Gone.FORGOTTEN, Gone.NOT_BELIEVED):
-            self._urgent()
+
+    def must_go(self, lessons: Sequence[Lesson]) -> None:
+        """Heads that learnt these must go."""
+        with self._lock:
+            self._must_go += Counter((one.model, one.version_digest, len(one.embedding)) for one in lessons)
+            self._revision += 1
+        self._urgent()
 
     def renewed(self) -> None:
         """What is kept is another than what was told."""

@@ -8,7 +8,7 @@ import numpy as np
 from tests.unit.agent.learning.world import LABELS, MODEL, NEW, WIDTH, World, prior
 from upriver_agent.learning.course import Course
 from upriver_agent.learning.sums import LessonSums
-from upriver_agent.lessons.lesson import Choice, Gone, Lesson
+from upriver_agent.lessons.lesson import Choice, Lesson
 
 
 class Follows:
@@ -20,9 +20,12 @@ class Follows:
     def added(self, lesson: Lesson) -> None:
         self.course.change(True, lesson)
 
-    def removed(self, lessons: list[Lesson], why: Gone) -> None:
+    def removed(self, lessons: list[Lesson]) -> None:
         for lesson in lessons:
             self.course.change(False, lesson)
+
+    def must_go(self, lessons: list[Lesson]) -> None:
+        """They were removed."""
 
 
 def test_what_happens_while_the_journal_is_read_is_not_missed_and_not_counted_twice(tmp_path: Path) -> None:

@@ -386,6 +386,35 @@ def test_lessons_of_a_teacher_in_quarantine_leave_the_head(world: World) -> None
     assert learning.trials[0].promoted
 
 
+def test_what_was_learnt_and_then_outvoted_leaves_the_head_when_it_is_forgotten(world: World) -> None:
+    first = world.lessons(60)[0]
+    world.audits(260)
+    world.learner.step()
+    head = world.answering.policy.document.head
+    world.book.offer([world.lesson("something else", first.embedding, "edge-2")])
+    world.learner.step()
+    assert world.answering.policy.document.head == head, "that leaves with what is learnt next"
+    world.book.forget(Choice(ids=(first.id,)))
+    world.learner.step()
+    learning = world.learner.learning(MODEL)
+    assert world.answering.policy.document.head != head
+    assert (learning.attempts, learning.trials[0].lessons) == (2, 60)
+
+
+def test_what_was_learnt_of_a_liar_that_was_outvoted_before_it_was_found_out_leaves_the_head(world: World) -> None:
+    lies = world.lessons(10, teacher="liar")
+    world.lessons(60)
+    world.audits(260)
+    world.learner.step()
+    head = world.answering.policy.document.head
+    for honest in ("honest-1", "honest-2"):
+        world.book.offer([world.lesson(LABELS[3], lie.embedding, honest) for lie in lies])
+    for _ in range(60):
+        world.book.contradicted("liar", "sha256:edge", False)
+    world.learner.step()
+    assert world.answering.policy.document.head != head
+
+
 def test_what_was_promoted_answers_after_a_restart_and_learning_goes_on(world: World) -> None:
     world.learn()
     head = world.answering.policy.document.head

@@ -48,6 +48,7 @@ class Sums:
     def __init__(self, book, version=DIGEST):
         self.book, self.version = book, version
         self.renewals = 0
+        self.gone = []
         with book.still():
             book.subscribe(self)
             self.begin()
@@ -65,11 +66,14 @@ class Sums:
             self.ids[one.id] = one.label
             self.sum += one.embedding.astype(np.float64)
 
-    def removed(self, lessons, why):
+    def removed(self, lessons):
         for one in lessons:
             if one.version_digest == self.version:
                 assert self.ids.pop(one.id) == one.label
                 self.sum -= one.embedding.astype(np.float64)
+
+    def must_go(self, lessons):
+        self.gone += [one.id for one in lessons]
 
     def renewed(self):
         self.renewals += 1

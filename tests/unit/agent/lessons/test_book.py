@@ -226,7 +226,8 @@ def test_how_many_lessons_had_to_go_is_kept_by_version_and_is_what_was_told(tmp_
         own.catch_up(book)
         same = {"embedding": (1, 2, 3)}
         book.offer([lesson(1), lesson(2), lesson(3, teacher="liar"), lesson(4, version=OTHER, embedding=(1, 2))])
-        book.offer([lesson(5, "5", **same), lesson(6, "7", "cloud-2", **same)])  # these do not count
+        book.offer([lesson(5, "5", **same), lesson(6, "7", "cloud-2", **same)])  # they do not count; one had
+        assert book.forget(Choice(ids=(lesson(5).id,))) == 1
         assert book.forget(Choice(version_digest=OTHER)) == 1
         assert book.forget(Choice(ids=(lesson(1).id,))) == 1
         audits(book, "liar", "sha256:up", [False] * 12)
@@ -235,8 +236,33 @@ def test_how_many_lessons_had_to_go_is_kept_by_version_and_is_what_was_told(tmp_
     with opened(tmp_path) as book:
         book.tick()
         kept = book.journal.read(looking.must_go)
-    assert told == {(DIGEST, 3): 2, (OTHER, 2): 1}  # one was forgotten, and one of a liar's
+    assert told == {(DIGEST, 3): 3, (OTHER, 2): 1}  # two were forgotten, and one was a liar's
     assert kept == {("digits", *key): lessons for key, lessons in told.items()}
+
+
+def test_what_was_outvoted_after_it_counted_must_go_too_when_it_is_forgotten_or_its_teacher_is_not_believed(tmp_path):
+    first, second = {"embedding": (1, 2, 3)}, {"embedding": (3, 2, 1)}
+    with opened(tmp_path) as book:
+        sums = Sums(book)
+        book.offer([lesson(1, "5", "liar", **first), lesson(2, "5", "a", **second)])
+        book.offer([lesson(3, "7", "b", **first), lesson(4, "7", "b", **second)])
+        assert (sums.gone, sums.ids) == ([], {})
+        audits(book, "liar", "sha256:up", [False] * 12)
+        assert sums.gone == [lesson(1).id]
+        book.release("liar")
+        assert book.forget(Choice(label="7")) == 2
+        assert sums.gone == [lesson(1).id, lesson(3).id]  # this one had counted meanwhile, the other never
+        assert sums.ids == {lesson(1).id: "5", lesson(2).id: "5"} == told(book)
+
+
+def test_what_was_outvoted_and_is_forgotten_with_what_outvoted_it_must_go(tmp_path):
+    same = {"embedding": (1, 2, 3)}
+    with opened(tmp_path) as book:
+        sums = Sums(book)
+        book.offer([lesson(1, "5", "a", **same), lesson(2, "7", "b", **same), lesson(3, "7", "c", **same)])
+        book.forget(Choice(model="digits"))
+        assert sorted(sums.gone) == [lesson(1).id, lesson(2).id]
+        assert book.journal.read(looking.must_go) == {("digits", DIGEST, 3): 2}
 
 
 def test_none_of_a_liar_s_lessons_count_though_it_was_outvoted_many_times_in_a_row(tmp_path, monkeypatch):
@@ -328,8 +354,8 @@ def test_a_teacher_that_is_condemned_again_while_its_lessons_come_back_stays_sil
         monkeypatch.setattr(forgetting, "bring_back", and_again)
         tell = book._tell
 
-        def condemned(change, why):
-            tell(change, why)
+        def condemned(change):
+            tell(change)
             if len(again) == 2:
                 again.append(1)
                 audits(book, "liar", "sha256:up", [False] * 12)

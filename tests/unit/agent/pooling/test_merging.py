@@ -11,7 +11,7 @@ from tests.unit.agent.pooling.test_pooler import World
 from upriver.head_fit import fit, joined
 from upriver.head_statistics import HeadStatistics, nothing, shares_of, target_of
 from upriver.pool_sums import PoolPart
-from upriver_agent.lessons.lesson import Gone, Lesson
+from upriver_agent.lessons.lesson import Lesson
 
 LABELS = tuple("abcd")
 EVENTS = st.tuples(st.integers(0, 5), st.integers(0, 4))
@@ -61,7 +61,8 @@ def test_a_merge_is_central_training_and_forgetting_is_retraining(events: list[t
             learners[name].sums.added(lesson(number))
         elif kind == 3 and kept[name]:
             gone = kept[name].pop(at % len(kept[name]))
-            learners[name].sums.removed([gone], Gone.FORGOTTEN)
+            learners[name].sums.removed([gone])
+            learners[name].sums.must_go([gone])
         else:
             world.agents[name].once()
     for _ in range(3):

@@ -10,7 +10,7 @@ from upriver.errors import DiskTrouble
 from upriver.head_statistics import HeadStatistics, nothing, shares_of, target_of
 from upriver.pool import Submission
 from upriver.pool_wire import Assembly, write_submission
-from upriver_agent.lessons.lesson import Choice, Gone, Lesson, Subscriber
+from upriver_agent.lessons.lesson import Choice, Lesson, Subscriber
 from upriver_agent.pooling.own import Clip, OwnSums
 
 VERSION, OTHER = (f"sha256:{digit * 64}" for digit in "ab")
@@ -97,7 +97,8 @@ def test_what_is_left_after_forgetting_is_what_one_would_have_that_never_saw_it(
         own.added(lesson(number))
         if at % ask_every == 0:
             own.parts("north")
-    own.removed([lesson(number) for number in gone], Gone.FORGOTTEN)
+    own.removed([lesson(number) for number in gone])
+    own.must_go([lesson(number) for number in gone])
     left = [lesson(number) for number in range(12) if number not in gone]
     found = only(own)
     spoken = {label for one in left for label in shares_of(one.label, one.probabilities, OWN)}
@@ -129,7 +130,7 @@ def test_versions_and_widths_have_sums_of_their_own_and_go_with_their_last_lesso
         (OTHER, 3, 1),
         (OTHER, 5, 1),
     ]
-    own.removed([lesson(2, OTHER), lesson(1)], Gone.EXPIRED)
+    own.removed([lesson(2, OTHER), lesson(1)])
     assert [part.key.width for part in own.parts("north")] == [5]
 
 
@@ -141,7 +142,7 @@ def test_a_version_that_comes_to_answer_here_changes_nothing_of_what_was_taken_i
     assert only(own).toward[-1].tolist() == only(own).toward[-1].round().tolist(), "no shares in passing"
     answers[VERSION] = OWN
     own.added(lesson(3))
-    own.removed([lesson(1), lesson(2), lesson(3)], Gone.EXPIRED)
+    own.removed([lesson(1), lesson(2), lesson(3)])
     assert own.parts("north") == []
     own.added(lesson(1))
     found = only(own)
@@ -150,7 +151,8 @@ def test_a_version_that_comes_to_answer_here_changes_nothing_of_what_was_taken_i
 
 def test_of_a_version_whose_lessons_were_all_forgotten_that_is_told() -> None:
     own = following(Book(lesson(1), lesson(2)))
-    own.removed([lesson(1), lesson(2)], Gone.FORGOTTEN)
+    own.removed([lesson(1), lesson(2)])
+    own.must_go([lesson(1), lesson(2)])
     (part,) = own.parts("north")
     assert (part.sums.lessons, part.sums.labels, part.forgotten) == (0.0, (), 2)
     assembly = Assembly("parent")
@@ -174,10 +176,12 @@ def test_what_must_be_forgotten_is_told_soon_and_counted_and_what_goes_for_other
     book = Book(*(lesson(number) for number in range(5)))
     own.follow(book, {("m", VERSION, 3): 7, ("m", OTHER, 3): 100})
     own.catch_up(book)
-    own.removed([lesson(0)], Gone.EXPIRED)
+    own.removed([lesson(0)])
     assert urgent == []
-    own.removed([lesson(1)], Gone.FORGOTTEN)
-    own.removed([lesson(2)], Gone.NOT_BELIEVED)
+    own.removed([lesson(1)])
+    own.must_go([lesson(1)])
+    own.removed([lesson(2)])
+    own.must_go([lesson(2)])
     assert len(urgent) == 2
     assert {part.key.version_digest: part.forgotten for part in own.parts("north")} == {VERSION: 9, OTHER: 100}
 
@@ -203,11 +207,11 @@ def test_lessons_that_come_and_go_while_the_journal_is_read_count_once() -> None
                     own.added(lessons[2])  # it will be read as well
                     own.added(lessons[6])  # it will not
                 case 3:
-                    own.removed([lessons[0]], Gone.EXPIRED)  # it was read
-                    own.removed([lessons[7]], Gone.EXPIRED)  # it never was
-                    own.removed([lessons[6]], Gone.EXPIRED)
+                    own.removed([lessons[0]])  # it was read
+                    own.removed([lessons[7]])  # it never was
+                    own.removed([lessons[6]])
                     own.added(lessons[5])
-                    own.removed([lessons[5]], Gone.EXPIRED)
+                    own.removed([lessons[5]])
 
     own = following(Busy(*lessons[:5]))
     found = only(own)

@@ -6,7 +6,6 @@ import pytest
 from tests.unit.agent.pooling.test_own_sums import OTHER, VERSION, Book, following, lesson
 from upriver.errors import DiskTrouble
 from upriver.head_statistics import HeadStatistics, nothing
-from upriver_agent.lessons.lesson import Gone
 from upriver_agent.pooling.own import Clip
 from upriver_agent.pooling.privacy import Privacy, delta_of, epsilon_of, with_noise
 from upriver_agent.pooling.releases import FILE, Releases, secure_noise
@@ -70,13 +69,15 @@ def test_a_release_stands_until_lessons_have_grown_or_one_is_forgotten(tmp_path)
         own.added(lesson(number))
     second = lessons_of(releases)
     assert second != first
-    own.removed([lesson(3)], Gone.FORGOTTEN)
+    own.removed([lesson(3)])
+    own.must_go([lesson(3)])
     third = lessons_of(releases)
     assert third not in (first, second)
     for number in range(20, 60):
         own.added(lesson(number))
     assert lessons_of(releases) == third  # none is left: the last one stands
-    own.removed([lesson(21)], Gone.FORGOTTEN)
+    own.removed([lesson(21)])
+    own.must_go([lesson(21)])
     assert lessons_of(releases) == [0.0]  # and goes with what was forgotten, of which it is told
     assert lessons_of(Releases(tmp_path, own, "north", privacy)) == [0.0]  # a new start gives no more
 
@@ -87,12 +88,14 @@ def test_lessons_of_other_versions_and_such_as_grow_old_use_no_release_up(tmp_pa
     first = lessons_of(releases)
     for number in range(8):
         own.added(lesson(20 + number, OTHER))
-        own.removed([lesson(number, OTHER)], Gone.EXPIRED)
-        own.removed([lesson(20 + number, OTHER)], Gone.REPLACED)
+        own.removed([lesson(number, OTHER)])
+        own.removed([lesson(20 + number, OTHER)])
         assert lessons_of(releases) == first
-    own.removed([lesson(8, OTHER)], Gone.NOT_BELIEVED)
+    own.removed([lesson(8, OTHER)])
+    own.must_go([lesson(8, OTHER)])
     assert lessons_of(releases) == [first[0], 0.0]
-    own.removed([lesson(9, OTHER)], Gone.FORGOTTEN)
+    own.removed([lesson(9, OTHER)])
+    own.must_go([lesson(9, OTHER)])
     assert [(part.forgotten, part.sums.lessons != 0.0) for part in releases.parts()] == [(0, True), (2, False)]
     own.renewed()
     own.catch_up(Book(lesson(40)))
