@@ -78,8 +78,9 @@ class HeadMaker:
             return True
         if last is not None and last.state is TrialState.WITHDRAWN and not place.is_current(last):
             last = None  # against what runs there now it was never tried
-        if running is not None and place.must_go(running):
-            return last is None or last.created <= running.created or place.must_go(last)
+        is_first = last is None or running is None or last.created <= running.created or place.must_go(last)
+        if running is not None and place.must_go(running) and is_first:
+            return True  # its successor, however few lessons there are
         return is_due(learnt, last, now, self._terms.pace)
 
     def _open(self, place: Place, scope: Scope, top: str, prior: HeadStatistics, sums: "_Sums", now: float) -> bool:

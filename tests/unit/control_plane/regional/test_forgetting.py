@@ -67,6 +67,23 @@ def test_a_head_that_was_tried_before_is_tried_again_where_another_one_must_go(w
     assert world.chooser.to_go(world.standings()) == []
 
 
+def test_where_the_successor_of_a_head_that_must_go_came_to_nothing_others_are_tried(world) -> None:
+    world.lessons = {"north": 200, "south": 0}
+    world.round()
+    world.lessons["north"], world.forgotten["north"], world.held["north"] = 199, 1, 5
+    world.round()
+    world.now += 2000.0
+    world.round()
+    (withdrawn, _) = world.trials.all("m")
+    assert withdrawn.state is TrialState.WITHDRAWN  # in time too few questions were held out
+    assert world.round() == []
+    assert len(world.trials.all("m")) == 2
+    world.lessons["north"], world.held["north"] = 400, 600
+    (again,) = world.round()  # somebody may roll it out
+    assert again.need is Need.NOTHING
+    assert world.chooser.to_go(world.standings()) == []
+
+
 def test_a_region_goes_back_from_a_head_that_must_go_where_no_other_one_can_be_tried(world) -> None:
     world.lessons = {"north": 200, "south": 0}
     (one,) = world.round()
