@@ -20,7 +20,7 @@ from upriver_control.regional.standing import Standing
 from upriver_control.regional.verdict import certified, judge
 from upriver_control.regions.apart import apart
 from upriver_control.regions.books import Books
-from upriver_control.regions.record import CHANGED, RegionRecord
+from upriver_control.regions.record import CHANGED, MUST_GO, RegionRecord
 
 
 class HeadJudge:
@@ -50,6 +50,8 @@ class HeadJudge:
             return self._withdraw(trial, "its version does not run there any more", now)
         if trial.policy != write_policy(here.policy):
             return self._withdraw(trial, CHANGED, now)
+        if self._record.place(here, [one for one in lines if not one.key.trial]).must_go(trial):
+            return self._withdraw(trial, MUST_GO, now)
         if trial.proven:
             return self._publish(trial, now)
         counts = next((one for one in lines if one.key == _key(trial)), None)

@@ -19,7 +19,7 @@ from upriver_control.regional.planning import Pace, fitted, is_due, need_of
 from upriver_control.regional.standing import Standing, promise_of
 from upriver_control.regions.apart import apart
 from upriver_control.regions.books import Books
-from upriver_control.regions.record import MUST_GO, RegionRecord
+from upriver_control.regions.record import RegionRecord
 from upriver_control.store.pools import PoolTable
 
 _LOG: Final = logging.getLogger(__name__)
@@ -73,11 +73,14 @@ class HeadMaker:
 
     def _is_due(self, place: Place, scope: Scope, now: float) -> bool:
         learnt, last, running = place.learnt(scope), place.last(scope), place.running
-        if last is not None and last.state is TrialState.OPEN and place.must_go(last):
-            self._record.end(last, TrialState.WITHDRAWN, MUST_GO, now)
-            return True
-        if last is not None and last.state is TrialState.WITHDRAWN and not place.is_current(last):
-            last = None  # against what runs there now it was never tried
+        if last is not None and last.state is TrialState.OPEN:
+            return False  # if it must go, the judge ends it
+        if (
+            last is not None
+            and last.state is TrialState.WITHDRAWN
+            and (place.must_go(last) or not place.is_current(last))
+        ):
+            last = None  # of what may be learnt from now, against what runs there now, it was never tried
         is_first = last is None or running is None or last.created <= running.created or place.must_go(last)
         if running is not None and place.must_go(running) and is_first:
             return True  # its successor, however few lessons there are

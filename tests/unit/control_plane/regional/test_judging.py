@@ -18,7 +18,8 @@ from tests.unit.control_plane.regional.two_regions import (
 from upriver.errors import Unreachable
 from upriver.pool import Submission
 from upriver.pool_sums import part_of
-from upriver_control.regional.model import TrialState
+from upriver_control.regional.model import Scope, TrialState
+from upriver_control.regions.record import MUST_GO
 
 
 def test_a_head_that_breaks_the_promise_is_not_rolled_out(world) -> None:
@@ -42,6 +43,21 @@ def test_no_look_is_taken_at_too_few_questions_and_no_attempt_spent(world) -> No
     world.now += 2000.0
     assert world.round() == []
     assert {one.state for one in world.trials.all("m")} <= {TrialState.WITHDRAWN, TrialState.OPEN}
+    assert world.trials.attempts("m", VERSION, "north") == 0
+
+
+def test_no_look_is_taken_at_a_head_that_must_go_and_no_attempt_spent(world) -> None:
+    world.lessons = {"north": 200, "south": 200}
+    world.agents_send()
+    world.maker.fit(world.standings(), TOPS, 1.0)
+    world.lessons, world.forgotten = {"north": 0, "south": 200}, {"north": 200, "south": 0}
+    world.agents_send()  # with enough counts
+    gone = [one for one in world.judge.look(world.standings(), 2.0) if one.why == MUST_GO]
+    assert sorted((one.region, one.scope, one.state) for one in gone) == [
+        ("north", Scope.GLOBAL, TrialState.WITHDRAWN),  # though no head of all is made of one region's lessons
+        ("north", Scope.REGION, TrialState.WITHDRAWN),
+        ("south", Scope.GLOBAL, TrialState.WITHDRAWN),
+    ]
     assert world.trials.attempts("m", VERSION, "north") == 0
 
 

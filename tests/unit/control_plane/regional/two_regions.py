@@ -128,9 +128,10 @@ class World:
             self.pools.submit(Submission(region, {region: self.epoch}, tuple(parts), str(self.epoch)), self.now)
 
     def round(self) -> list[RegionTrial]:
-        """Agents send, the control plane fits, agents count, the control plane looks and rolls out."""
+        """Agents send, the control plane looks and fits, agents count, the control plane looks again and rolls out."""
         self.now += 100.0
         self.agents_send()
+        self.judge.look(self.standings(), self.now)
         self.maker.fit(self.standings(), TOPS, self.now)
         self.agents_send()
         self.judge.look(self.standings(), self.now)
