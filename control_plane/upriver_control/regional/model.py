@@ -63,7 +63,7 @@ class RegionTrial:
     `forgotten` are of the sums that the head was learnt from, on an embedding of `width`. `need` is what the head must
     do besides keeping the promise. `head_bytes` and `delta_bytes` are what the head, and what changes from the one
     before, take on the wire; 0 for none. `proven` is the certified policy while it is not published yet, `made` names
-    it from then on. `rollouts` bring it, `back` take it away again.
+    it from then on. `rollouts` bring it, and take it away again, after which it is withdrawn.
     """
 
     trial: Trial
@@ -88,7 +88,6 @@ class RegionTrial:
     proven: str = ""
     made: str = ""
     rollouts: tuple[str, ...] = ()
-    back: tuple[str, ...] = ()
     ended: float = 0.0
 
     @property

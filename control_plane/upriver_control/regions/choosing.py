@@ -51,7 +51,9 @@ class HeadChooser:
         for standing in standings:
             place = self._record.place(standing, lines)
             running = place.running
-            if running is None or running.back or not place.must_go(running):
+            if running is None or not place.must_go(running):
+                continue
+            if running.state is TrialState.WITHDRAWN and running.rollouts:  # it is on its way back
                 continue
             if all(one.state in (TrialState.FAILED, TrialState.WITHDRAWN) for one in place.since(running)):
                 found.append((standing, running))
@@ -61,9 +63,10 @@ class HeadChooser:
         """Notes what brings a head to its region."""
         self._record.trials.save(replace(trial, rollouts=tuple(rollouts)))
 
-    def taken_back(self, trial: RegionTrial, rollouts: Sequence[str]) -> None:
-        """Notes what takes a head away from its region again."""
-        self._record.trials.save(replace(trial, back=tuple(rollouts)))
+    def taken_back(self, trial: RegionTrial, rollouts: Sequence[str], now: float) -> None:
+        """Notes what takes a head away from its region again, and withdraws it."""
+        trial = replace(trial, rollouts=(*trial.rollouts, *rollouts))
+        self._record.end(trial, TrialState.WITHDRAWN, MUST_GO, now)
 
     def base_of(self, trial: RegionTrial) -> str:
         """The name of the policy without a head that a region goes back to; empty for the manifest's."""

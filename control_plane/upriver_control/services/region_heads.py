@@ -139,7 +139,7 @@ class RegionHeads:
                 base = await asyncio.to_thread(self._heads.chooser.base_of, trial)
                 if not await self._must_wait(one, trial, base):
                     made = await take_back(trial, one.tiers, base, start, soak_s)
-                    await asyncio.to_thread(self._heads.chooser.taken_back, trial, made)
+                    await asyncio.to_thread(self._heads.chooser.taken_back, trial, made, self._clock())
 
     async def _must_wait(self, one: Standing, trial: RegionTrial, policy: str) -> bool:
         """Whether a rollout would take agents from another version, or end another rollout that is under way, in its

@@ -7,6 +7,7 @@ from upriver.policies import PolicyDocument, read_policy
 from upriver.scores import ScoreKind
 from upriver_control.regional.model import Need, TrialState
 from upriver_control.regional.planning import fitted
+from upriver_control.regions.record import MUST_GO
 
 
 def test_what_was_forgotten_leaves_the_head_and_without_another_the_region_goes_back(world) -> None:
@@ -25,8 +26,13 @@ def test_what_was_forgotten_leaves_the_head_and_without_another_the_region_goes_
     world.round()
     (gone,) = [trial for standing, trial in world.chooser.to_go(world.standings()) if standing.region == "north"]
     assert read_policy(gone.base).head == ""
-    world.chooser.taken_back(gone, ["rollouts/back"])
+    world.chooser.taken_back(gone, ["rollouts/back"], world.now)
     assert world.chooser.to_go(world.standings()) == []  # it is on its way
+    told = next(one for one in world.trials.all("m", "north") if one.id == gone.id)
+    assert (told.state, told.why, told.rollouts) == (TrialState.WITHDRAWN, MUST_GO, ("rollouts/r", "rollouts/back"))
+    world.running["north"] = read_policy(gone.base)
+    world.lessons["north"], world.held["north"] = 100, 600
+    assert world.round() != []  # what lessons there are are tried at once
 
 
 def test_of_a_head_that_had_learnt_what_was_forgotten_nothing_is_kept_in_the_next_one(world) -> None:

@@ -61,7 +61,7 @@ class Maker:
     def rolled_out(self, trial: RegionTrial, rollouts: list[str]) -> None:
         self.noted[trial.id] = list(rollouts)
 
-    def taken_back(self, trial: RegionTrial, rollouts: list[str]) -> None:
+    def taken_back(self, trial: RegionTrial, rollouts: list[str], now: float) -> None:
         self.noted[trial.id] += rollouts
 
     def base_of(self, trial: RegionTrial) -> str:
