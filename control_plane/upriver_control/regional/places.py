@@ -7,7 +7,7 @@ from upriver.policies import write_policy
 from upriver.pool_sums import PoolLine
 from upriver.trials import Trial
 from upriver_control.regional.model import RegionTrial, Scope, TrialState
-from upriver_control.regional.planning import Learnt, has_forgotten
+from upriver_control.regional.planning import Learnt, chosen, has_forgotten
 from upriver_control.regional.standing import Standing
 
 
@@ -25,10 +25,17 @@ class Place:
         head = self.standing.policy.head
         return next((one for one in self.trials if head and one.trial.head == head), None)
 
-    @property
-    def any_open(self) -> bool:
-        """Whether a head is tried."""
-        return any(one.state is TrialState.OPEN for one in self.trials)
+    def best_of(self, passed: Sequence[RegionTrial], now: float, wait_s: float) -> RegionTrial | None:
+        """Which of the heads that passed the region gets; None while there is none, or a rival of it is tried.
+
+        A rival was open when it passed, and is waited for so long. One that comes later can take its place by its test.
+        """
+        best = chosen(passed)
+        if best is not None and now - best.ended < wait_s:
+            ended = best.ended
+            if any(one.state is TrialState.OPEN and one.created <= ended for one in self.trials):
+                return None
+        return best
 
     @property
     def waiting(self) -> list[RegionTrial]:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from upriver_control.regional.model import RegionTrial, TrialState
-from upriver_control.regional.planning import chosen
 from upriver_control.regional.standing import Standing
 from upriver_control.regions.books import Books
 from upriver_control.regions.record import CHANGED, MUST_GO, RegionRecord
@@ -13,9 +12,11 @@ from upriver_control.regions.record import CHANGED, MUST_GO, RegionRecord
 class HeadChooser:
     """Chooses for all regions."""
 
-    def __init__(self, record: RegionRecord, books: Books) -> None:
+    def __init__(self, record: RegionRecord, books: Books, wait_s: float) -> None:
+        """A head that passed waits so long for its rivals."""
         self._record = record
         self._books = books
+        self._wait_s = wait_s
 
     def settle(self, standings: Sequence[Standing], now: float) -> None:
         """Ends those of the heads that wait which may not answer any more, or less than another that waits."""
@@ -30,17 +31,17 @@ class HeadChooser:
                     self._record.end(one, TrialState.WITHDRAWN, CHANGED, now)
                 else:
                     waiting.append(one)
-            best = None if place.any_open else chosen(waiting)  # its rival may still be tried
+            best = place.best_of(waiting, now, self._wait_s)
             for other in waiting if best is not None else ():
                 if other is not best:
                     self._record.end(other, TrialState.FAILED, "the other head answers as much or more there", now)
 
-    def pick(self, standings: Sequence[Standing]) -> list[tuple[Standing, RegionTrial]]:
+    def pick(self, standings: Sequence[Standing], now: float) -> list[tuple[Standing, RegionTrial]]:
         """Which head each region is to get now, of those that wait, and the tiers that are to get it."""
         found = []
         for standing in standings:
             place = self._record.place(standing, ())
-            best = None if place.any_open else chosen(place.waiting)
+            best = place.best_of(place.waiting, now, self._wait_s)
             if best is not None:
                 found.append((standing, replace(best, tiers=standing.tiers)))
         return found

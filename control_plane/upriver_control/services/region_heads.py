@@ -167,4 +167,4 @@ class RegionHeads:
         self._heads.chooser.settle(standings, now)
         if not rolls_out:
             return standings, [], []
-        return standings, self._heads.chooser.pick(standings), self._heads.chooser.to_go(standings)
+        return standings, self._heads.chooser.pick(standings, now), self._heads.chooser.to_go(standings)

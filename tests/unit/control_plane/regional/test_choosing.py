@@ -23,6 +23,18 @@ def test_what_waits_for_an_operator_is_withdrawn_when_it_must_go_and_has_no_riva
     assert states == {"north": TrialState.PASSED, "south": TrialState.WITHDRAWN}
 
 
+def test_a_head_that_passed_waits_for_its_rival_only_as_long_as_for_counts(world) -> None:
+    world.lessons = {"north": 60, "south": 60}
+    world.held = {"north": 100, "south": 0}  # enough for one look, and too few for the stricter one that follows
+    assert world.round() == []
+    north = {one.state: one for one in world.trials.all("m", "north")}
+    assert set(north) == {TrialState.PASSED, TrialState.OPEN}
+    world.now -= 60.0  # 40 s later
+    assert world.round() == []
+    (picked,) = world.round()
+    assert picked.id == north[TrialState.PASSED].id
+
+
 def test_a_region_gives_its_own_head_up_for_that_of_all_where_that_answers_as_much(world) -> None:
     world.lessons = {"north": 200, "south": 0}
     (own,) = world.round()

@@ -79,7 +79,7 @@ def test_what_was_held_against_another_policy_than_runs_now_is_withdrawn_and_tri
     world.chooser.settle(world.standings(), 5.0)
     (passed,) = world.trials.all("m")
     assert (passed.state, passed.made != "") == (TrialState.WITHDRAWN, True)
-    assert world.chooser.pick(world.standings()) == []
+    assert world.chooser.pick(world.standings(), 5.0) == []
 
 
 def test_lessons_that_grow_too_old_one_by_one_spend_no_look_and_withdraw_nothing(world) -> None:

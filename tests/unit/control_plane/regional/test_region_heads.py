@@ -51,7 +51,7 @@ class Maker:
     def settle(self, standings: list[Standing], now: float) -> None:
         self.settled = [one.region for one in standings]
 
-    def pick(self, standings: list[Standing]) -> list[tuple[Standing, RegionTrial]]:
+    def pick(self, standings: list[Standing], now: float) -> list[tuple[Standing, RegionTrial]]:
         here = {one.region: one for one in reversed(standings)}
         return [(replace(here[one.region], tiers=one.tiers), one) for one in self.picked if one.region in here]
 

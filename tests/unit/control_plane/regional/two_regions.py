@@ -83,7 +83,7 @@ class World:
         self.pools, self.trials, self.books = PoolTable(database, 0.0), TrialTable(database), Books()
         record = RegionRecord(self.pools, self.trials)
         self.maker, self.judge = HeadMaker(record, self.books, Terms(pace=pace)), HeadJudge(record, self.books, pace)
-        self.chooser = HeadChooser(record, self.books)
+        self.chooser = HeadChooser(record, self.books, pace.wait_s)
         self.sees = {"north": "abc", "south": "abd"}
         self.running = dict.fromkeys(self.sees, policy())
         self.lessons = dict.fromkeys(self.sees, 0)
@@ -136,7 +136,7 @@ class World:
         self.agents_send()
         self.judge.look(self.standings(), self.now)
         self.chooser.settle(self.standings(), self.now)
-        picked = [one for _, one in self.chooser.pick(self.standings())]
+        picked = [one for _, one in self.chooser.pick(self.standings(), self.now)]
         for one in picked:
             self.running[one.region] = read_policy(self.books.policies[one.made])
             self.chooser.rolled_out(one, ["rollouts/r"])
