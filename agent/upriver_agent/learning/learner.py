@@ -107,6 +107,7 @@ class Learner:
         """What is kept is another than what was told: sums begin anew from it."""
         with self._lock:
             self._courses.clear()
+        self._leaving.renewed()
         self._stirred.set()
 
     # What an operator may do.
@@ -245,13 +246,10 @@ class Learner:
             self._courses[model] = course
         course.read(giving_way(self._parts.book.all_of(model, version.digest), _TURN))
         tried = self._tried(current)
-        self._leaving.recall(model)
         with self._lock:
             course.catch_up()
-            if current.standing.refined is not None and (
-                tried is None or course.sums.up_to(tried.until) < tried.lessons
-            ):
-                self._leaving.told(model, 0)  # lessons were put out or have grown too old meanwhile, or all are lost
+            left = course.sums.up_to(tried.until) if tried is not None else 0
+        self._leaving.begin(current, tried, left)
         if tried is not None and not tried.promoted:  # the process ended just after
             self._parts.journal.write(partial(trials.promoted, model=model, head=tried.head)).result()
         return course if course.ready else self._course(model, current)

@@ -27,11 +27,30 @@ class Leaving:
         self._refiner = refiner
         self._lock = threading.Lock()
         self._gone: dict[str, set[int]] = {}
+        self._begun: set[str] = set()
 
     def told(self, model: str, number: int) -> None:
         """A lesson has to leave; number 0 is any that a head may have learnt."""
         with self._lock:
             self._gone.setdefault(model, set()).add(number)
+
+    def begin(self, current: Current, tried: Tried | None, left: int) -> None:
+        """Takes in what nobody was told, once for each version: when the process last ended, and what has become of
+        the lessons of the head that answers meanwhile. `tried` is its trial, `left` how many of them count still.
+
+        Later on lessons that only do not count any more leave with what is learnt next. Raises DiskTrouble.
+        """
+        version, begun = current.given.version.digest, self._begun
+        if version in begun:
+            return
+        self.recall(current.given.model)
+        if current.standing.refined is not None and (tried is None or left < tried.lessons):
+            self.told(current.given.model, 0)
+        begun.add(version)
+
+    def renewed(self) -> None:
+        """The journal is another: what was known of it is to be looked at anew."""
+        self._begun = set()
 
     def recall(self, model: str) -> None:
         """Takes in what had to leave when the process last ended. Raises DiskTrouble."""

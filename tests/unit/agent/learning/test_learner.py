@@ -265,6 +265,27 @@ def test_with_a_memory_too_what_is_left_after_forgetting_is_what_one_has_who_nev
     world.close()
 
 
+def test_sums_that_are_made_anew_take_nothing_down_for_lessons_that_only_do_not_count_any_more(tmp_path: Path) -> None:
+    world = World(tmp_path, replace(SECTION, memory_lessons=50))
+    world.learn()
+    assert world.learnt
+    kept = list(world.book.all_of(MODEL, world.version.digest))
+    world.book.offer([world.lesson(LABELS[3], kept[0].embedding, "edge-2")])  # that is outvoted
+    others = [world.lesson(NEW[0], embedding_of(NEW[0], world.rng).astype(np.float16)) for _ in range(300)]
+    world.book.offer([replace(one, model="another") for one in others])
+    newest = world.lessons(1)[0]
+    world.learner.step()
+    world.book.offer([world.lesson(LABELS[3], newest.embedding, "edge-2")])
+    world.learner.step()
+    assert world.learner.statistics(MODEL) is not None, "they were made anew"
+    assert (world.learnt, world.learner.learning(MODEL).attempts) == (True, 1)
+    world.close()
+    world.again()
+    world.learner.step()
+    assert world.learner.learning(MODEL).attempts == 2, "at the next start they leave what answers"
+    world.close()
+
+
 def test_lessons_come_and_are_forgotten_while_others_are_practised(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
