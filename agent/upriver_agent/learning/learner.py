@@ -100,7 +100,7 @@ class Learner:
     def must_go(self, lessons: Sequence[Lesson]) -> None:
         """Lessons must leave what answers."""
         for lesson in lessons:
-            self._leaving.told(lesson.model, lesson.seq)
+            self._leaving.told((lesson.model, lesson.version_digest), lesson.seq)
         self._stirred.set()
 
     def renewed(self) -> None:
@@ -192,9 +192,9 @@ class Learner:
             with self._lock:
                 self._courses.pop(model, None)
             if current is not None and current.standing.refined is not None:
-                self._leaving.recall(model)
-            if self._leaving.of(model):
-                self._parts.refiner.revert(model, FORGOTTEN)
+                self._leaving.recall(current)
+                if self._leaving.of(current):
+                    self._parts.refiner.revert(model, FORGOTTEN)
             return
         with self._deciding:  # else what an operator holds just now would be read as it was before
             self._held = self._parts.journal.read(holdout.holds)
@@ -216,7 +216,7 @@ class Learner:
         if not course.why:
             course.practised, course.found = (progress.lessons, progress.held_out), ""
             snapshot = self._examiner.snapshot(model, course)
-            if not course.ready or self._leaving.of(model):
+            if not course.ready or self._leaving.of(current):
                 return  # told meanwhile: that is seen to first
             course.why = course.found = practice.prospect(snapshot.practised, progress, promise).why
             if not course.why:

@@ -18,21 +18,29 @@ from upriver_agent.serving.refiner import Current, Refiner
 FORGOTTEN: Final = "its head had learnt what must be forgotten, and no other has passed"
 
 
+Version = tuple[str, str]
+"""A model, and its version's digest. What is learnt of a version never answers for another one."""
+
+
+def _version(current: Current) -> Version:
+    return current.given.model, current.given.version.digest
+
+
 class Leaving:
-    """For one agent, by model. Safe to share between threads."""
+    """For one agent. Safe to share between threads."""
 
     def __init__(self, journal: Journal, book: LessonBook, refiner: Refiner) -> None:
         self._journal = journal
         self._book = book
         self._refiner = refiner
         self._lock = threading.Lock()
-        self._gone: dict[str, set[int]] = {}
-        self._begun: set[str] = set()
+        self._gone: dict[Version, set[int]] = {}
+        self._begun: set[Version] = set()
 
-    def told(self, model: str, number: int) -> None:
+    def told(self, version: Version, number: int) -> None:
         """A lesson has to leave; number 0 is any that a head may have learnt."""
         with self._lock:
-            self._gone.setdefault(model, set()).add(number)
+            self._gone.setdefault(version, set()).add(number)
 
     def begin(self, current: Current, tried: Tried | None, left: int) -> None:
         """Takes in what nobody was told, once for each version: when the process last ended, and what has become of
@@ -40,58 +48,57 @@ class Leaving:
 
         Later on lessons that only do not count any more leave with what is learnt next. Raises DiskTrouble.
         """
-        version, begun = current.given.version.digest, self._begun
+        version, begun = _version(current), self._begun
         if version in begun:
             return
-        self.recall(current.given.model)
+        self.recall(current)
         if current.standing.refined is not None and (tried is None or left < tried.lessons):
-            self.told(current.given.model, 0)
+            self.told(version, 0)
         begun.add(version)
 
     def renewed(self) -> None:
         """The journal is another: what was known of it is to be looked at anew."""
         self._begun = set()
 
-    def recall(self, model: str) -> None:
+    def recall(self, current: Current) -> None:
         """Takes in what had to leave when the process last ended. Raises DiskTrouble."""
-        lowest = self._journal.read(partial(looking.leaving, model=model))
+        version = _version(current)
+        lowest = self._journal.read(partial(looking.leaving, model=version[0], version_digest=version[1]))
         if lowest is not None:
-            self.told(model, lowest)
+            self.told(version, lowest)
 
-    def of(self, model: str) -> frozenset[int]:
+    def of(self, current: Current) -> frozenset[int]:
         """The numbers of what has to leave, as far as it is not known that nothing answers that has learnt it."""
         with self._lock:
-            return frozenset(self._gone.get(model, ()))
+            return frozenset(self._gone.get(_version(current), ()))
 
     def due(self, current: Current, tried: Callable[[], Tried | None]) -> bool:
         """Whether what answers has learnt some of it; `tried` gives its head's trial. Raises DiskTrouble."""
-        model = current.given.model
-        gone = self.of(model)
+        gone = self.of(current)
         if not gone:
             return False
         if current.standing.refined is not None:
             trial = tried()
             if trial is None or min(gone) <= trial.until:
                 return True
-        self._settle(model, gone)
+        self._settle(_version(current), gone)
         return False
 
     def cleanse(self, current: Current, replaced: Callable[[], bool]) -> None:
         """Has another head answer that never learnt it, if `replaced` brings one; else what was put there."""
-        model, done = current.given.model, False
-        gone = self.of(model)
+        gone, done = self.of(current), False
         try:
             done = replaced()
         finally:
             if not done:
-                self._refiner.revert(model, FORGOTTEN)
-            self._settle(model, gone)
+                self._refiner.revert(current.given.model, FORGOTTEN)
+            self._settle(_version(current), gone)
 
-    def _settle(self, model: str, gone: frozenset[int]) -> None:
+    def _settle(self, version: Version, gone: frozenset[int]) -> None:
         with self._book.still():  # else what is forgotten just now might be crossed out with it
             with self._lock:
-                rest = self._gone.pop(model, set()) - gone
+                rest = self._gone.pop(version, set()) - gone
                 if rest:
-                    self._gone[model] = rest
+                    self._gone[version] = rest
             if not rest:
-                self._journal.write(partial(forgetting.left, model=model)).result()
+                self._journal.write(partial(forgetting.left, model=version[0], version_digest=version[1])).result()

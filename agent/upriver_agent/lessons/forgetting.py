@@ -81,10 +81,11 @@ def bring_back(connection: sqlite3.Connection, teacher: str, quorum: int) -> tup
     return len(found), change.pure()
 
 
-def left(connection: sqlite3.Connection, model: str) -> None:
-    """What had to leave what was learnt of a model has left it."""
+def left(connection: sqlite3.Connection, model: str, version_digest: str) -> None:
+    """What had to leave what was learnt of a version has left it."""
     connection.execute(
-        "DELETE FROM tally WHERE name IN (SELECT 'leaving/' || number FROM version WHERE model = ?)", (model,)
+        "DELETE FROM tally WHERE name IN (SELECT 'leaving/' || number FROM version WHERE model = ? AND digest = ?)",
+        (model, version_digest),
     )
 
 

@@ -61,9 +61,10 @@ def must_go(connection: sqlite3.Connection) -> dict[tuple[str, str, int], int]:
     return {(model, digest, width): lessons for model, digest, width, lessons in found}
 
 
-def leaving(connection: sqlite3.Connection, model: str) -> int | None:
-    """The lowest number of those lessons of a model that what was learnt may not have lost yet; None without any."""
-    (found,) = connection.execute(
-        "SELECT min(value) FROM tally JOIN version ON name = 'leaving/' || number WHERE model = ?", (model,)
+def leaving(connection: sqlite3.Connection, model: str, version_digest: str) -> int | None:
+    """The lowest number of those lessons of a version that what was learnt may not have lost yet; None without any."""
+    found = connection.execute(
+        "SELECT value FROM tally JOIN version ON name = 'leaving/' || number WHERE model = ? AND digest = ?",
+        (model, version_digest),
     ).fetchone()
-    return None if found is None else int(found)
+    return None if found is None else int(found[0])

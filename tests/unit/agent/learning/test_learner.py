@@ -392,6 +392,21 @@ def test_forgetting_what_the_head_never_learnt_leaves_it_alone(world: World) -> 
     assert world.learner.learning(MODEL).attempts == 1
 
 
+@pytest.mark.parametrize("ends", [False, True])
+def test_forgetting_lessons_of_another_version_leaves_the_head_alone(world: World, ends: bool) -> None:
+    other = "sha256:" + "9" * 64
+    made = [world.lesson(NEW[0], embedding_of(NEW[0], world.rng).astype(np.float16)) for _ in range(5)]
+    world.book.offer([replace(one, version_digest=other) for one in made])
+    world.learn()
+    head = world.answering.policy.document.head
+    assert world.book.forget(Choice(version_digest=other)) == 5
+    if ends:
+        world.close()
+        world.again()
+    world.learner.step()
+    assert (world.answering.policy.document.head, world.learner.learning(MODEL).attempts) == (head, 1)
+
+
 def test_lessons_of_a_teacher_in_quarantine_leave_the_head(world: World) -> None:
     world.lessons(50, teacher="honest")
     world.lessons(50, teacher="liar")
