@@ -35,6 +35,7 @@ class Leaving:
         self._refiner = refiner
         self._lock = threading.Lock()
         self._gone: dict[Version, set[int]] = {}
+        """Empty is what has left, and is still to be crossed out in the journal."""
         self._begun: set[Version] = set()
 
     def told(self, version: Version, number: int) -> None:
@@ -75,13 +76,12 @@ class Leaving:
     def due(self, current: Current, tried: Callable[[], Tried | None]) -> bool:
         """Whether what answers has learnt some of it; `tried` gives its head's trial. Raises DiskTrouble."""
         gone = self.of(current)
-        if not gone:
-            return False
-        if current.standing.refined is not None:
+        if gone and current.standing.refined is not None:
             trial = tried()
             if trial is None or min(gone) <= trial.until:
                 return True
-        self._settle(_version(current), gone)
+        if _version(current) in self._gone:
+            self._settle(_version(current), gone)
         return False
 
     def cleanse(self, current: Current, replaced: Callable[[], bool]) -> None:
@@ -97,8 +97,8 @@ class Leaving:
     def _settle(self, version: Version, gone: frozenset[int]) -> None:
         with self._book.still():  # else what is forgotten just now might be crossed out with it
             with self._lock:
-                rest = self._gone.pop(version, set()) - gone
-                if rest:
-                    self._gone[version] = rest
+                rest = self._gone.setdefault(version, set())
+                rest -= gone
             if not rest:
                 self._journal.write(partial(forgetting.left, model=version[0], version_digest=version[1])).result()
+                del self._gone[version]  # not before: what the disk refuses is tried again

@@ -36,6 +36,7 @@ from upriver_agent.learning.holdout import MOST, MOST_VERSIONS, WANTED, Key, cou
 from upriver_agent.learning.learner import BY_OPERATOR, NO_PRIOR
 from upriver_agent.learning.leaving import FORGOTTEN
 from upriver_agent.learning.sums import LessonSums
+from upriver_agent.lessons import forgetting
 from upriver_agent.lessons.lesson import Choice, Lesson
 from upriver_agent.serving.refiner import ALARM
 from upriver_agent.versions import open_version
@@ -310,6 +311,30 @@ def test_lessons_come_and_are_forgotten_while_others_are_practised(
     assert world.learnt
     (tried,) = world.learner.learning(MODEL).trials
     assert tried.lessons == 64
+
+
+def test_what_has_left_takes_nothing_down_later_though_the_disk_could_not_note_that_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.lessons(50, source="a")
+    world.lessons(50, source="b")
+    world.audits(260)
+    world.learner.step()
+    world.book.forget(Choice(source="a"))
+
+    def full(*_: object, **__: object) -> None:
+        raise DiskTrouble("the disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(forgetting, "left", full)
+        world.learner.step()
+    assert world.learner.learning(MODEL).attempts == 2
+    assert "the disk is full" in world.learner.learning(MODEL).why
+    world.learner.step()
+    world.close()
+    world.again()
+    world.learner.step()
+    assert (world.learnt, world.learner.learning(MODEL).attempts) == (True, 2)
 
 
 def test_when_no_other_head_passes_forgetting_brings_the_base_back_at_once(world: World) -> None:
