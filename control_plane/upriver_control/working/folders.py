@@ -1,4 +1,4 @@
-"""Where jobs are worked on: a folder of its own for each, below one for each process of a machine. Functions block."""
+"""Where jobs are worked on: a folder for each attempt, below one for each process of a machine. Functions block."""
 
 import hashlib
 import os
@@ -27,8 +27,11 @@ class Folders:
         return self.parent / f"{PREFIX}{os.getpid()}"
 
     def of(self, job: Work) -> Path:
-        """A job's; it need not be there."""
-        return self.own.absolute() / hashlib.sha256(job.id.encode()).hexdigest()[:16]
+        """A job's, for this attempt; it need not be there.
+
+        A process that lost a job's lease may still write there when it begins the same job anew.
+        """
+        return self.own.absolute() / hashlib.sha256(f"{job.id}/{job.attempt}".encode()).hexdigest()[:16]
 
     def clear(self, job: Work) -> None:
         """Removes a job's folder."""
