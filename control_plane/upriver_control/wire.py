@@ -82,6 +82,12 @@ def write_rollout(rollout: Rollout) -> rollout_pb2.Rollout:
     )
 
 
+def carefully(soak_s: float) -> rollout_pb2.Strategy:
+    """How what nobody watches is rolled out: to one agent, to a tenth, to all, each watched for `soak_s`."""
+    rings = [rollout_pb2.Ring(count=1), rollout_pb2.Ring(percent=10), rollout_pb2.Ring(percent=100)]
+    return rollout_pb2.Strategy(rings=rings, soak_time=duration(soak_s), failure_limit=0.1, min_sample=5)
+
+
 def write_strategy(strategy: Strategy) -> rollout_pb2.Strategy:
     """How a rollout goes."""
     return rollout_pb2.Strategy(

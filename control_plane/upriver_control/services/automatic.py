@@ -9,14 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from google.protobuf.duration_pb2 import Duration
-
 from upriver.errors import DiskTrouble, Unreachable, UpriverError
 from upriver.v1 import rollout_pb2
 from upriver_control.jobs import Job
 from upriver_control.jobs.alarms import alarmed, is_due, to_roll_out, waiting_s
 from upriver_control.observed import AgentFacts
 from upriver_control.rollout import Rollout
+from upriver_control.wire import carefully
 
 _LOG: Final = logging.getLogger(__name__)
 LOOK_S: Final = 10.0
@@ -117,16 +116,12 @@ class Automatic:
     async def _roll_out(self, job: Job) -> None:
         if self._rolled_out.get(job.model) == job.name:
             return
-        soak = Duration()
-        soak.FromMilliseconds(round(1000 * self._allowed.soak_s))
-        rings = [rollout_pb2.Ring(count=1), rollout_pb2.Ring(percent=10), rollout_pb2.Ring(percent=100)]
         for tier in to_roll_out(job):
-            strategy = rollout_pb2.Strategy(rings=rings, soak_time=soak, failure_limit=0.1, min_sample=5)
             request = rollout_pb2.CreateRolloutRequest(
                 version=tier.version,
                 policy=f"models/{job.model}/policies/{tier.policy.removeprefix('sha256:')}",
                 selector=f"tier={tier.tier}",
-                strategy=strategy,
+                strategy=carefully(self._allowed.soak_s),
                 request_id=f"{job.name}/{tier.tier}",
             )
             made = await self._start(request)

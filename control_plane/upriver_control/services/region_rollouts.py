@@ -4,8 +4,6 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-from google.protobuf.duration_pb2 import Duration
-
 from upriver.listing import digest as digest_of
 from upriver.v1 import rollout_pb2
 from upriver_control.regional.model import RegionTrial
@@ -13,6 +11,7 @@ from upriver_control.rollout import Rollout
 from upriver_control.selector import parse
 from upriver_control.services.automatic import Start
 from upriver_control.store.policies import policy_name
+from upriver_control.wire import carefully
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -41,14 +40,11 @@ def is_own(rollout: Rollout, trial: RegionTrial, tier: str, policy: str) -> bool
 
 
 async def _roll_out(trial: RegionTrial, tier: str, policy: str, which: str, start: Start, soak_s: float) -> str:
-    soak = Duration()
-    soak.FromMilliseconds(round(1000 * soak_s))
-    rings = [rollout_pb2.Ring(count=1), rollout_pb2.Ring(percent=10), rollout_pb2.Ring(percent=100)]
     request = rollout_pb2.CreateRolloutRequest(
         version=trial.version,
         policy=policy,
         selector=selector_of(trial, tier),
-        strategy=rollout_pb2.Strategy(rings=rings, soak_time=soak, failure_limit=0.1, min_sample=5),
+        strategy=carefully(soak_s),
         # Whoever is killed between asks for the same again; the same head tried another time is something else.
         request_id=f"region-{trial.id[7:39]}-{trial.created:.6f}-{tier}{which}",
     )

@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, ParamSpec, Protocol, TypeVar
 
-from google.protobuf.duration_pb2 import Duration
-
 from upriver.errors import DiskTrouble, NotNow, QueueFull, Unreachable, UpriverError
 from upriver.v1 import rollout_pb2
 from upriver_control.jobs import Job, JobState, Spec, TierResult, TierSpec
@@ -20,6 +18,7 @@ from upriver_control.jobs.ladder import Rung
 from upriver_control.jobs.training import Training, TrainResult, no_better
 from upriver_control.rollout import Rollout
 from upriver_control.training.workshop import Published, TrainingWorkshop
+from upriver_control.wire import carefully
 from upriver_control.working.threads import whole
 
 P = ParamSpec("P")
@@ -164,12 +163,11 @@ async def _patiently(step: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P
 
 
 def _rollout(job: Training, result: TrainResult, tier: TierResult) -> rollout_pb2.CreateRolloutRequest:
-    rings = [rollout_pb2.Ring(count=1), rollout_pb2.Ring(percent=10), rollout_pb2.Ring(percent=100)]
     where = f",region={job.spec.region}" if job.spec.region else ""
     return rollout_pb2.CreateRolloutRequest(
         version=result.version,
         policy=f"models/{job.model}/policies/{tier.policy.removeprefix('sha256:')}",
         selector=f"tier={tier.tier}{where}",
-        strategy=rollout_pb2.Strategy(rings=rings, soak_time=Duration(seconds=SOAK_S), failure_limit=0.1, min_sample=5),
+        strategy=carefully(SOAK_S),
         request_id=f"{job.name}/rollout",
     )
