@@ -7,7 +7,7 @@ images and from digits that it must not forget. Then it is certified for each re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -83,10 +83,17 @@ def retrain(
     stopped; what is under way then ends with the control plane.
     """
     started = time.monotonic()
-    pool = ThreadPoolExecutor(1, "demo-retraining")
+    work: Future[tuple[pb.Training, Mapping[str, Certified]]] = Future()
     with console.status("lessons go up to the control plane") as shown:
-        work = pool.submit(_retrained, mesh, control, begun, aside, lessons, shown.update)
-        pool.shutdown(wait=False)
+
+        def run() -> None:
+            try:
+                work.set_result(_retrained(mesh, control, begun, aside, lessons, shown.update))
+            except BaseException as error:  # noqa: BLE001 - the future carries it to who waits
+                work.set_exception(error)
+
+        # Not of an executor: for those the interpreter waits when it ends, and this one may look for a control plane.
+        threading.Thread(target=run, name="demo-retraining", daemon=True).start()
         while not work.done():
             if stop.wait(0.25):
                 return None

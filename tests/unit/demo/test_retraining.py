@@ -33,7 +33,10 @@ def test_who_stops_the_demo_does_not_wait_for_a_training() -> None:
 
     assert begun(never, stop) is None
     assert not over.is_set()
+    (still,) = [one for one in threading.enumerate() if one.name.startswith("demo-retraining")]
+    assert still.daemon  # nor does the interpreter when it ends
     over.set()
+    still.join(60)
 
 
 def test_a_training_that_fails_says_why() -> None:
