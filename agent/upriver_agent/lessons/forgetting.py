@@ -33,10 +33,10 @@ def forget(connection: sqlite3.Connection, choice: Choice, quorum: int) -> tuple
             "DELETE FROM vote WHERE version = ? AND content = ? AND label = ? AND (? OR teacher = ?)",
             (version, content, label, whoever, teacher),
         )
-        connection.execute(  # its last word is the one before
+        connection.execute(  # the last word of each whose word is gone is the one before
             f"INSERT OR IGNORE INTO vote SELECT version, content, agent, label FROM {FROM} WHERE version = ?"  # noqa: S608 - constants
-            f" AND content = ? AND agent = ? AND state <> {State.ASIDE:d} ORDER BY lesson.seq DESC LIMIT 1",
-            (version, content, teacher),
+            f" AND content = ? AND state <> {State.ASIDE:d} ORDER BY lesson.seq DESC",
+            (version, content),
         )
         restate(connection, version, content, quorum, change)
     count(connection, "forgotten", len(found))

@@ -154,6 +154,15 @@ def test_a_teacher_s_word_before_counts_again_once_the_last_one_is_forgotten(tmp
         assert told(book) == {lesson(3).id: "5"}
 
 
+def test_what_anybody_said_before_counts_again_once_the_class_that_was_said_last_is_forgotten(tmp_path):
+    same = {"embedding": (1, 2, 3)}
+    with opened(tmp_path) as book:
+        book.offer([lesson(1, "7", "a", **same), lesson(2, "5", "c", **same), lesson(3, "7", "c", **same)])
+        assert told(book) == {lesson(1).id: "7"}
+        assert book.forget(Choice(label="7")) == 1
+        assert told(book) == {lesson(2).id: "5"}
+
+
 def test_a_liar_that_said_what_others_had_said_supports_them_no_more(tmp_path):
     same = {"embedding": (1, 2, 3)}
     with opened(tmp_path) as book:
