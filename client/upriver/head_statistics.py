@@ -101,8 +101,9 @@ def shares_of(label: str, teacher: Mapping[str, float], own: Collection[str]) ->
     it, as far as they are of the version's `own` labels; what it gives to others goes to the lesson's too.
 
     Others are known by their own lessons alone: without those, what many lessons of one label give them in passing
-    would be a label that nobody taught, with just that one's mean. It depends on the lesson and its version, not on
-    what else is there, so sums are the same wherever and in whatever order they are made.
+    would be a label that nobody taught, with just that one's mean. It depends on the lesson and on what is known of its
+    version, not on what else is there, so sums are the same in whatever order they are made. Where a version does not
+    answer its `own` labels are not known, and a lesson's label is all of its target.
     """
     told = {name: share for name, share in teacher.items() if share >= LEAST_SHARE and name in own}
     total = max(1.0, sum(told.values()))
