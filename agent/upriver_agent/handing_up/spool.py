@@ -51,11 +51,14 @@ def put(connection: sqlite3.Connection, lessons: Sequence[Entry], most_bytes: in
 def forget_own(connection: sqlite3.Connection, lessons: Sequence[tuple[int, str]]) -> None:
     """Forgets lessons that were learnt here, by number and id; those above are told of one that they may have.
 
-    The number is 0 where it is not known any more: then they may. Raises QueueFull when too many such ids wait.
+    The number is 0 where it is not known any more: then they may. Raises QueueFull when too many such ids wait, unless
+    nothing was ever handed up here.
     """
     gone = sum(not seq for seq, _ in lessons)
     if gone and gone + connection.execute(_FORGOTTEN).fetchone()[0] > MAX_FORGOTTEN:
-        raise QueueFull(f"{MAX_FORGOTTEN} forgotten lessons wait to be told upwards; try again when some have been")
+        if tally(connection)["taken"]:
+            raise QueueFull(f"{MAX_FORGOTTEN} forgotten lessons wait to be told upwards; try again when some have been")
+        lessons = [(seq, id_) for seq, id_ in lessons if seq]  # nobody has the others: they would wait for ever
     for seq, id_ in lessons:
         seen = connection.execute("DELETE FROM handing_seen WHERE seq = ? RETURNING seq", (seq,)).fetchone()
         if seen is not None or not seq:

@@ -90,6 +90,13 @@ def test_news_of_forgotten_lessons_take_no_more_room_than_there_is(connection, m
     assert len(ids(connection)) == 4
 
 
+def test_where_nothing_was_ever_handed_up_ids_that_nobody_has_are_let_go_without_room(connection, monkeypatch):
+    monkeypatch.setattr(spool, "MAX_FORGOTTEN", 1)
+    spool.forget_own(connection, [(0, "a")])
+    spool.forget_own(connection, [(0, "b")])
+    assert ids(connection) == [("a", True)]
+
+
 def test_one_call_has_as_much_as_fits_and_at_least_one(connection):
     spool.put(connection, [Entry(str(number), b"x" * 1000) for number in range(9)], ROOM)
     assert len(spool.waiting(connection, 100, 3 * (1000 + spool.OVERHEAD))) == 3
