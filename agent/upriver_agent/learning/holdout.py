@@ -84,11 +84,12 @@ def add(connection: sqlite3.Connection, verdicts: Sequence[Verdict], top_version
             " GROUP BY version ORDER BY max(seq) DESC LIMIT ?2)",
             (model, MOST_VERSIONS),
         )
-    connection.execute(
-        "DELETE FROM held_out WHERE model NOT IN (SELECT model FROM held_out GROUP BY model"
-        " ORDER BY max(seq) DESC LIMIT ?)",
-        (MAX_MODELS,),
-    )
+    if new:
+        connection.execute(
+            "DELETE FROM held_out WHERE model NOT IN (SELECT model FROM held_out GROUP BY model"
+            " ORDER BY max(seq) DESC LIMIT ?)",
+            (MAX_MODELS,),
+        )
     return new
 
 
