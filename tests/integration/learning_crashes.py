@@ -61,9 +61,7 @@ def look(world: World, notes: list[str]) -> None:
     assert not told["gone"] & here, "what was forgotten came back"
     assert told["kept"] <= told["going"] | here, f"{len(told['kept'] - told['going'] - here)} lessons are lost"
 
-    learnt = world.learner.statistics(MODEL)
-    assert learnt is not None
-    assert learnt[1].lessons == len(lessons), "the sums are those of the journal"
+    assert world.statistics().lessons == len(lessons), "the sums are those of the journal"
 
     trials = world.journal.read(lambda connection: listing(connection, MODEL))
     numbers = [one.trial.attempt for one in trials]

@@ -16,7 +16,6 @@ from functools import partial
 from typing import Final
 
 from upriver.errors import DiskTrouble, NotNow, UpriverError
-from upriver.head_statistics import HeadStatistics
 from upriver.promises import Promise
 from upriver_agent.giving_way import giving_way
 from upriver_agent.head import embedding_width, problem_of
@@ -144,12 +143,6 @@ class Learner:
         if current is not None:
             why = self._cannot(current.given) or self._trouble or why
         return learning_of(self._parts, model, lessons, model in self._held, why)
-
-    def statistics(self, model: str) -> tuple[str, HeadStatistics] | None:
-        """The version that learns and the sums over its lessons without the prior, apart; None when none does."""
-        with self._lock:
-            course = self._courses.get(model)
-            return (course.version, course.sums.statistics()) if course is not None and course.ready else None
 
     # On the thread.
 

@@ -227,15 +227,12 @@ def test_after_forgetting_the_head_is_that_of_one_who_never_knew(world: World) -
     assert world.answering.policy.document.head != before
     assert world.learner.learning(MODEL).trials[0].lessons == 50
 
-    learnt = world.learner.statistics(MODEL)
-    assert learnt is not None
+    mine = world.statistics()
     never = World(world.folder / "never")
     never.book.offer([replace(one, version_digest=never.version.digest) for one in keeps])
     never.learner.step()
-    other = never.learner.statistics(MODEL)
+    theirs = never.statistics()
     never.close()
-    assert other is not None
-    mine, theirs = learnt[1], other[1]
     assert np.abs(mine.outer - theirs.outer).max() < 1e-6
     columns = [mine.labels.index(label) for label in theirs.labels]
     assert np.abs(mine.toward[:, columns] - theirs.toward).max() < 1e-6
@@ -255,13 +252,12 @@ def test_with_a_memory_too_what_is_left_after_forgetting_is_what_one_has_who_nev
     assert world.learnt is learns
     world.book.forget(Choice(source="b"))
     world.learner.step()
-    learnt = world.learner.statistics(MODEL)
-    assert learnt is not None
+    learnt = world.statistics()
     sums = LessonSums(4, LABELS, 20.0)
     for number, one in enumerate(keeps, 1):
         sums.add(number, one.embedding, one.label, one.probabilities)
-    assert np.abs(learnt[1].outer - sums.statistics().outer).max() < 1e-6
-    assert np.abs(learnt[1].toward - sums.statistics().toward).max() < 1e-6
+    assert np.abs(learnt.outer - sums.statistics().outer).max() < 1e-6
+    assert np.abs(learnt.toward - sums.statistics().toward).max() < 1e-6
     assert all(one.lessons in (750, 150) for one in world.learner.learning(MODEL).trials)
     world.close()
 
@@ -276,9 +272,10 @@ def test_sums_that_are_made_anew_take_nothing_down_for_lessons_that_only_do_not_
     world.book.offer([replace(one, model="another") for one in others])
     newest = world.lessons(1)[0]
     world.learner.step()
+    course = world.learner._courses[MODEL]
     world.book.offer([world.lesson(LABELS[3], newest.embedding, "edge-2")])
     world.learner.step()
-    assert world.learner.statistics(MODEL) is not None, "they were made anew"
+    assert world.learner._courses[MODEL] is not course, "they were made anew"
     assert (world.learnt, world.learner.learning(MODEL).attempts) == (True, 1)
     world.close()
     world.again()

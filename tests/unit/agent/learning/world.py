@@ -208,6 +208,13 @@ class World:
         )
         return replace(found, case=case)
 
+    def statistics(self) -> HeadStatistics:
+        """The sums that the learner has over lessons, without the prior."""
+        course = self.learner._courses[MODEL]
+        assert course.ready
+        assert course.version == self.version.digest
+        return course.sums.statistics()
+
     def learn(self) -> None:
         """Lessons and audits enough for a promotion, and a look at them."""
         self.lessons(60)
