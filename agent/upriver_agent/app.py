@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from upriver import logs
 from upriver.channels import ChannelOptions, TlsFiles
@@ -23,10 +24,10 @@ from upriver_agent.auditing.listening import Listener
 from upriver_agent.handing import Handing
 from upriver_agent.held_out import JournalHoldout
 from upriver_agent.journal import Journal
-from upriver_agent.member import Member, Relay, Surroundings, above
 from upriver_agent.otlp import ExportOptions, SpanExport
 from upriver_agent.place import Place
 from upriver_agent.refining import Refining
+from upriver_agent.relay import Relay, above
 from upriver_agent.sections import AgentConfig
 from upriver_agent.serving.admission import Admission
 from upriver_agent.serving.ascent import CascadeRules
@@ -51,6 +52,9 @@ from upriver_agent.upstream.links import Links
 from upriver_agent.upstream.upstreams import Upstreams
 from upriver_agent.versions import Version, open_version
 from upriver_agent.versions.head_store import HeadStore
+
+if TYPE_CHECKING:
+    from upriver_agent.member import Member
 
 _LOG = logging.getLogger(__name__)
 _LAST_CALLS_S = 0.2
@@ -250,7 +254,9 @@ class Agent:
         manifest = loaded.version.manifest
         _LOG.info("serving %s version %s (%s)", manifest.model, manifest.version, loaded.version.digest[:19])
 
-    def _join(self, loader: Loader) -> Member:
+    def _join(self, loader: Loader) -> "Member":
+        from upriver_agent.member import Member, Surroundings  # what installs is loaded only where somebody assigns
+
         around = Surroundings(
             describe=self._record,
             load=lambda: self._admission.inflight / self._admission.limit,

@@ -181,8 +181,8 @@ def device_again(tmp_path, upstreams, more):
 
 
 def landed(folder):
-    """The ids of lessons in the Parquet files of a control plane."""
-    files = [path for path in folder.rglob("*.parquet") if path.is_file()]
+    """The ids of lessons in the Parquet files of a control plane that are in their places."""
+    files = [path for path in folder.glob("[!_]*/**/*.parquet") if path.is_file()]
     return [id_ for path in files for id_ in pq.ParquetFile(path).read(["id"]).column("id").to_pylist()]
 
 
