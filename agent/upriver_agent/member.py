@@ -1,4 +1,4 @@
-"""An agent's part in a fleet, composed: what a control plane sends it. Loaded only where `[control_plane]` is configured."""
+"""What a control plane sends an agent, composed. Loaded only where `[control_plane]` is configured."""
 
 import logging
 import secrets
