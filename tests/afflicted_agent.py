@@ -8,7 +8,7 @@ import sys
 import time
 from functools import partial
 
-from upriver_agent import member
+from upriver_agent import member, relay
 from upriver_agent.__main__ import main as agent
 
 
@@ -21,7 +21,7 @@ def main() -> int:
         return time.time() + float(ahead_s)
 
     member.Trust = partial(member.Trust, clock=wrong)
-    member.BlobStore = partial(member.BlobStore, clock=wrong)
+    relay.BlobStore = partial(relay.BlobStore, clock=wrong)
     sys.argv[1:] = arguments
     return agent()
 
