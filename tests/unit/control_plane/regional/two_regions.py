@@ -79,8 +79,8 @@ class Books:
 class World:
     """Two regions with one agent each; north sees c, south sees d, and both a and b."""
 
-    def __init__(self, database, pace: Pace) -> None:
-        self.pools, self.trials, self.books = PoolTable(database, 0.0), TrialTable(database), Books()
+    def __init__(self, database, pace: Pace, books=None, began: float = 0.0) -> None:
+        self.pools, self.trials, self.books = PoolTable(database, began), TrialTable(database), books or Books()
         record = RegionRecord(self.pools, self.trials)
         self.maker, self.judge = HeadMaker(record, self.books, Terms(pace=pace)), HeadJudge(record, self.books, pace)
         self.chooser = HeadChooser(record, self.books, pace.wait_s)
