@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from upriver.errors import DiskTrouble, NotFound, Untrusted
+from upriver.whole import write_whole
 
 FORMAT: Final = 1
 _MAX_ROOTS: Final = 256
@@ -79,9 +80,9 @@ def export_bundle(
             if stale.name not in signed.files:
                 stale.unlink()  # of an earlier export into the same folder
         for name, data in signed.files.items():
-            _write(metadata / name, data)
+            write_whole(metadata / name, data)
         document = {"format": FORMAT, "versions": [{"name": name, "digest": digests[name]} for name in paths]}
-        _write(folder / "bundle.json", json.dumps(document, indent=1).encode())
+        write_whole(folder / "bundle.json", json.dumps(document, indent=1).encode())
     return Bundled(digests, sum(blobs.values()), signed.expires)
 
 
@@ -165,15 +166,6 @@ def _write_blob(source: BundleSource, digest: str, size: int, folder: Path, prog
 def _sum(path: Path) -> str:
     with path.open("rb") as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-
-
-def _write(path: Path, data: bytes) -> None:
-    aside = path.with_name(f".{path.name}.new")
-    with aside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
 
 
 @contextmanager
