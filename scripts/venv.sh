@@ -5,7 +5,7 @@
 #   ensure_train_venv     .venv-train: TensorFlow and the control plane
 #   new_venv FOLDER       an empty venv with pip, for scripts that keep one of their own
 #
-# A venv of the level dev serves demo too; from demo to dev it grows in place. It is stale when the dependencies in
+# A venv of the level dev serves demo too; from demo to dev it grows in place. It is stale when the dependencies in a
 # pyproject.toml or the versions in constraints.txt changed, and made anew when the folder moved or Python is gone.
 # Needs Python 3.11 or later with the venv module, and never root. UPRIVER_PYTHON names the interpreter to use.
 
@@ -72,8 +72,10 @@ new_venv() {
 _venv_stamp() {
     "$1" - <<'PYTHON'
 import hashlib, pathlib, tomllib
-settings = tomllib.loads(pathlib.Path("pyproject.toml").read_text("utf-8"))
-made_from = [pathlib.Path.cwd(), settings["project"], settings["build-system"], settings["tool"]["hatch"]]
+made_from = [pathlib.Path.cwd()]
+for distribution in (".", "control_plane"):
+    settings = tomllib.loads(pathlib.Path(distribution, "pyproject.toml").read_text("utf-8"))
+    made_from += [settings["project"], settings["build-system"], settings["tool"]["hatch"]]
 made_from.append(pathlib.Path("constraints.txt").read_text("utf-8"))
 print(hashlib.sha256(repr(made_from).encode()).hexdigest())
 PYTHON
@@ -99,7 +101,8 @@ _install_level() {
     rm -f .venv/upriver-demo .venv/upriver-dev
     _say "installing upriver[$level]; the first time takes a minute or so"
     .venv/bin/python -m pip install -qq --disable-pip-version-check --no-input \
-        -c constraints.txt -e ".[$level]" >&2 || { _say "pip could not install upriver[$level] into .venv"; return 1; }
+        -c constraints.txt -e ".[$level]" -e control_plane >&2 ||
+        { _say "pip could not install upriver[$level] into .venv"; return 1; }
     _venv_stamp .venv/bin/python >".venv/upriver-$level"
     _say "ready in $((SECONDS - started)) s: $(.venv/bin/python --version), level $level"
 }
@@ -140,6 +143,6 @@ ensure_train_venv() {
     mkdir -p .cache
     grep -v '^ml_dtypes' constraints.txt >"$constraints"
     .venv-train/bin/python -m pip install -qq --disable-pip-version-check --no-input \
-        -c "$constraints" -e '.[control-plane,train,s3]' 'moto[s3,server]' pytest hypothesis >&2 || return 1
+        -c "$constraints" -e '.[control-plane,train,s3]' -e control_plane 'moto[s3,server]' pytest hypothesis >&2 || return 1
     _venv_stamp .venv-train/bin/python >.venv-train/upriver-stamp
 }

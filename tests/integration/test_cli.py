@@ -161,6 +161,8 @@ def without(*packages):
         ("upriver_agent", ["model", "inspect", "x.tflite"], "pip install 'upriver[agent]'"),
         ("grpc_health", ["agent", "run"], "pip install 'upriver[agent]'"),
         ("httpx", ["agents"], "pip install 'upriver[cli]'"),
+        ("upriver_control", ["fleet", "list"], "pip install 'upriver-control'"),
+        ("upriver_control", ["model", "publish", "x"], "pip install 'upriver-control'"),
     ],
 )
 def test_a_missing_package_is_told_with_the_extra_that_brings_it(absent, arguments, told):
@@ -171,6 +173,19 @@ def test_a_missing_package_is_told_with_the_extra_that_brings_it(absent, argumen
     assert (done.returncode, done.stdout) == (1, "")
     assert one_line(done.stderr)
     assert told in done.stderr
+
+
+def test_an_operators_machine_says_what_running_a_control_plane_needs(tmp_path):
+    program = without("grpc_health").removesuffix(PROGRAM) + "from upriver_control.__main__ import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "run"],
+        capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert (
+        done.stderr == "upriver-control: grpc_health is not installed; it needs: pip install 'upriver[control-plane]'\n"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_help_works_when_a_group_is_not_available():

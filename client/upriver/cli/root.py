@@ -14,6 +14,8 @@ from upriver.errors import ConfigError, ProblemList, UpriverError
 
 GROUP = "upriver.commands"
 _EXTRAS = {"upriver_agent": "agent", "upriver_control": "control-plane"}
+_DISTRIBUTIONS = {"upriver_control": "upriver-control"}
+"""Packages that are distributions of their own: an operator's commands need no more than these."""
 
 
 class Root(TyperGroup):
@@ -136,7 +138,8 @@ def _load(name: str, entries: Sequence[EntryPoint]) -> Any:
             loaded.append(_group(name, entry.load()))
         except ModuleNotFoundError as error:
             package = entry.module.partition(".")[0]
-            missing.append((f"{error.name} is not installed", f"upriver[{_EXTRAS.get(package, package)}]"))
+            brings = f"upriver[{_EXTRAS.get(package, package)}]"
+            missing.append((f"{error.name} is not installed", _DISTRIBUTIONS.get(error.name or "", brings)))
     if not loaded:
         return _stand_in(name, *missing[0])
     for other in loaded[1:]:
