@@ -22,7 +22,7 @@ LESSON_STATE_HELD: LessonState
 LESSON_STATE_ASIDE: LessonState
 
 class Lesson(_message.Message):
-    __slots__ = ("id", "model", "version_digest", "state", "learnt_time", "student_label", "student_confidence", "known", "label", "probabilities", "teacher", "teacher_tier", "teacher_policy_digest", "teacher_confidence", "trace", "source", "draw", "consent", "has_input", "embedding", "input", "input_problem")
+    __slots__ = ("id", "model", "version_digest", "state", "learnt_time", "student_label", "student_confidence", "known", "label", "probabilities", "teacher", "teacher_tier", "teacher_policy_digest", "teacher_confidence", "trace", "source", "draw", "consent", "has_input", "embedding", "input", "input_problem", "span")
     class ProbabilitiesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -52,6 +52,7 @@ class Lesson(_message.Message):
     EMBEDDING_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
     INPUT_PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    SPAN_FIELD_NUMBER: _ClassVar[int]
     id: str
     model: str
     version_digest: str
@@ -74,7 +75,8 @@ class Lesson(_message.Message):
     embedding: bytes
     input: bytes
     input_problem: str
-    def __init__(self, id: _Optional[str] = ..., model: _Optional[str] = ..., version_digest: _Optional[str] = ..., state: _Optional[_Union[LessonState, str]] = ..., learnt_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., student_label: _Optional[str] = ..., student_confidence: _Optional[float] = ..., known: _Optional[float] = ..., label: _Optional[str] = ..., probabilities: _Optional[_Mapping[str, float]] = ..., teacher: _Optional[str] = ..., teacher_tier: _Optional[str] = ..., teacher_policy_digest: _Optional[str] = ..., teacher_confidence: _Optional[float] = ..., trace: _Optional[str] = ..., source: _Optional[str] = ..., draw: _Optional[float] = ..., consent: _Optional[bool] = ..., has_input: _Optional[bool] = ..., embedding: _Optional[bytes] = ..., input: _Optional[bytes] = ..., input_problem: _Optional[str] = ...) -> None: ...
+    span: str
+    def __init__(self, id: _Optional[str] = ..., model: _Optional[str] = ..., version_digest: _Optional[str] = ..., state: _Optional[_Union[LessonState, str]] = ..., learnt_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., student_label: _Optional[str] = ..., student_confidence: _Optional[float] = ..., known: _Optional[float] = ..., label: _Optional[str] = ..., probabilities: _Optional[_Mapping[str, float]] = ..., teacher: _Optional[str] = ..., teacher_tier: _Optional[str] = ..., teacher_policy_digest: _Optional[str] = ..., teacher_confidence: _Optional[float] = ..., trace: _Optional[str] = ..., source: _Optional[str] = ..., draw: _Optional[float] = ..., consent: _Optional[bool] = ..., has_input: _Optional[bool] = ..., embedding: _Optional[bytes] = ..., input: _Optional[bytes] = ..., input_problem: _Optional[str] = ..., span: _Optional[str] = ...) -> None: ...
 
 class LessonChoice(_message.Message):
     __slots__ = ("ids", "model", "version_digest", "label", "source", "teacher", "since_time", "until_time", "state")

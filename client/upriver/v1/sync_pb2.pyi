@@ -136,8 +136,15 @@ class Hardware(_message.Message):
     def __init__(self, machine: _Optional[str] = ..., cores: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., disk_budget_bytes: _Optional[int] = ..., runtime: _Optional[str] = ..., runtime_version: _Optional[str] = ...) -> None: ...
 
 class Status(_message.Message):
-    __slots__ = ("slots", "load", "disk_bytes", "fetched_control_plane_bytes", "fetched_agent_bytes", "delta_saved_bytes", "draining", "decisions", "pooling")
+    __slots__ = ("slots", "load", "disk_bytes", "fetched_control_plane_bytes", "fetched_agent_bytes", "delta_saved_bytes", "draining", "decisions", "pooling", "lessons")
     class DecisionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class LessonsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -153,6 +160,7 @@ class Status(_message.Message):
     DRAINING_FIELD_NUMBER: _ClassVar[int]
     DECISIONS_FIELD_NUMBER: _ClassVar[int]
     POOLING_FIELD_NUMBER: _ClassVar[int]
+    LESSONS_FIELD_NUMBER: _ClassVar[int]
     slots: _containers.RepeatedCompositeFieldContainer[SlotReport]
     load: float
     disk_bytes: int
@@ -162,7 +170,8 @@ class Status(_message.Message):
     draining: bool
     decisions: _containers.ScalarMap[str, int]
     pooling: PoolingReport
-    def __init__(self, slots: _Optional[_Iterable[_Union[SlotReport, _Mapping]]] = ..., load: _Optional[float] = ..., disk_bytes: _Optional[int] = ..., fetched_control_plane_bytes: _Optional[int] = ..., fetched_agent_bytes: _Optional[int] = ..., delta_saved_bytes: _Optional[int] = ..., draining: _Optional[bool] = ..., decisions: _Optional[_Mapping[str, int]] = ..., pooling: _Optional[_Union[PoolingReport, _Mapping]] = ...) -> None: ...
+    lessons: _containers.ScalarMap[str, int]
+    def __init__(self, slots: _Optional[_Iterable[_Union[SlotReport, _Mapping]]] = ..., load: _Optional[float] = ..., disk_bytes: _Optional[int] = ..., fetched_control_plane_bytes: _Optional[int] = ..., fetched_agent_bytes: _Optional[int] = ..., delta_saved_bytes: _Optional[int] = ..., draining: _Optional[bool] = ..., decisions: _Optional[_Mapping[str, int]] = ..., pooling: _Optional[_Union[PoolingReport, _Mapping]] = ..., lessons: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class PoolingReport(_message.Message):
     __slots__ = ("parent", "standing", "children", "agents", "trouble", "epsilon", "delta")
@@ -265,8 +274,15 @@ class Monitor(_message.Message):
     def __init__(self, note: _Optional[str] = ..., watched: _Optional[bool] = ..., audits: _Optional[int] = ..., disagreements: _Optional[int] = ..., log_e_value: _Optional[float] = ..., log_shiryaev_roberts: _Optional[float] = ..., alarm_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rate: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ..., waiting: _Optional[int] = ..., dropped: _Optional[int] = ..., trouble: _Optional[str] = ...) -> None: ...
 
 class Counters(_message.Message):
-    __slots__ = ("rows", "escalated_rows", "failures", "latency_buckets")
+    __slots__ = ("rows", "escalated_rows", "failures", "latency_buckets", "confidence_buckets")
     class LatencyBucketsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: int
+        value: int
+        def __init__(self, key: _Optional[int] = ..., value: _Optional[int] = ...) -> None: ...
+    class ConfidenceBucketsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -277,11 +293,13 @@ class Counters(_message.Message):
     ESCALATED_ROWS_FIELD_NUMBER: _ClassVar[int]
     FAILURES_FIELD_NUMBER: _ClassVar[int]
     LATENCY_BUCKETS_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_BUCKETS_FIELD_NUMBER: _ClassVar[int]
     rows: int
     escalated_rows: int
     failures: int
     latency_buckets: _containers.ScalarMap[int, int]
-    def __init__(self, rows: _Optional[int] = ..., escalated_rows: _Optional[int] = ..., failures: _Optional[int] = ..., latency_buckets: _Optional[_Mapping[int, int]] = ...) -> None: ...
+    confidence_buckets: _containers.ScalarMap[int, int]
+    def __init__(self, rows: _Optional[int] = ..., escalated_rows: _Optional[int] = ..., failures: _Optional[int] = ..., latency_buckets: _Optional[_Mapping[int, int]] = ..., confidence_buckets: _Optional[_Mapping[int, int]] = ...) -> None: ...
 
 class Shadow(_message.Message):
     __slots__ = ("rows", "agreed")

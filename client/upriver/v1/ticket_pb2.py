@@ -27,41 +27,41 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from upriver.oip.v2 import inference_pb2 as upriver_dot_oip_dot_v2_dot_inference__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17upriver/v1/ticket.proto\x12\nupriver.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eupriver/oip/v2/inference.proto\"\xcc\x03\n\x06Ticket\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.upriver.v1.TicketState\x12*\n\x07waiting\x18\x04 \x01(\x0e\x32\x19.upriver.v1.TicketWaiting\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x61nswer_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61ttempts\x18\x08 \x01(\x05\x12\x31\n\x05guess\x18\t \x01(\x0b\x32\".upriver.oip.v2.ModelInferResponse\x12\x32\n\x06\x61nswer\x18\n \x01(\x0b\x32\".upriver.oip.v2.ModelInferResponse\x12\x13\n\x0b\x61nswered_by\x18\x0b \x01(\t\x12\x30\n\x05input\x18\x0c \x01(\x0b\x32!.upriver.oip.v2.ModelInferRequest\"e\n\x10GetTicketRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\twait_time\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rinclude_input\x18\x03 \x01(\x08\"7\n\x11GetTicketResponse\x12\"\n\x06ticket\x18\x01 \x01(\x0b\x32\x12.upriver.v1.Ticket\"r\n\x12ListTicketsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.upriver.v1.TicketState\x12\r\n\x05model\x18\x04 \x01(\t\"\x81\x01\n\x13ListTicketsResponse\x12#\n\x07tickets\x18\x01 \x03(\x0b\x32\x12.upriver.v1.Ticket\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12,\n\x08\x63ounters\x18\x03 \x01(\x0b\x32\x1a.upriver.v1.TicketCounters\"s\n\x0eTicketCounters\x12\x0c\n\x04open\x18\x01 \x01(\x03\x12\x0e\n\x06issued\x18\x02 \x01(\x03\x12\x10\n\x08\x61nswered\x18\x03 \x01(\x03\x12\x0f\n\x07\x65xpired\x18\x04 \x01(\x03\x12\x0f\n\x07\x64ropped\x18\x05 \x01(\x03\x12\x0f\n\x07refused\x18\x06 \x01(\x03\"B\n\x13WatchTicketsRequest\x12\r\n\x05names\x18\x01 \x03(\t\x12\x12\n\x05since\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\x08\n\x06_since\"J\n\x14WatchTicketsResponse\x12\"\n\x06ticket\x18\x01 \x01(\x0b\x32\x12.upriver.v1.Ticket\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\x03\"Q\n\x13\x41nswerTicketRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x05label\x18\x02 \x01(\tH\x00\x12\x11\n\x07outputs\x18\x03 \x01(\tH\x00\x42\x08\n\x06\x61nswer\":\n\x14\x41nswerTicketResponse\x12\"\n\x06ticket\x18\x01 \x01(\x0b\x32\x12.upriver.v1.Ticket\"#\n\x13\x44\x65leteTicketRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteTicketResponse*]\n\x0bTicketState\x12\x1c\n\x18TICKET_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11TICKET_STATE_OPEN\x10\x01\x12\x19\n\x15TICKET_STATE_ANSWERED\x10\x02*f\n\rTicketWaiting\x12\x1e\n\x1aTICKET_WAITING_UNSPECIFIED\x10\x00\x12\x1b\n\x17TICKET_WAITING_UPSTREAM\x10\x01\x12\x18\n\x14TICKET_WAITING_MODEL\x10\x02\x32\xa4\x03\n\rTicketService\x12H\n\tGetTicket\x12\x1c.upriver.v1.GetTicketRequest\x1a\x1d.upriver.v1.GetTicketResponse\x12N\n\x0bListTickets\x12\x1e.upriver.v1.ListTicketsRequest\x1a\x1f.upriver.v1.ListTicketsResponse\x12S\n\x0cWatchTickets\x12\x1f.upriver.v1.WatchTicketsRequest\x1a .upriver.v1.WatchTicketsResponse0\x01\x12Q\n\x0c\x41nswerTicket\x12\x1f.upriver.v1.AnswerTicketRequest\x1a .upriver.v1.AnswerTicketResponse\x12Q\n\x0c\x44\x65leteTicket\x12\x1f.upriver.v1.DeleteTicketRequest\x1a .upriver.v1.DeleteTicketResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17upriver/v1/ticket.proto\x12\nupriver.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eupriver/oip/v2/inference.proto\"\xe9\x03\n\x06Ticket\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.upriver.v1.TicketState\x12*\n\x07waiting\x18\x04 \x01(\x0e\x32\x19.upriver.v1.TicketWaiting\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x61nswer_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61ttempts\x18\x08 \x01(\x05\x12\x31\n\x05guess\x18\t \x01(\x0b\x32\".upriver.oip.v2.ModelInferResponse\x12\x32\n\x06\x61nswer\x18\n \x01(\x0b\x32\".upriver.oip.v2.ModelInferResponse\x12\x13\n\x0b\x61nswered_by\x18\x0b \x01(\t\x12\x30\n\x05input\x18\x0c \x01(\x0b\x32!.upriver.oip.v2.ModelInferRequest\x12\r\n\x05trace\x18\r \x01(\t\x12\x0c\n\x04span\x18\x0e \x01(\t\"e\n\x10GetTicketRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\twait_time\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rinclude_input\x18\x03 \x01(\x08\"7\n\x11GetTicketResponse\x12\"\n\x06ticket\x18\x01 \x01(\x0b\x32\x12.upriver.v1.Ticket\"r\n\x12ListTicketsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.upriver.v1.TicketState\x12\r\n\x05model\x18\x04 \x01(\t\"\x81\x01\n\x13ListTicketsResponse\x12#\n\x07tickets\x18\x01 \x03(\x0b\x32\x12.upriver.v1.Ticket\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12,\n\x08\x63ounters\x18\x03 \x01(\x0b\x32\x1a.upriver.v1.TicketCounters\"s\n\x0eTicketCounters\x12\x0c\n\x04open\x18\x01 \x01(\x03\x12\x0e\n\x06issued\x18\x02 \x01(\x03\x12\x10\n\x08\x61nswered\x18\x03 \x01(\x03\x12\x0f\n\x07\x65xpired\x18\x04 \x01(\x03\x12\x0f\n\x07\x64ropped\x18\x05 \x01(\x03\x12\x0f\n\x07refused\x18\x06 \x01(\x03\"B\n\x13WatchTicketsRequest\x12\r\n\x05names\x18\x01 \x03(\t\x12\x12\n\x05since\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\x08\n\x06_since\"J\n\x14WatchTicketsResponse\x12\"\n\x06ticket\x18\x01 \x01(\x0b\x32\x12.upriver.v1.Ticket\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\x03\"Q\n\x13\x41nswerTicketRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x05label\x18\x02 \x01(\tH\x00\x12\x11\n\x07outputs\x18\x03 \x01(\tH\x00\x42\x08\n\x06\x61nswer\":\n\x14\x41nswerTicketResponse\x12\"\n\x06ticket\x18\x01 \x01(\x0b\x32\x12.upriver.v1.Ticket\"#\n\x13\x44\x65leteTicketRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteTicketResponse*]\n\x0bTicketState\x12\x1c\n\x18TICKET_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11TICKET_STATE_OPEN\x10\x01\x12\x19\n\x15TICKET_STATE_ANSWERED\x10\x02*f\n\rTicketWaiting\x12\x1e\n\x1aTICKET_WAITING_UNSPECIFIED\x10\x00\x12\x1b\n\x17TICKET_WAITING_UPSTREAM\x10\x01\x12\x18\n\x14TICKET_WAITING_MODEL\x10\x02\x32\xa4\x03\n\rTicketService\x12H\n\tGetTicket\x12\x1c.upriver.v1.GetTicketRequest\x1a\x1d.upriver.v1.GetTicketResponse\x12N\n\x0bListTickets\x12\x1e.upriver.v1.ListTicketsRequest\x1a\x1f.upriver.v1.ListTicketsResponse\x12S\n\x0cWatchTickets\x12\x1f.upriver.v1.WatchTicketsRequest\x1a .upriver.v1.WatchTicketsResponse0\x01\x12Q\n\x0c\x41nswerTicket\x12\x1f.upriver.v1.AnswerTicketRequest\x1a .upriver.v1.AnswerTicketResponse\x12Q\n\x0c\x44\x65leteTicket\x12\x1f.upriver.v1.DeleteTicketRequest\x1a .upriver.v1.DeleteTicketResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'upriver.v1.ticket_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TICKETSTATE']._serialized_start=1472
-  _globals['_TICKETSTATE']._serialized_end=1565
-  _globals['_TICKETWAITING']._serialized_start=1567
-  _globals['_TICKETWAITING']._serialized_end=1669
+  _globals['_TICKETSTATE']._serialized_start=1501
+  _globals['_TICKETSTATE']._serialized_end=1594
+  _globals['_TICKETWAITING']._serialized_start=1596
+  _globals['_TICKETWAITING']._serialized_end=1698
   _globals['_TICKET']._serialized_start=137
-  _globals['_TICKET']._serialized_end=597
-  _globals['_GETTICKETREQUEST']._serialized_start=599
-  _globals['_GETTICKETREQUEST']._serialized_end=700
-  _globals['_GETTICKETRESPONSE']._serialized_start=702
-  _globals['_GETTICKETRESPONSE']._serialized_end=757
-  _globals['_LISTTICKETSREQUEST']._serialized_start=759
-  _globals['_LISTTICKETSREQUEST']._serialized_end=873
-  _globals['_LISTTICKETSRESPONSE']._serialized_start=876
-  _globals['_LISTTICKETSRESPONSE']._serialized_end=1005
-  _globals['_TICKETCOUNTERS']._serialized_start=1007
-  _globals['_TICKETCOUNTERS']._serialized_end=1122
-  _globals['_WATCHTICKETSREQUEST']._serialized_start=1124
-  _globals['_WATCHTICKETSREQUEST']._serialized_end=1190
-  _globals['_WATCHTICKETSRESPONSE']._serialized_start=1192
-  _globals['_WATCHTICKETSRESPONSE']._serialized_end=1266
-  _globals['_ANSWERTICKETREQUEST']._serialized_start=1268
-  _globals['_ANSWERTICKETREQUEST']._serialized_end=1349
-  _globals['_ANSWERTICKETRESPONSE']._serialized_start=1351
-  _globals['_ANSWERTICKETRESPONSE']._serialized_end=1409
-  _globals['_DELETETICKETREQUEST']._serialized_start=1411
-  _globals['_DELETETICKETREQUEST']._serialized_end=1446
-  _globals['_DELETETICKETRESPONSE']._serialized_start=1448
-  _globals['_DELETETICKETRESPONSE']._serialized_end=1470
-  _globals['_TICKETSERVICE']._serialized_start=1672
-  _globals['_TICKETSERVICE']._serialized_end=2092
+  _globals['_TICKET']._serialized_end=626
+  _globals['_GETTICKETREQUEST']._serialized_start=628
+  _globals['_GETTICKETREQUEST']._serialized_end=729
+  _globals['_GETTICKETRESPONSE']._serialized_start=731
+  _globals['_GETTICKETRESPONSE']._serialized_end=786
+  _globals['_LISTTICKETSREQUEST']._serialized_start=788
+  _globals['_LISTTICKETSREQUEST']._serialized_end=902
+  _globals['_LISTTICKETSRESPONSE']._serialized_start=905
+  _globals['_LISTTICKETSRESPONSE']._serialized_end=1034
+  _globals['_TICKETCOUNTERS']._serialized_start=1036
+  _globals['_TICKETCOUNTERS']._serialized_end=1151
+  _globals['_WATCHTICKETSREQUEST']._serialized_start=1153
+  _globals['_WATCHTICKETSREQUEST']._serialized_end=1219
+  _globals['_WATCHTICKETSRESPONSE']._serialized_start=1221
+  _globals['_WATCHTICKETSRESPONSE']._serialized_end=1295
+  _globals['_ANSWERTICKETREQUEST']._serialized_start=1297
+  _globals['_ANSWERTICKETREQUEST']._serialized_end=1378
+  _globals['_ANSWERTICKETRESPONSE']._serialized_start=1380
+  _globals['_ANSWERTICKETRESPONSE']._serialized_end=1438
+  _globals['_DELETETICKETREQUEST']._serialized_start=1440
+  _globals['_DELETETICKETREQUEST']._serialized_end=1475
+  _globals['_DELETETICKETRESPONSE']._serialized_start=1477
+  _globals['_DELETETICKETRESPONSE']._serialized_end=1499
+  _globals['_TICKETSERVICE']._serialized_start=1701
+  _globals['_TICKETSERVICE']._serialized_end=2121
 # @@protoc_insertion_point(module_scope)

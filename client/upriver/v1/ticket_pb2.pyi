@@ -31,7 +31,7 @@ TICKET_WAITING_UPSTREAM: TicketWaiting
 TICKET_WAITING_MODEL: TicketWaiting
 
 class Ticket(_message.Message):
-    __slots__ = ("name", "model", "state", "waiting", "create_time", "expire_time", "answer_time", "attempts", "guess", "answer", "answered_by", "input")
+    __slots__ = ("name", "model", "state", "waiting", "create_time", "expire_time", "answer_time", "attempts", "guess", "answer", "answered_by", "input", "trace", "span")
     NAME_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -44,6 +44,8 @@ class Ticket(_message.Message):
     ANSWER_FIELD_NUMBER: _ClassVar[int]
     ANSWERED_BY_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
+    TRACE_FIELD_NUMBER: _ClassVar[int]
+    SPAN_FIELD_NUMBER: _ClassVar[int]
     name: str
     model: str
     state: TicketState
@@ -56,7 +58,9 @@ class Ticket(_message.Message):
     answer: _inference_pb2.ModelInferResponse
     answered_by: str
     input: _inference_pb2.ModelInferRequest
-    def __init__(self, name: _Optional[str] = ..., model: _Optional[str] = ..., state: _Optional[_Union[TicketState, str]] = ..., waiting: _Optional[_Union[TicketWaiting, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., answer_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempts: _Optional[int] = ..., guess: _Optional[_Union[_inference_pb2.ModelInferResponse, _Mapping]] = ..., answer: _Optional[_Union[_inference_pb2.ModelInferResponse, _Mapping]] = ..., answered_by: _Optional[str] = ..., input: _Optional[_Union[_inference_pb2.ModelInferRequest, _Mapping]] = ...) -> None: ...
+    trace: str
+    span: str
+    def __init__(self, name: _Optional[str] = ..., model: _Optional[str] = ..., state: _Optional[_Union[TicketState, str]] = ..., waiting: _Optional[_Union[TicketWaiting, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., answer_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempts: _Optional[int] = ..., guess: _Optional[_Union[_inference_pb2.ModelInferResponse, _Mapping]] = ..., answer: _Optional[_Union[_inference_pb2.ModelInferResponse, _Mapping]] = ..., answered_by: _Optional[str] = ..., input: _Optional[_Union[_inference_pb2.ModelInferRequest, _Mapping]] = ..., trace: _Optional[str] = ..., span: _Optional[str] = ...) -> None: ...
 
 class GetTicketRequest(_message.Message):
     __slots__ = ("name", "wait_time", "include_input")

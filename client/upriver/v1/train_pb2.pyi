@@ -75,7 +75,7 @@ class ForgottenLesson(_message.Message):
     def __init__(self, id: _Optional[str] = ...) -> None: ...
 
 class HandedLesson(_message.Message):
-    __slots__ = ("id", "agent", "tier", "region", "model", "version_digest", "learnt_time", "inputs", "label", "labels", "scores", "confidence", "own_label", "own_confidence", "teacher_agent", "teacher_tier", "teacher_version_digest", "trace")
+    __slots__ = ("id", "agent", "tier", "region", "model", "version_digest", "learnt_time", "inputs", "label", "labels", "scores", "confidence", "own_label", "own_confidence", "teacher_agent", "teacher_tier", "teacher_version_digest", "trace", "span")
     ID_FIELD_NUMBER: _ClassVar[int]
     AGENT_FIELD_NUMBER: _ClassVar[int]
     TIER_FIELD_NUMBER: _ClassVar[int]
@@ -94,6 +94,7 @@ class HandedLesson(_message.Message):
     TEACHER_TIER_FIELD_NUMBER: _ClassVar[int]
     TEACHER_VERSION_DIGEST_FIELD_NUMBER: _ClassVar[int]
     TRACE_FIELD_NUMBER: _ClassVar[int]
+    SPAN_FIELD_NUMBER: _ClassVar[int]
     id: str
     agent: str
     tier: str
@@ -112,7 +113,8 @@ class HandedLesson(_message.Message):
     teacher_tier: str
     teacher_version_digest: str
     trace: str
-    def __init__(self, id: _Optional[str] = ..., agent: _Optional[str] = ..., tier: _Optional[str] = ..., region: _Optional[str] = ..., model: _Optional[str] = ..., version_digest: _Optional[str] = ..., learnt_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., inputs: _Optional[_Iterable[_Union[HandedInput, _Mapping]]] = ..., label: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., scores: _Optional[_Iterable[float]] = ..., confidence: _Optional[float] = ..., own_label: _Optional[str] = ..., own_confidence: _Optional[float] = ..., teacher_agent: _Optional[str] = ..., teacher_tier: _Optional[str] = ..., teacher_version_digest: _Optional[str] = ..., trace: _Optional[str] = ...) -> None: ...
+    span: str
+    def __init__(self, id: _Optional[str] = ..., agent: _Optional[str] = ..., tier: _Optional[str] = ..., region: _Optional[str] = ..., model: _Optional[str] = ..., version_digest: _Optional[str] = ..., learnt_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., inputs: _Optional[_Iterable[_Union[HandedInput, _Mapping]]] = ..., label: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., scores: _Optional[_Iterable[float]] = ..., confidence: _Optional[float] = ..., own_label: _Optional[str] = ..., own_confidence: _Optional[float] = ..., teacher_agent: _Optional[str] = ..., teacher_tier: _Optional[str] = ..., teacher_version_digest: _Optional[str] = ..., trace: _Optional[str] = ..., span: _Optional[str] = ...) -> None: ...
 
 class HandedInput(_message.Message):
     __slots__ = ("name", "datatype", "shape", "data")
