@@ -16,6 +16,10 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 INSTRUMENTATION = "upriver"
 MAX_ROW_EVENTS = 16
 """Rows of a batch that get a decision event of their own; the rest are counted."""
+MAX_LINKS = 128
+"""Questions that one span links to; the rest are counted."""
+SENT_NS = "upriver-sent-ns"
+"""Metadata of an export: the sender's clock, nanoseconds since the epoch, by which its spans' times are put right."""
 
 
 class SpanName(StrEnum):
@@ -26,6 +30,12 @@ class SpanName(StrEnum):
     DECIDE = "upriver.decide"
     ESCALATE = "upriver.escalate"
     AUDIT = "upriver.audit"
+    # Traces of their own, which link to the questions that they come of.
+    TICKET = "upriver.ticket"  # a ticket is answered
+    PROMOTE = "upriver.promote"  # what was learnt from lessons begins to answer
+    TRAIN = "upriver.train"  # a version was made of lessons
+    TRAIN_LESSONS = "upriver.train.lessons"  # below it, with links to further lessons
+    ROLLOUT = "upriver.rollout"
 
 
 class EventName(StrEnum):
@@ -55,7 +65,7 @@ class Attribute(StrEnum):
     ROWS = "upriver.rows"  # int
     ROW = "upriver.row"  # int: index in the request
     SCORE = "upriver.score"  # float: confidence, -inf is never confident
-    THRESHOLD = "upriver.threshold"  # float
+    THRESHOLD = "upriver.threshold"  # float: of this agent
     REASON = "upriver.reason"
     RESOLVED = "upriver.resolved"  # bool: all rows
     DEGRADED = "upriver.degraded"  # bool: any row
@@ -63,7 +73,12 @@ class Attribute(StrEnum):
     TICKETS = "upriver.tickets"  # int: rows that got a ticket, of a request with unresolved ones
     ANSWERED_BY = "upriver.answered_by"  # agent of the least certain row
     PATH = "upriver.path"  # list of agents, touch point first
+    ANSWERED_TIER = "upriver.answered_tier"  # that agent's tier
     POLICY = "upriver.policy"
+    VERSION = "upriver.version"  # digest of the version that ran here
+    HOP = "upriver.hop"  # int: 0 at the touch point
+    KEPT_SHARE = "upriver.kept_share"  # float: the probability with which such a question is kept; absent is 1
+    LESSONS = "upriver.lessons"  # int: lessons that something came of, with or without a link
     FUSED = "upriver.fused"  # list of digests: versions below whose answers went into this one
     UPSTREAM_AGENT = "upriver.upstream.agent"
     UPSTREAM_TIER = "upriver.upstream.tier"
