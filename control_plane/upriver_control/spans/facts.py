@@ -14,6 +14,8 @@ Attributes: TypeAlias = Mapping[str, Value]
 
 MAX_TEXT: Final = 200
 """Characters of an attribute that are looked at, where it names something."""
+MAX_SHOWN: Final = 1000
+"""Characters of one that is only shown."""
 SERVER: Final = 2
 CLIENT: Final = 3
 """OpenTelemetry's numbers of the two kinds of span that a call has."""
@@ -77,6 +79,20 @@ def clean(value: str, most: int = MAX_TEXT) -> str:
     if len(value) <= most and "\0" not in value:
         return value
     return value[:most].replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def shown(value: Value) -> str:
+    """A value as people read it, at most `MAX_SHOWN` characters: `true`, `0.97`, `device-1, far-1`, bytes in hex."""
+    match value:
+        case bool():
+            told = str(value).lower()
+        case bytes():
+            told = value[:MAX_SHOWN].hex()
+        case tuple():
+            told = ", ".join(shown(item) for item in value)
+        case _:
+            told = str(value)
+    return clean(told, MAX_SHOWN)
 
 
 def texts(attributes: Attributes, name: str) -> tuple[str, ...]:

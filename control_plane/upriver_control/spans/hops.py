@@ -11,6 +11,7 @@ from typing import Final
 from upriver.parameters import Reason
 from upriver.tracing import Attribute, EventName, SpanName
 from upriver_control.spans.facts import EventFacts, SpanFacts, clean, count, number, text, texts, truth
+from upriver_control.spans.flags import flags_of
 from upriver_control.spans.rows import hop_of
 from upriver_control.spans.skew import SLACK_NS
 from upriver_control.spans.tree import Node, Tree, began_ns
@@ -108,6 +109,7 @@ class Hop:
     degraded: bool
     row_count: int
     ticketed: int
+    flags: int
     rows: tuple[RowDecision, ...] = ()
     tries: tuple[Try, ...] = ()
     notes: tuple[str, ...] = ()
@@ -145,7 +147,11 @@ def _hop(tree: Tree, index: int, children: Sequence[int], shifts_ns: Sequence[in
     tier = text(told, Attribute.TIER)
     answered_by = text(told, Attribute.ANSWERED_BY)
     tries = _tries(tree, index, children, shifts_ns)
-    rows = tuple(_rows(inside, tries, text(told, Attribute.REASON)))
+    degraded = truth(told, Attribute.DEGRADED) is True
+    # An answer from above that can't be used counts as none: then the own one goes back, degraded.
+    came = any(one.outcome is Outcome.ANSWERED for one in tries) and not (degraded and answered_by == node.agent)
+    asked = any(one.node >= 0 for one in tries)
+    rows = tuple(_rows(inside, asked, "" if came else text(told, Attribute.REASON)))
     answer_score = number(told, Attribute.SCORE)
     score = min((row.score for row in rows), default=answer_score if answered_by == node.agent else None)
     thresholds = [number(span.attributes, Attribute.THRESHOLD) for span in (serve, *inside) if _decides(span)]
@@ -172,9 +178,10 @@ def _hop(tree: Tree, index: int, children: Sequence[int], shifts_ns: Sequence[in
         score=score,
         threshold=next((threshold for threshold in thresholds if threshold is not None), None),
         resolved=truth(told, Attribute.RESOLVED) is True,
-        degraded=truth(told, Attribute.DEGRADED) is True,
+        degraded=degraded,
         row_count=count(told, Attribute.ROWS),
         ticketed=count(told, Attribute.TICKETS),
+        flags=flags_of(serve, skewed=serve.offset_ns != 0),
         rows=rows,
         tries=tries,
         notes=tuple(_notes(serve.events))[:MAX_NOTES],
@@ -185,18 +192,19 @@ def _decides(span: SpanFacts) -> bool:
     return span.name in (SpanName.SERVE, SpanName.DECIDE)
 
 
-def _rows(inside: Iterable[SpanFacts], tries: Sequence[Try], reason: str) -> Iterable[RowDecision]:
-    """Rows that go up are told before it is known how that ends: `upstream_down` is said of them, and not meant."""
-    asked = any(one.node >= 0 for one in tries)
-    came = any(one.outcome is Outcome.ANSWERED for one in tries)
+def _rows(inside: Iterable[SpanFacts], asked: bool, came_back: str) -> Iterable[RowDecision]:
+    """Rows that go up are told before it is known how that ends: `upstream_down` is said of them, and not meant.
+
+    `asked` says whether any upstream was, and `came_back` why such rows ended here after all, empty when they did not.
+    """
     for event in (event for span in inside if span.name == SpanName.DECIDE for event in span.events):
         score, threshold = number(event.attributes, Attribute.SCORE), number(event.attributes, Attribute.THRESHOLD)
         if event.name != EventName.ROW or score is None or threshold is None:
             continue
         why = text(event.attributes, Attribute.REASON)
         rose = why == Reason.UPSTREAM_DOWN
-        ended = ("" if came else reason) if rose else why
-        yield RowDecision(count(event.attributes, Attribute.ROW), score, threshold, ended, rose and asked)
+        row = count(event.attributes, Attribute.ROW)
+        yield RowDecision(row, score, threshold, came_back if rose else why, rose and asked)
 
 
 def _tries(tree: Tree, index: int, children: Sequence[int], shifts_ns: Sequence[int]) -> tuple[Try, ...]:

@@ -9,12 +9,15 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from upriver.parameters import Reason
+from upriver.tracing import Attribute, EventName, SpanName
+from upriver_control.spans.facts import text
 from upriver_control.spans.hops import Cause, Hop, Outcome, Try, named
 from upriver_control.spans.trace import Trace, way_up
 
 MAX_HOPS: Final = 8
 MAX_TRIES: Final = 4
 MAX_MISSING: Final = 3
+MAX_NOTES: Final = 3
 MAX_QUOTED: Final = 160
 _UNITS: Final = (("ms", 1e6, 1e9), ("s", 1e9, 100e9), ("min", 60e9, 6000e9), ("h", 3600e9, 48 * 3600e9))
 """A unit, its nanoseconds, and from when on the next one is used."""
@@ -48,7 +51,7 @@ def why(trace: Trace) -> str:
 def _sentences(trace: Trace) -> Iterable[str]:
     asked = trace.asked
     if asked is None:
-        return ["No agent's span of it is here, so it can't be told who answered.", *_unknown(trace)]
+        return [_unasked(trace), *_unknown(trace)]
     way = way_up(trace)
     sentences = [_verdict(asked, way[-1])]
     sentences += [line for hop in way[:MAX_HOPS] for line in _step(hop)]
@@ -78,6 +81,21 @@ def held_against(score: float, threshold: float | None) -> str:
         return f"{score:.2f}, where nothing is enough"
     digits = next((digits for digits in range(2, 7) if f"{score:.{digits}f}" != f"{threshold:.{digits}f}"), 2)
     return f"{score:.{digits}f}, where it takes {threshold:.{digits}f}"
+
+
+def _unasked(trace: Trace) -> str:
+    """What a trace is in which no question came in that is told of."""
+    for node in trace.tree.nodes:
+        if node.span.name == SpanName.AUDIT:
+            top = text(node.span.attributes, Attribute.UPSTREAM_AGENT) or "the top"
+            question = text(node.span.attributes, Attribute.QUESTION)
+            about = f" to question {question}" if question else ""
+            rang = any(event.name == EventName.ALARM for event in node.span.events)
+            end = " With that its alarm rang." if rang else ""
+            return (
+                f"An audit: {named(node.agent, '')} held its own answer{about} against {top}'s, and they differ.{end}"
+            )
+    return "No agent's span of it is here, so it can't be told who answered."
 
 
 def _verdict(asked: Hop, last: Hop) -> str:
@@ -118,7 +136,7 @@ def _standing(asked: Hop) -> str:
 
 
 def _step(hop: Hop) -> Iterable[str]:
-    """What one agent did to have it answered above; nothing when it did not try."""
+    """What one agent did to have it answered above, and what else happened there."""
     asked = [one for one in hop.tries if one.node >= 0]
     if asked:
         yield f"{hop.name} {_unsure(hop)}, so it asked {_sent(hop, asked[0])}."
@@ -126,13 +144,15 @@ def _step(hop: Hop) -> Iterable[str]:
     yield from (_odd(one) for one in odd[:MAX_TRIES])
     if len(odd) > MAX_TRIES:
         yield f"{len(odd) - MAX_TRIES} more were asked or passed over."
+    if hop.notes:
+        yield f"At {hop.agent}: {'; '.join(_quoted(note) for note in hop.notes[:MAX_NOTES])}."
 
 
 def _unsure(hop: Hop) -> str:
     if hop.score is None:
         return "did not settle it"
     if hop.threshold is not None and hop.score >= hop.threshold:
-        return f"was sure enough itself ({held_against(hop.score, hop.threshold)}), but it was to be asked higher up"
+        return f"was sure enough itself ({held_against(hop.score, hop.threshold)}), but the question was to go higher"
     return f"was not sure enough ({held_against(hop.score, hop.threshold)})"
 
 

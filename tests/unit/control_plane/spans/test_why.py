@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tests.unit.control_plane.spans.span_facts import (
     TRACE,
+    at,
     decide,
     escalate,
     escalated,
@@ -103,6 +104,44 @@ def test_of_many_rows_it_speaks_of_the_least_certain() -> None:
     )
     assert "Of its 16 rows this is said of the least certain one." in text
     assert "so it asked far-1 (far) about 3 of 16 rows." in text
+
+
+def test_an_answer_from_above_that_could_not_be_used() -> None:
+    unusable = EventFacts(EventName.NOTE, at(9), {Attribute.MESSAGE: "the upstream's answer can't be used: 3 rows."})
+    spans = [
+        serve("device-1", reason="upstream_down", resolved=False, degraded=True, score=0.41, events=[unusable]),
+        decide("device-1", 0.41, 0.7, "upstream_down"),
+        escalate("device-1", "far-1"),
+        serve("far-1", "e:far-1", (4, 8)),
+    ]
+    text = told(*spans)
+    assert text.startswith("device-1 (device) gave its own answer, though it was not sure enough")
+    assert "At device-1: the upstream's answer can't be used: 3 rows." in text
+    asked = put_together(spans).asked
+    assert asked is not None
+    assert (asked.rows[0].went_up, asked.rows[0].reason) == (True, "upstream_down")
+
+
+def test_a_row_that_went_up_because_of_an_alarm() -> None:
+    text = told(
+        serve("device-1", answered_by="far-1", reason="alarm", events=[event(EventName.ALARM)]),
+        decide("device-1", 0.9, 0.7, "upstream_down"),
+        escalate("device-1", "far-1"),
+        serve("far-1", "e:far-1", (4, 8)),
+        decide("far-1", 0.97, 0.9),
+    )
+    assert text.startswith("far-1 (far) answered, and was sure enough (0.97, where it takes 0.90): a lower tier looked")
+    assert "was sure enough itself (0.90, where it takes 0.70), but the question was to go higher, so it asked" in text
+    assert "At device-1: the alarm rings: what looks sure is in doubt." in text
+
+
+def test_an_audit_is_no_question() -> None:
+    told_of = {Attribute.UPSTREAM_AGENT: "cloud-1", Attribute.QUESTION: "q-1"}
+    audit = span(SpanName.AUDIT, "a", attributes=told_of, events=[event(EventName.ALARM)])
+    assert told(audit) == (
+        "An audit: device-1 held its own answer to question q-1 against cloud-1's, and they differ."
+        " With that its alarm rang."
+    )
 
 
 def test_a_clock_that_is_off_is_told() -> None:
