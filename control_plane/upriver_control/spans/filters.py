@@ -18,7 +18,8 @@ MAX_TEXT: Final = 200
 """Characters of anything that is looked for."""
 _LATEST_NS: Final = 2**63 - 1
 _TRACE = re.compile(r"[0-9a-fA-F]{32}")
-_QUESTION = re.compile(r"q-[0-9a-f]{16}-[0-9a-f]{16}")
+_QUESTION = re.compile(r"(q-[0-9a-f]{16}-[0-9a-f]{16})(\.[0-9]+)?")
+"""A question's id, or that of a lesson or ticket of one of its rows."""
 _ALL_FLAGS: Final = sum(Flag)
 
 
@@ -26,10 +27,10 @@ _ALL_FLAGS: Final = sum(Flag)
 class Filter:
     """Questions that fit everything that is given; what is empty or 0 does not count.
 
-    `search` is a trace's id, a question's (`q-…`), or the beginning of an agent's. `agent`, `tier`, `region` and
-    `version` are those of any hop, all four of the same one. `flags` must all be there. Times are in nanoseconds since
-    the epoch, `until_ns` not included. `every_hop`: rows of all agents, not those of touch points alone; then what is
-    asked is asked of each row itself. Raises InvalidInput.
+    `search` is a trace's id, a question's (`q-…`, with or without a row), or the beginning of an agent's. `agent`,
+    `tier`, `region` and `version` are those of any hop, all four of the same one. `flags` must all be there. Times are
+    nanoseconds since the epoch, `until_ns` not included. `every_hop`: rows of all agents, not those of touch points
+    alone; then what is asked is asked of each row itself. Raises InvalidInput.
     """
 
     search: str = ""
@@ -140,8 +141,8 @@ def _searched(search: str, anywhere: bool) -> list[Condition]:
         return []
     if _TRACE.fullmatch(search):
         return [Condition("trace", Op.IS, bytes.fromhex(search))]
-    if _QUESTION.match(search):
-        return [Condition("question", Op.IS, search)]
+    if found := _QUESTION.fullmatch(search):
+        return [Condition("question", Op.IS, found[1])]
     return [Condition("agent", Op.BEGINS, search, anywhere)]
 
 

@@ -76,11 +76,15 @@ def held_against(score: float, threshold: float | None) -> str:
     if score == -math.inf:
         return "it can't tell how sure it is"
     if threshold is None:
-        return f"{score:.2f}"
-    if threshold == math.inf:
-        return f"{score:.2f}, where nothing is enough"
-    digits = next((digits for digits in range(2, 7) if f"{score:.{digits}f}" != f"{threshold:.{digits}f}"), 2)
-    return f"{score:.{digits}f}, where it takes {threshold:.{digits}f}"
+        return _told(score)
+    if math.isinf(threshold):
+        return f"{_told(score)}, where {'nothing' if threshold > 0 else 'anything'} is enough"
+    digits = next((digits for digits in range(2, 7) if _told(score, digits) != _told(threshold, digits)), 2)
+    return f"{_told(score, digits)}, where it takes {_told(threshold, digits)}"
+
+
+def _told(score: float, digits: int = 2) -> str:
+    return f"{score:.{digits}f}" if abs(score) < 1e6 else f"{score:.{digits}e}"
 
 
 def _unasked(trace: Trace) -> str:

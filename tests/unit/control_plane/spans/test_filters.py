@@ -95,6 +95,11 @@ def test_without_anything_asked_it_is_every_touch_point() -> None:
     assert sql(conditions(Filter(every_hop=True))) == ("1 = 1", {})
 
 
+@pytest.mark.parametrize("search", [QUESTION, f"{QUESTION}.3"])
+def test_a_ticket_or_lesson_is_looked_for_by_its_question(search: str) -> None:
+    assert conditions(Filter(search=search, every_hop=True)) == (Condition("question", Op.IS, QUESTION),)
+
+
 def test_agent_and_version_are_those_of_one_hop() -> None:
     touch, above = row(version="v1"), row(hop=1, agent="far-1", version="v2")
     assert matches(conditions(Filter(agent="far-1", version="v2")), touch, [above])

@@ -166,6 +166,8 @@ def test_every_reason_has_words(reason: Reason) -> None:
         (0.6996, 0.7, "0.6996, where it takes 0.7000"),
         (0.7, 0.7, "0.70, where it takes 0.70"),
         (0.4, None, "0.40"),
+        (1e300, -3.5, "1.00e+300, where it takes -3.50"),
+        (0.4, -math.inf, "0.40, where anything is enough"),
         (0.4, math.inf, "0.40, where nothing is enough"),
         (-math.inf, 0.7, "it can't tell how sure it is"),
     ],
