@@ -65,6 +65,7 @@ from upriver_control.store.rollouts import RolloutTable
 from upriver_control.teaching import Teaching
 from upriver_control.tuning import settle
 from upriver_control.validation import ChildValidation
+from upriver_control.watching import SWEEP_S, Watching
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
@@ -155,6 +156,7 @@ class ControlPlane:
         self._teaching = Teaching(
             kept, self._publisher, self._certifying, self._sessions, self._mirror, self._rollouts.start, me
         )
+        self._watching = Watching(kept, lambda: self._reconciler.leads)
         rate = config.server.arrivals_per_s
         servicers = (
             self._registry,
@@ -187,6 +189,7 @@ class ControlPlane:
         self._server.add_generic_rpc_handlers(
             tuple(handlers(service, servicer) for service, servicer in zip(_SERVICES, servicers, strict=True))
         )
+        self._server.add_generic_rpc_handlers((self._watching.otlp.handlers(),))
         # Agents have a queue of their own: when thousands arrive at once, operators do not stand behind them.
         sync = SyncServicer(self._sessions, Arrivals(rate, rate), kept.join_token, config.server.max_agents)
         self._server.add_registered_method_handlers(  # type: ignore[attr-defined]  # not in its stubs
@@ -207,6 +210,7 @@ class ControlPlane:
         await asyncio.to_thread(self._publisher.clean)
         await self._certifying.start()
         await self._teaching.start()
+        await self._watching.start()
         port = bind(self._server, config)
         self.address = f"{config.server.listen.rpartition(':')[0]}:{port}"
         await self._server.start()
@@ -226,6 +230,8 @@ class ControlPlane:
                 ("what is pooled is swept", self._every(_SWEEP_S, self._pooling.sweep)),
                 ("heads of regions are made", self._pooling.run(self._rollouts.start)),
                 ("audits are swept", self._every(_SWEEP_S, lambda: self._audits.sweep(time.time()))),
+                ("spans are swept", self._every(SWEEP_S, self._watching.sweep)),
+                *self._watching.jobs(),
             )
         ]
 
@@ -245,6 +251,7 @@ class ControlPlane:
         for job in self._jobs:
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
+        await asyncio.to_thread(self._watching.close)
         self._deltas.close()
         if isinstance(self._lock, ConsulLock):
             await self._lock.close()

@@ -179,6 +179,20 @@ class RegionsSection(_Section):
     soak_s: float = Field(default=30.0, ge=0, le=30 * 86_400)
 
 
+class SpansSection(_Section):
+    """Spans that agents and other OpenTelemetry SDKs send.
+
+    `database` is where they are kept, empty for a SQLite file in `state.folder`; they take at most `max_mib` and go
+    `max_age_days` after they came. `forward` is another OTLP/gRPC receiver that gets them too; what it wants in the
+    headers is in the environment variable OTEL_EXPORTER_OTLP_HEADERS.
+    """
+
+    database: str = Field(default="", pattern=r"^(|sqlite:///.+|postgresql(\+psycopg)?://.+)$")
+    max_mib: int = Field(default=2048, ge=16, le=1 << 24)
+    max_age_days: float = Field(default=14.0, gt=0, le=3650)
+    forward: str = Field(default="", pattern=r"^(|https?://[^/]+/?)$")
+
+
 class LogSection(_Section):
     """What is logged and how."""
 
@@ -197,12 +211,21 @@ class ControlPlaneConfig(_Section):
     policies: PoliciesSection = PoliciesSection()
     training: TrainingSection = TrainingSection()
     regions: RegionsSection = RegionsSection()
+    spans: SpansSection = SpansSection()
     log: LogSection = LogSection()
 
     @property
     def database_url(self) -> str:
         """The database, as SQLAlchemy has it."""
-        url = self.state.database or f"sqlite:///{self.state.folder.absolute()}/control.db"
+        return self._url(self.state.database, "control.db")
+
+    @property
+    def spans_url(self) -> str:
+        """The database of spans, as SQLAlchemy has it."""
+        return self._url(self.spans.database, "spans.sqlite")
+
+    def _url(self, given: str, file: str) -> str:
+        url = given or f"sqlite:///{self.state.folder.absolute()}/{file}"
         return re.sub(r"^postgresql://", "postgresql+psycopg://", url)
 
     @property

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from upriver.errors import ConfigError
 from upriver_control.artifacts import FsspecArtifacts
 from upriver_control.config import ControlPlaneConfig
+from upriver_control.spans.store import open_spans
 from upriver_control.store.database import Database, open_database
 from upriver_control.tokens import read_token
 from upriver_control.trust.opening import repository_of
@@ -18,6 +19,7 @@ class Kept:
 
     config: ControlPlaneConfig
     database: Database
+    spans: Database
     artifacts: FsspecArtifacts
     repository: Repository
     fingerprint: str
@@ -25,7 +27,8 @@ class Kept:
     join_token: str
 
     def close(self) -> None:
-        """Closes the database."""
+        """Closes the databases."""
+        self.spans.close()
         self.database.close()
 
 
@@ -43,7 +46,12 @@ def open_kept(config: ControlPlaneConfig) -> Kept:
     repository = repository_of(config, time.time)
     fingerprint = repository.open()
     database = open_database(config.database_url)
-    return Kept(config, database, artifacts, repository, fingerprint, operator_token, join_token)
+    try:
+        spans = open_spans(config.spans_url)
+    except BaseException:
+        database.close()
+        raise
+    return Kept(config, database, spans, artifacts, repository, fingerprint, operator_token, join_token)
 
 
 def tokens_of(config: ControlPlaneConfig) -> tuple[str, str]:

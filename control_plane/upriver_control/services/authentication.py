@@ -29,6 +29,7 @@ AGENT_SERVICES: Final = (
     "upriver.v1.AuditService/SubmitAudits",
     "upriver.v1.LessonIntakeService",
     "upriver.v1.PoolService",
+    "opentelemetry.proto.collector.trace.v1.TraceService",
 )
 """Services, and methods of those that are for both."""
 _JOIN_WANTED: Final = "expected the join token: authorization: Bearer <control_plane.token of the agent>"

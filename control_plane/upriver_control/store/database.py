@@ -8,6 +8,8 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -23,8 +25,6 @@ from upriver.errors import ConfigError, DiskTrouble, RuntimeMissing, Unreachable
 
 T = TypeVar("T")
 
-BUSY_MS: Final = 10_000
-POOL: Final = 10
 RETRY_S: Final = 6.0
 CONNECT_S: Final = 3
 """Together less than the 10 s that commands wait, so that they are told why."""
@@ -35,6 +35,21 @@ _REPEATABLE: Final = ("40001", "40P01")  # serialization failure, deadlock
 _BUSY: Final = ("SQLITE_BUSY", "SQLITE_LOCKED")
 _DISK: Final = ("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_CORRUPT", "SQLITE_NOTADB")
 _WRITES: Final = "upriver_writes"
+SCRIPTS: Final = Path(__file__).parent / "migrations"
+
+
+@dataclass(frozen=True, slots=True)
+class Sqlite:
+    """How a file of SQLite's is used. `busy_ms` is how long one waits for another's lock.
+
+    `full` synchronizes at each commit, so that none is lost when the machine goes; without, the last moments may be,
+    but never a part of one commit. `pragmas` come first: some hold for a new file only.
+    """
+
+    busy_ms: int = 10_000
+    connections: int = 10
+    full: bool = True
+    pragmas: tuple[str, ...] = ()
 
 
 class Database:
@@ -94,31 +109,33 @@ class Database:
             self._sleep(wait_s)
 
 
-def open_database(url: str, retry_s: float = RETRY_S) -> Database:
-    """Opens a database and brings its schema up to date.
+def open_database(
+    url: str, retry_s: float = RETRY_S, scripts: Path = SCRIPTS, settings: Sqlite | None = None
+) -> Database:
+    """Opens a database and brings its schema up to date by the Alembic scripts in a folder.
 
-    `url` is `sqlite:///PATH` or `postgresql+psycopg://...`. Raises ConfigError for another one, RuntimeMissing when its
-    driver is not installed, Unreachable and DiskTrouble.
+    `url` is `sqlite:///PATH` or `postgresql+psycopg://...`; `settings` are the first's, but for `connections`. Raises
+    ConfigError for another one, RuntimeMissing when its driver is not installed, Unreachable and DiskTrouble.
     """
-    database = Database(_engine(url), retry_s)
+    database = Database(_engine(url, settings or Sqlite()), retry_s)
     try:
-        database.write(_migrate)
+        database.write(partial(_migrate, scripts))
     except BaseException:
         database.close()
         raise
     return database
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, settings: Sqlite) -> Engine:
     try:
         parsed = make_url(url)
         if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
-            return _sqlite(url, parsed.database)
+            return _sqlite(url, parsed.database, settings)
         if parsed.drivername == "postgresql+psycopg":
             return create_engine(
                 url,
                 pool_pre_ping=True,
-                pool_size=POOL,
+                pool_size=settings.connections,
                 max_overflow=0,
                 pool_timeout=RETRY_S,
                 connect_args={
@@ -140,19 +157,29 @@ def _engine(url: str) -> Engine:
     raise ConfigError("configuration", [f"database {_shown(url)}: expected sqlite:///PATH or postgresql+psycopg://..."])
 
 
-def _sqlite(url: str, path: str | None) -> Engine:
+def _sqlite(url: str, path: str | None, settings: Sqlite) -> Engine:
     if not path or path == ":memory:":
         raise ConfigError("configuration", ["database: SQLite is kept in a file; expected sqlite:///PATH"])
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DiskTrouble(f"can't make the folder of the database {path}: {error.strerror}") from error
-    engine = create_engine(url, connect_args={"timeout": BUSY_MS / 1000}, pool_size=POOL, max_overflow=0)
+    engine = create_engine(
+        url, connect_args={"timeout": settings.busy_ms / 1000}, pool_size=settings.connections, max_overflow=0
+    )
+    synchronous = "FULL" if settings.full else "NORMAL"
+    pragmas = (
+        f"busy_timeout={settings.busy_ms}",
+        *settings.pragmas,
+        "journal_mode=WAL",
+        f"synchronous={synchronous}",
+        "foreign_keys=ON",
+    )
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # the driver's own BEGIN comes too late; see _begin
-        for pragma in (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -164,12 +191,12 @@ def _sqlite(url: str, path: str | None) -> Engine:
     return engine
 
 
-def _migrate(connection: Connection) -> None:
+def _migrate(scripts: Path, connection: Connection) -> None:
     """Alembic's upgrade in this transaction, one process at a time."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATING})
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option("script_location", str(scripts).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 

@@ -1,0 +1,155 @@
+"""Spans go on to another OTLP receiver, in the order in which they came and with the bytes that came.
+
+How far that is is kept in the database: what the receiver does not take is sent again, however long it is away, as far
+back as spans are kept. A span is sent twice only when this process ends between an answer and the note of it.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+import grpc.aio
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from upriver.backoff import full_jitter_s
+from upriver.errors import UpriverError
+from upriver_control.spans.reading import written
+from upriver_control.spans.store import Kept, SpanStore
+
+_LOG = logging.getLogger(__name__)
+METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+MAX_SPANS: Final = 512
+MAX_BYTES: Final = 1 << 20
+"""Of one request; receivers take 4 MiB unless they are told otherwise."""
+SETTLED_NS: Final = 5 * 10**9
+"""PostgreSQL shows ids of two writers out of order; what is older than this has all been shown."""
+_TIMEOUT_S: Final = 10.0
+_IDLE_S: Final = 0.5
+_FIRST_S: Final = 0.5
+_LONGEST_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """Where spans go: `http://host:port` or `https://host:port`, and the metadata that it wants."""
+
+    url: str
+    metadata: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What its place is kept under."""
+        return f"forward:{self.url}"
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """Spans that still wait, and those that never came there. `trouble` is why none are taken now, else empty."""
+
+    waiting: int
+    lost: int
+    trouble: str
+
+
+class Forwarding:
+    """Sends spans on for as long as it runs, on one event loop. `leads` says whether it is this process's turn."""
+
+    def __init__(
+        self,
+        store: SpanStore,
+        receiver: Receiver,
+        leads: Callable[[], bool] = lambda: True,
+        clock_ns: Callable[[], int] = time.time_ns,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._store = store
+        self._receiver = receiver
+        self._leads = leads
+        self._clock_ns = clock_ns
+        self._chance = chance
+        self._refused = 0
+        self.trouble = ""
+
+    async def prepare(self) -> None:
+        """Notes from where on spans are sent, before any come."""
+        await asyncio.to_thread(self._store.begin, self._receiver.name)
+
+    async def run(self) -> None:
+        """Sends until it is cancelled."""
+        async with _channel(self._receiver.url) as channel:
+            send = channel.unary_unary(METHOD, None, None)
+            failures = 0
+            while True:
+                try:
+                    sent = await self._once(send) if self._leads() else 0
+                    self._tell("")
+                    failures = 0
+                except (UpriverError, grpc.aio.AioRpcError) as error:
+                    failures += 1
+                    self._tell(_why(error))
+                    await asyncio.sleep(full_jitter_s(failures, _FIRST_S, _LONGEST_S, self._chance))
+                    continue
+                if not sent:
+                    await asyncio.sleep(_IDLE_S)
+
+    async def standing(self) -> Forwarded:
+        """How far it is; raises as the store does."""
+        waiting, lost = await asyncio.to_thread(self._store.waiting, self._receiver.name)
+        return Forwarded(waiting, lost + self._refused, self.trouble)
+
+    async def _once(self, send: "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]") -> int:
+        batch = await asyncio.to_thread(self._next)
+        if not batch:
+            return 0
+        try:
+            answer = await send(_request(batch), timeout=_TIMEOUT_S, metadata=self._receiver.metadata)
+            self._look(answer)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.INVALID_ARGUMENT:
+                raise
+            # It would be refused for ever, and all that come behind it.
+            self._refused += len(batch)
+            _LOG.error("%s does not take %d spans: %s", self._receiver.url, len(batch), error.details())
+        await asyncio.to_thread(self._store.came_to, self._receiver.name, batch[-1].id)
+        return len(batch)
+
+    def _next(self) -> list[Kept]:
+        settled = 0 if self._store.database.is_sqlite else SETTLED_NS
+        cursor = self._store.begin(self._receiver.name)
+        return self._store.after(cursor, MAX_SPANS, MAX_BYTES, self._clock_ns() - settled)
+
+    def _look(self, answer: bytes) -> None:
+        told = ExportTraceServiceResponse.FromString(answer).partial_success
+        if told.rejected_spans:
+            self._refused += told.rejected_spans
+            _LOG.warning("%s refused %d spans: %s", self._receiver.url, told.rejected_spans, told.error_message[:300])
+
+    def _tell(self, trouble: str) -> None:
+        if trouble and not self.trouble:
+            _LOG.warning("%s takes no spans, which are kept for it: %s", self._receiver.url, trouble)
+        elif self.trouble and not trouble:
+            _LOG.info("%s takes spans again", self._receiver.url)
+        self.trouble = trouble
+
+
+def _request(batch: Sequence[Kept]) -> bytes:
+    return written((kept.origin, kept.raw) for kept in batch)
+
+
+def _why(error: UpriverError | grpc.aio.AioRpcError) -> str:
+    if isinstance(error, grpc.aio.AioRpcError):
+        return f"{error.code().name}: {error.details()}"[:300]
+    return str(error)
+
+
+def _channel(url: str) -> grpc.aio.Channel:
+    scheme, _, target = url.partition("://")
+    target = target.rstrip("/")
+    if scheme == "https":
+        return grpc.aio.secure_channel(target, grpc.ssl_channel_credentials())
+    return grpc.aio.insecure_channel(target)

@@ -1,0 +1,126 @@
+"""The tables of spans, in a database of their own. Times are nanoseconds since the epoch; ids never come twice."""
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, MetaData, Table, Text, text
+
+from upriver_control.spans.flags import Flag
+from upriver_control.store.schema import metadata as _others
+
+NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite counts up by itself only what it calls an integer."""
+metadata = MetaData(naming_convention=_others.naming_convention)
+
+origins = Table(
+    "origins",
+    metadata,
+    Column("id", NUMBER, primary_key=True, autoincrement=True),
+    Column("digest", Text, nullable=False, unique=True),
+    Column("resource", LargeBinary, nullable=False),
+    Column("scope", LargeBinary, nullable=False),
+    Column("resource_url", Text, nullable=False),
+    Column("scope_url", Text, nullable=False),
+    Column("seen_ns", BigInteger, nullable=False, index=True),
+    sqlite_autoincrement=True,
+)
+"""Resources and scopes, once each. No span that came after `seen_ns` is of one."""
+
+spans = Table(
+    "spans",
+    metadata,
+    Column("id", NUMBER, primary_key=True, autoincrement=True),
+    Column("trace", LargeBinary, nullable=False),
+    Column("span", LargeBinary, nullable=False),
+    Column("origin", BigInteger, nullable=False),
+    Column("start_ns", BigInteger, nullable=False),
+    Column("received_ns", BigInteger, nullable=False),
+    Column("offset_ns", BigInteger, nullable=False),
+    Column("raw", LargeBinary, nullable=False),
+    Index("ix_spans_trace", "trace", "span", unique=True),
+    sqlite_autoincrement=True,
+)
+"""Spans as they came, in the order in which they did."""
+
+COMPARED: Final = ("agent", "tier", "region", "model", "version", "reason", "answered_tier")
+"""What questions are looked for by, each with an index by time."""
+MARKED: Final = (Flag.DEGRADED, Flag.UNRESOLVED, Flag.FAILED, Flag.TICKETED, Flag.ALARMED)
+"""Flags that few questions have, each with an index of those that have it."""
+
+hops = Table(
+    "hops",
+    metadata,
+    Column("id", NUMBER, primary_key=True, autoincrement=True),
+    Column("trace", LargeBinary, nullable=False),
+    Column("span", LargeBinary, nullable=False),
+    Column("at_ns", BigInteger, nullable=False),
+    Column("duration_ns", BigInteger, nullable=False),
+    Column("bucket", Integer, nullable=False),
+    Column("hop", Integer, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("tier", Text, nullable=False),
+    Column("region", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("answered_by", Text, nullable=False),
+    Column("answered_tier", Text, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("score", Double),
+    Column("threshold", Double),
+    Column("rows", Integer, nullable=False),
+    Column("weight", Double, nullable=False),
+    Column("flags", Integer, nullable=False),
+    Column("question", Text, nullable=False),
+    Column("service", Text, nullable=False),
+    Index("ix_hops_trace", "trace", "span", unique=True),
+    Index("ix_hops_at_ns", "at_ns"),
+    *(Index(f"ix_hops_{name}", name, "at_ns") for name in COMPARED),
+    Index("ix_hops_question", "question", sqlite_where=text("question <> ''"), postgresql_where=text("question <> ''")),
+    *(
+        Index(
+            f"ix_hops_{flag.name.lower()}",
+            "at_ns",
+            sqlite_where=text(f"(flags & {int(flag)}) <> 0"),
+            postgresql_where=text(f"(flags & {int(flag)}) <> 0"),
+        )
+        for flag in MARKED
+    ),
+    sqlite_autoincrement=True,
+)
+"""Questions at agents, by everything that they are looked for by; see `rows.HopRow`."""
+
+links = Table(
+    "links",
+    metadata,
+    Column("id", NUMBER, primary_key=True, autoincrement=True),
+    Column("trace", LargeBinary, nullable=False),
+    Column("span", LargeBinary, nullable=False),
+    Column("linked_trace", LargeBinary, nullable=False),
+    Column("name", Text, nullable=False),
+    Index("ix_links_trace", "trace", "span", "linked_trace", unique=True),
+    Index("ix_links_linked_trace", "linked_trace"),
+    sqlite_autoincrement=True,
+)
+"""Spans that speak of another trace."""
+
+rates = Table(
+    "rates",
+    metadata,
+    Column("minute", BigInteger, primary_key=True, autoincrement=False),
+    Column("region", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("version", Text, primary_key=True),
+    Column("rows", BigInteger, nullable=False),
+    Column("escalated_rows", BigInteger, nullable=False),
+    Column("lessons", BigInteger, nullable=False),
+)
+"""What agents counted, by the minute since the epoch."""
+
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("id", BigInteger, nullable=False),
+    Column("lost", BigInteger, nullable=False),
+)
+"""How far somebody came with the spans, by their ids; `lost` is how many went before their turn."""
