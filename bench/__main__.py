@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import blobs, cascade, certificate, fleet, learning, monitor, outage, serving, swap, tracing
+from bench import blobs, cascade, certificate, fleet, learning, monitor, outage, serving, spans, swap, tracing
 
 SUITES: dict[str, Callable[[Sequence[str]], int]] = {
     "serving": serving.main,
@@ -16,6 +16,7 @@ SUITES: dict[str, Callable[[Sequence[str]], int]] = {
     "monitor": monitor.main,
     "outage": outage.main,
     "learning": learning.main,
+    "spans": spans.main,
 }
 
 

@@ -33,7 +33,10 @@ class Kept:
 
 
 def open_kept(config: ControlPlaneConfig) -> Kept:
-    """Opens database, artifacts, keys and tokens, and makes them at the first start; raises as `run` does."""
+    """Opens database, artifacts, keys and tokens, and makes them at the first start; raises as `run` does.
+
+    The database of spans is opened when it is used: without it everything else goes on.
+    """
     folder = config.state.folder
     try:
         folder.mkdir(parents=True, exist_ok=True)

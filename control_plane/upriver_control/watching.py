@@ -1,20 +1,30 @@
 """What looks at the mesh, composed: spans that come in, are kept within bounds, and go on to others."""
 
+import asyncio
+import logging
 import os
+import socket
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final
 
 from opentelemetry.util.re import parse_env_headers
 
+from upriver.errors import DiskTrouble, Unreachable
 from upriver_control.kept import Kept
 from upriver_control.services.otlp import OtlpServicer
 from upriver_control.spans.forwarding import Forwarding, Receiver
 from upriver_control.spans.intake import Intake
+from upriver_control.spans.own import OwnSpans
+from upriver_control.spans.rates import RateTable
 from upriver_control.spans.store import SpanStore
 from upriver_control.spans.sweeping import Bounds, Sweeper
 
+_LOG = logging.getLogger(__name__)
 SWEEP_S: Final = 10.0
+RATES_NS: Final = 90 * 86_400 * 10**9
+"""How long rates are kept: they are small, and what changed last month is asked."""
+_MINUTE_NS: Final = 60 * 10**9
 _DAY_NS: Final = 86_400 * 10**9
 
 
@@ -26,6 +36,8 @@ class Watching:
         section = kept.config.spans
         self.store = SpanStore(kept.spans)
         self.intake = Intake(self.store)
+        self.own = OwnSpans(self.intake, socket.gethostname())
+        self.rates = RateTable(kept.spans)
         self.otlp = OtlpServicer(self.intake)
         bounds = Bounds(section.max_mib << 20, round(section.max_age_days * _DAY_NS))
         self._sweeper = Sweeper(kept.spans, bounds)
@@ -36,9 +48,13 @@ class Watching:
             self.forwarding = Forwarding(self.store, receiver, leads)
 
     async def start(self) -> None:
-        """Begins to write; raises Unreachable and DiskTrouble."""
-        if self.forwarding is not None:
-            await self.forwarding.prepare()
+        """Begins to write. A database that can't be used now is tried again whenever spans come."""
+        try:
+            await asyncio.to_thread(self.store.database.ready)
+            if self.forwarding is not None:
+                await self.forwarding.prepare()
+        except (Unreachable, DiskTrouble) as error:
+            _LOG.error("spans can't be kept: %s", error)
         self.intake.start()
 
     def jobs(self) -> tuple[tuple[str, Coroutine[Any, Any, None]], ...]:
@@ -47,7 +63,9 @@ class Watching:
 
     def sweep(self) -> None:
         """Takes away what is too much, every `SWEEP_S`; blocks."""
-        self._sweeper.sweep(time.time_ns())
+        now_ns = time.time_ns()
+        self._sweeper.sweep(now_ns)
+        self.rates.sweep((now_ns - RATES_NS) // _MINUTE_NS)
 
     def close(self) -> None:
         """Writes what waits; blocks. No more come when this is called."""

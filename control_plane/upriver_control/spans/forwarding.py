@@ -83,9 +83,12 @@ class Forwarding:
         """Sends until it is cancelled."""
         async with _channel(self._receiver.url) as channel:
             send = channel.unary_unary(METHOD, None, None)
-            failures = 0
+            failures, begun = 0, False
             while True:
                 try:
+                    if not begun:
+                        await self.prepare()
+                        begun = True
                     sent = await self._once(send) if self._leads() else 0
                     self._tell("")
                     failures = 0
@@ -120,7 +123,7 @@ class Forwarding:
 
     def _next(self) -> list[Kept]:
         settled = 0 if self._store.database.is_sqlite else SETTLED_NS
-        cursor = self._store.begin(self._receiver.name)
+        cursor = self._store.reached(self._receiver.name)
         return self._store.after(cursor, MAX_SPANS, MAX_BYTES, self._clock_ns() - settled)
 
     def _look(self, answer: bytes) -> None:

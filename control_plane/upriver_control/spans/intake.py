@@ -98,6 +98,7 @@ class Intake:
         is added to the sender's times.
         """
         waiting = _Waiting(request, offset_ns, self._clock_ns())
+        waiting.done.set_running_or_notify_cancel()  # from here on it is written, whether somebody waits or not
         with self._lock:
             if self._closed:
                 raise Draining("the span store is closing")

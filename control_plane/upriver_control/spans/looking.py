@@ -16,6 +16,7 @@ MAX_SUMMED: Final = 200_000
 _FEW: Final = 20_000
 """Questions of which it is quicker to look at each than to wait until enough of them come by."""
 _COLUMNS: Final = ", ".join(f"hops.{name}" for name in HopRow._fields)
+_COUNTED: Final = "hops.bucket, hops.answered_tier, hops.reason, hops.weight, hops.at_ns"
 _EDGES: Final = """
 SELECT below.agent, above.agent, above.bucket, COUNT(*), SUM(CASE WHEN (above.flags & 8) <> 0 THEN 1 ELSE 0 END)
 FROM hops AS below JOIN hops AS above ON above.trace = below.trace AND above.hop = below.hop + 1
@@ -81,7 +82,7 @@ def figures(connection: Connection, wanted: Filter) -> Figures:
     """Questions that fit, counted."""
     where, values = _where(connection, wanted)
     # Made of our own names alone; see `sql`.
-    newest = f"SELECT hops.* FROM hops WHERE {where} ORDER BY hops.at_ns DESC LIMIT :most"  # noqa: S608 - see above
+    newest = f"SELECT {_COUNTED} FROM hops WHERE {where} ORDER BY hops.at_ns DESC LIMIT :most"  # noqa: S608 - see above
     counted = "bucket, answered_tier, reason, COUNT(*), SUM(weight), MIN(at_ns), MAX(at_ns)"
     asked = f"SELECT {counted} FROM ({newest}) AS newest GROUP BY bucket, answered_tier, reason"  # noqa: S608 - see above
     found = connection.execute(text(asked), {**values, "most": MAX_SUMMED}).all()

@@ -37,8 +37,12 @@ _SETTINGS: Final = Sqlite(
 
 
 def open_spans(url: str) -> Database:
-    """Opens a database of spans; raises as `open_database` does. One that is locked is waited for only shortly."""
-    return open_database(url, retry_s=0.0, scripts=Path(__file__).parent / "migrations", settings=_SETTINGS)
+    """A database of spans, opened at its first use; raises ConfigError and RuntimeMissing for a URL that is none.
+
+    When it is locked it is waited for only shortly.
+    """
+    scripts = Path(__file__).parent / "migrations"
+    return open_database(url, retry_s=0.0, scripts=scripts, settings=_SETTINGS, late=True)
 
 
 class Kept(NamedTuple):
@@ -161,6 +165,11 @@ class SpanStore:
             return int(found)
 
         return self.database.write(run)
+
+    def reached(self, name: str) -> int:
+        """How far somebody came who has begun; 0 for others."""
+        asked = select(cursors.c.id).where(cursors.c.name == name)
+        return int(self.database.read(lambda connection: connection.scalar(asked)) or 0)
 
     def came_to(self, name: str, number: int) -> None:
         """Notes how far somebody came."""

@@ -6,6 +6,7 @@ that is lost in the middle of a commit leaves nobody knowing whether it took pla
 
 import random
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -62,26 +63,43 @@ class Database:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         chance: Callable[[], float] = random.random,
+        prepare: Callable[[Connection], None] | None = None,
     ) -> None:
-        """`retry_s` bounds how long a transaction is tried again after the connection was lost."""
+        """`retry_s` bounds how long a transaction is tried again after the connection was lost.
+
+        `prepare` is run once before anything else, in a transaction of its own.
+        """
         self.engine = engine
         self._writer = engine.execution_options(**{_WRITES: True})
         self._retry_s = retry_s
         self._clock = clock
         self._sleep = sleep
         self._chance = chance
+        self._prepare = prepare
+        self._preparing = threading.Lock()
 
     @property
     def is_sqlite(self) -> bool:
         """Whether it is a file of SQLite's, else PostgreSQL."""
         return self.engine.dialect.name == "sqlite"
 
+    def ready(self) -> None:
+        """Prepares it unless that is done; raises as `read` does, and then it is done at the next use."""
+        if self._prepare is None:
+            return
+        with self._preparing:
+            if self._prepare is not None:
+                self._run(self._writer, self._prepare)
+                self._prepare = None
+
     def read(self, function: Callable[[Connection], T]) -> T:
         """Runs a function that only reads; raises Unreachable, and DiskTrouble."""
+        self.ready()
         return self._run(self.engine, function)
 
     def write(self, function: Callable[[Connection], T]) -> T:
         """Runs a function that writes, wholly or not at all; raises as `read` does. SQLite has one writer at a time."""
+        self.ready()
         return self._run(self._writer, function)
 
     def close(self) -> None:
@@ -110,16 +128,24 @@ class Database:
 
 
 def open_database(
-    url: str, retry_s: float = RETRY_S, scripts: Path = SCRIPTS, settings: Sqlite | None = None
+    url: str,
+    retry_s: float = RETRY_S,
+    scripts: Path = SCRIPTS,
+    settings: Sqlite | None = None,
+    late: bool = False,
 ) -> Database:
     """Opens a database and brings its schema up to date by the Alembic scripts in a folder.
 
-    `url` is `sqlite:///PATH` or `postgresql+psycopg://...`; `settings` are the first's, but for `connections`. Raises
-    ConfigError for another one, RuntimeMissing when its driver is not installed, Unreachable and DiskTrouble.
+    `url` is `sqlite:///PATH` or `postgresql+psycopg://...`; `settings` are the first's, but for `connections`. With
+    `late` the schema is brought up to date at the first use, so that a database that is not there now does not keep
+    anybody from starting. Raises ConfigError for another URL, RuntimeMissing when its driver is not installed,
+    Unreachable and DiskTrouble.
     """
-    database = Database(_engine(url, settings or Sqlite()), retry_s)
+    database = Database(_engine(url, settings or Sqlite()), retry_s, prepare=partial(_migrate, scripts))
+    if late:
+        return database
     try:
-        database.write(partial(_migrate, scripts))
+        database.ready()
     except BaseException:
         database.close()
         raise

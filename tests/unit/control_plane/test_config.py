@@ -15,6 +15,7 @@ def test_everything_has_a_default_below_one_folder(tmp_path: Path) -> None:
     config = load_config(None, {"UPRIVER_CONTROL_STATE_FOLDER": str(tmp_path)})
     assert config.server.listen == "127.0.0.1:8480"
     assert config.database_url == f"sqlite:///{tmp_path}/control.db"
+    assert config.spans_url == f"sqlite:///{tmp_path}/spans.sqlite"
     assert config.artifacts_url == f"{tmp_path}/artifacts"
     assert config.keys_folder == tmp_path / "keys"
     assert config.access.required

@@ -1,0 +1,256 @@
+"""Spans in a database: kept once, found by what questions have, read in their order, gone within bounds."""
+
+import dataclasses
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
+
+from bench.many_spans import MODELS, REASONS, REGIONS, VERSIONS, Mesh, question, requests, span_ids
+from upriver_control.spans.filters import Filter, conditions, matches
+from upriver_control.spans.flags import IMPORTANT, Flag
+from upriver_control.spans.histogram import summarize
+from upriver_control.spans.rates import RateRow, RateTable
+from upriver_control.spans.reading import read
+from upriver_control.spans.rows import Group, Parsed, rows_of
+from upriver_control.spans.schema import metadata
+from upriver_control.spans.store import SpanStore, open_spans
+from upriver_control.spans.sweeping import Bounds, Sweeper
+
+MESH = Mesh(devices=4, clouds=2)
+QUESTIONS = 60
+SECOND_NS = 10**9
+NOW_NS = MESH.began_ns + SECOND_NS
+WIDE = Bounds(max_bytes=1 << 40, max_age_ns=1 << 60)
+
+
+@pytest.fixture
+def database(database_url):
+    opened = open_spans(database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def store(database):
+    return SpanStore(database)
+
+
+def parsed_of(store, raw, received_ns=NOW_NS, offset_ns=0):
+    batches = read(raw).batches
+    numbers = store.origins([batch.origin for batch in batches], received_ns)
+    return rows_of([Group(numbers[batch.origin], batch.spans) for batch in batches], received_ns, offset_ns)
+
+
+def fill(store, first=0, questions=QUESTIONS, received_ns=NOW_NS):
+    """Keeps questions and gives the rows of their hops."""
+    hops = []
+    for request, _ in requests(MESH, range(first, first + questions)):
+        parsed = parsed_of(store, request.SerializeToString(), received_ns)
+        store.write(parsed)
+        hops += parsed.hops
+    return hops
+
+
+def test_the_migrations_make_the_tables_that_the_program_expects(database):
+    def differences(connection):
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "version_table": "alembic_version_spans"}
+        )
+        return compare_metadata(context, metadata)
+
+    assert database.read(differences) == []
+
+
+def test_opening_again_keeps_what_is_there(database_url, store):
+    fill(store, questions=2)
+    again = open_spans(database_url)
+    assert SpanStore(again).standing().spans == 10
+    again.close()
+
+
+def test_a_span_is_kept_once(store):
+    (request, spans), *_ = requests(MESH, [0])
+    parsed = parsed_of(store, request.SerializeToString())
+    assert (store.write(parsed), store.write(parsed)) == (spans, 0)
+    assert store.standing().spans == spans
+    assert len(store.questions(Filter()).questions) == 1
+
+
+def test_a_trace_is_read_as_it_came(store):
+    fill(store)
+    sent = {span.span_id: (agent, span) for agent, span in question(MESH, 1)}
+    found = store.trace(MESH.trace(1))
+    assert {facts.span: facts.raw for facts in found} == {
+        own: span.SerializeToString() for own, (_, span) in sent.items()
+    }
+    assert all(facts.agent == sent[facts.span][0] for facts in found)
+    assert [facts.start_ns for facts in found] == sorted(facts.start_ns for facts in found)
+    told = TracesData.FromString(store.exported(MESH.trace(1)))
+    assert sum(len(scope.spans) for resource in told.resource_spans for scope in resource.scope_spans) == 7
+    assert store.trace(b"n" * 16) == []
+
+
+FILTERS = [
+    Filter(),
+    Filter(search=MESH.trace(5).hex()),
+    Filter(search=f"q-{MESH.seed:016x}-{7:016x}"),
+    Filter(search="device-1"),
+    Filter(search="cloud"),
+    Filter(model=MODELS[1]),
+    Filter(version=VERSIONS[2]),
+    Filter(agent="device-2"),
+    Filter(agent="cloud-1"),
+    Filter(agent="nobody"),
+    Filter(tier="cloud"),
+    Filter(region=REGIONS[0], agent="cloud-1"),
+    Filter(reason=REASONS[0]),
+    Filter(answered_tier="cloud"),
+    *(Filter(flags=int(flag)) for flag in Flag),
+    Filter(flags=Flag.ESCALATED, model=MODELS[1]),
+    Filter(from_ns=MESH.began_ns + 20 * MESH.every_ns, until_ns=MESH.began_ns + 30 * MESH.every_ns),
+    Filter(min_latency_ns=20_000_000),
+    Filter(every_hop=True),
+    Filter(every_hop=True, tier="cloud"),
+]
+
+
+def test_lists_and_figures_have_what_filters_say(store):
+    hops = fill(store)
+    of_trace = {}
+    for hop in hops:
+        of_trace.setdefault(hop.trace, []).append(hop)
+    for wanted in FILTERS:
+        needed = conditions(wanted)
+        expected = [hop for hop in hops if matches(needed, hop, of_trace[hop.trace])]
+        page = store.questions(wanted, size=1000)
+        assert sorted(page.questions) == sorted(expected), wanted
+        assert [hop.at_ns for hop in page.questions] == sorted((hop.at_ns for hop in expected), reverse=True), wanted
+        figures = store.summary(wanted)
+        assert (summarize(figures.groups).kept, figures.truncated) == (len(expected), False), wanted
+        if expected:
+            assert (figures.from_ns, figures.until_ns) == (page.questions[-1].at_ns, page.questions[0].at_ns), wanted
+
+
+def test_pages_have_everything_once_while_more_come(store):
+    hops = [hop for hop in fill(store) if hop.hop == 0]
+    seen, after = [], None
+    while True:
+        page = store.questions(Filter(), after, size=7)
+        seen += page.questions
+        fill(store, first=1000 + 10 * len(seen), questions=2)
+        after = page.after
+        if after is None:
+            break
+    assert sorted(seen) == sorted(hops)
+
+
+def test_questions_asked_at_the_same_time_are_all_on_some_page(store):
+    hops = fill(store)
+    same = [hop._replace(at_ns=NOW_NS, trace=bytes([1]) + hop.trace[1:]) for hop in hops]
+    store.write(Parsed([], same, [], 0, ()))
+    seen, after = [], None
+    while True:
+        page = store.questions(Filter(from_ns=NOW_NS, every_hop=True), after, size=4)
+        seen += page.questions
+        after = page.after
+        if after is None:
+            break
+    assert sorted(seen) == sorted(same)
+
+
+def test_edges_are_the_questions_that_went_up(store):
+    hops = fill(store)
+    below = {hop.trace: hop.agent for hop in hops if hop.flags & Flag.ESCALATED}
+    expected = sorted((below[hop.trace], hop.agent, hop.bucket) for hop in hops if hop.hop == 1)
+    edges = store.edges(0)
+    assert sorted((edge.from_agent, edge.to_agent, edge.bucket) for edge in edges for _ in range(edge.questions)) == (
+        expected
+    )
+    assert store.edges(NOW_NS) == []
+
+
+def test_spans_are_read_in_the_order_of_coming_and_the_place_is_kept(store):
+    fill(store, questions=4)
+    assert store.begin("forward:a") == store.after(0, 1000, 1 << 30, NOW_NS)[-1].id
+    fill(store, first=100, questions=4)
+    cursor = store.begin("forward:a")
+    seen = []
+    while batch := store.after(cursor, 3, 1 << 30, NOW_NS):
+        seen += [kept.raw for kept in batch]
+        cursor = batch[-1].id
+    assert len(seen) == 20
+    store.came_to("forward:a", cursor)
+    store.came_to("forward:a", 1)  # never back
+    assert store.begin("forward:a") == cursor
+    assert store.waiting("forward:a") == (0, 0)
+    assert len(store.after(0, 1000, 1, NOW_NS)) == 1
+    assert store.after(0, 1000, 1 << 30, NOW_NS - 1) == []
+    store.begin("forward:b")
+    assert store.waiting("forward:a") == (0, 0)
+    assert store.begin("forward:a") == cursor
+
+
+def test_what_is_too_old_goes_with_all_that_was_made_of_it(store, database):
+    fill(store, questions=10)
+    fill(store, first=100, questions=10, received_ns=NOW_NS + 1000 * SECOND_NS)
+    sweeper = Sweeper(database, dataclasses.replace(WIDE, max_age_ns=500 * SECOND_NS))
+    assert sweeper.sweep(NOW_NS + 1001 * SECOND_NS).spans == 50
+    assert store.standing().spans == 50
+    assert len(store.questions(Filter(), size=100).questions) == 10
+    assert store.trace(MESH.trace(1)) == []
+    assert sweeper.sweep(NOW_NS + 1001 * SECOND_NS).spans == 0
+    assert sweeper.sweep(NOW_NS + 5000 * SECOND_NS).spans == 50
+    assert (store.standing().spans, store.standing().oldest_ns) == (0, 0)
+    fill(store, first=200, questions=1, received_ns=NOW_NS + 6000 * SECOND_NS)
+    assert len(store.trace(MESH.trace(200))) == 3
+
+
+def test_what_goes_before_it_was_sent_on_is_counted(store, database):
+    store.begin("forward:a")
+    fill(store, questions=10)
+    store.came_to("forward:a", store.after(0, 20, 1 << 30, NOW_NS)[-1].id)
+    Sweeper(database, dataclasses.replace(WIDE, max_age_ns=1)).sweep(NOW_NS + SECOND_NS)
+    assert store.waiting("forward:a") == (0, 30)
+
+
+def test_remarkable_questions_stay_twice_as_long(tmp_path):
+    database = open_spans(f"sqlite:///{tmp_path}/spans.sqlite")
+    store = SpanStore(database)
+    for first in range(0, 6000, 3000):
+        fill(store, first, 3000)
+    size = store.standing().bytes
+    Sweeper(database, Bounds(size * 9 // 10, WIDE.max_age_ns)).sweep(NOW_NS)
+    assert store.standing().bytes <= size * 9 // 10
+    left = {kept.raw for kept in store.after(0, 100_000, 1 << 30, NOW_NS)}
+    early = [index for index in range(500) if question(MESH, index)[0][1].SerializeToString() in left]
+    late = [index for index in range(5500, 6000) if question(MESH, index)[0][1].SerializeToString() in left]
+    hops = store.questions(Filter(until_ns=MESH.began_ns + 500 * MESH.every_ns), size=1000).questions
+    assert early
+    assert all(hop.flags & IMPORTANT for hop in hops)
+    assert len(late) == 500
+    database.close()
+
+
+def test_rates_of_a_minute_add_up_and_go(database):
+    table = RateTable(database)
+    table.add([RateRow(10, "eu", "digits", "v1", 100, 7, 1), RateRow(11, "eu", "digits", "v1", 50, 1, 0)])
+    table.add([RateRow(10, "eu", "digits", "v1", 5, 1, 2), RateRow(10, "us", "digits", "v1", 1, 1, 0)])
+    assert table.between(10, 11, region="eu") == [RateRow(10, "eu", "digits", "v1", 105, 8, 3)]
+    assert table.between(0, 100, model="digits", region="eu", step=5) == [RateRow(10, "eu", "digits", "v1", 155, 9, 3)]
+    assert [row.region for row in table.between(0, 100)] == ["eu", "us", "eu"]
+    assert table.between(0, 100, model="faces") == []
+    assert table.sweep(11) == 2
+    table.add([])
+
+
+def test_an_origin_that_nobody_uses_goes(store, database):
+    fill(store, questions=4)
+    fill(store, first=1, questions=1, received_ns=NOW_NS + 10_000 * SECOND_NS)
+    Sweeper(database, dataclasses.replace(WIDE, max_age_ns=500 * SECOND_NS)).sweep(NOW_NS + 10_000 * SECOND_NS)
+    with database.engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT COUNT(*) FROM origins").scalar_one() == 2
+    fresh = SpanStore(database)
+    fill(fresh, first=1, questions=1, received_ns=NOW_NS + 10_001 * SECOND_NS)
+    assert len(fresh.trace(MESH.trace(1))) == len(span_ids(MESH, 1))
