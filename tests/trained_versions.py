@@ -16,7 +16,7 @@ from tests.versions import LABELS, make_version
 from upriver.listing import digest
 from upriver.questions import RowsWriter
 from upriver_control.jobs.training import TrainSpec
-from upriver_control.lessons.rows import table_of
+from upriver_control.lessons.tables import table_of
 from upriver_control.training.order import BASE, LESSONS, REPLAY, Order, write_order
 
 BASE_DIGEST = "sha256:" + "b" * 64

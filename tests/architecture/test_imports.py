@@ -17,11 +17,18 @@ HEAVY = {
     "tuf": "12 MB of memory, needed when a version is looked up (the extra fleet)",
     "typer": "for people at terminals (the extra cli)",
 }
+NOT_SERVED = {
+    "pyarrow": "44 MB, for control planes that have lessons; imported where they are read and written",
+    "scipy": "60 MB, for calibrations, which run in processes of their own",
+    "sklearn": "for calibrations too",
+    "tensorflow": HEAVY["tensorflow"],
+}
 LIGHT = {
     "upriver_agent.app": HEAVY,
     "upriver_agent.__main__": HEAVY,
     "upriver_agent.trust.trust": HEAVY,
     "upriver": HEAVY | {"ai_edge_litert": "a client runs no models"},
+    "upriver_control.app": NOT_SERVED,
 }
 
 

@@ -33,11 +33,3 @@ def upper_bound(losses: int, questions: int, delta: float) -> float:
     if losses >= questions:
         return 1.0
     return float(betaincinv(losses + 1.0, questions - losses, 1.0 - delta))
-
-
-def questions_needed(epsilon: float, delta: float) -> int:
-    """How many questions without a single loss prove a share of at most epsilon: n ≥ ln δ / ln(1 - ε)."""
-    needed = math.ceil(math.log(delta) / math.log1p(-epsilon))
-    while (1.0 - epsilon) ** needed > delta:  # the logarithms were rounded
-        needed += 1
-    return needed

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upriver.scores import Floats
-from upriver_control.calibration.binomial import allowed, questions_needed
 from upriver_control.calibration.cost_path import just_below
+from upriver_control.calibration.proof import allowed, questions_needed
 
 Flags = NDArray[np.bool_]
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from upriver.policies import Form, PolicyDocument, certify, read_policy
 from upriver.scores import Floats
-from upriver_control.calibration import binomial
 from upriver_control.calibration.certificate import Budget, falling_candidates, lowest_threshold
+from upriver_control.calibration.proof import allowed, questions_needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ def choose(
     answers by a score that does not would still be within the bound, and be wrong.
     """
     count = len(confidence)
-    missing = max(0, binomial.questions_needed(epsilon, delta) - count)
-    budget = Budget(binomial.allowed(count, epsilon, delta), epsilon, delta)
+    missing = max(0, questions_needed(epsilon, delta) - count)
+    budget = Budget(allowed(count, epsilon, delta), epsilon, delta)
     threshold, losses = lowest_threshold(confidence, ~agrees, falling_candidates(tune), budget)
     if threshold == math.inf or not fit:
         return Chosen(math.inf, count, 0, 0.0, missing)

@@ -3,26 +3,25 @@
 What is not in its place lies in `_staging`, which engines that read Parquet pass over, as all names with `_` in front.
 """
 
-import io
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import fsspec.core
-import pyarrow as pa
-import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from upriver.errors import ConfigError, DiskTrouble, NotFound, RuntimeMissing, Unreachable, UpriverError
 from upriver_control.store.lessons import Part
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 STAGING: Final = "_staging"
 TRAININGS: Final = "_trainings"
-_ROW_GROUP: Final = 1024
 
 
 class LessonFiles:
@@ -40,7 +39,7 @@ class LessonFiles:
         self._root = root.rstrip("/")
         self._local = isinstance(self._files, LocalFileSystem)
 
-    def stage(self, name: str, table: pa.Table) -> int:
+    def stage(self, name: str, table: "pa.Table") -> int:
         """Writes rows aside, whole and on the disk; gives the bytes."""
         return self._write(f"{self._root}/{STAGING}/{name}.parquet", table)
 
@@ -61,8 +60,10 @@ class LessonFiles:
                 if not self._files.exists(there):  # else it was moved before, or by another process at this moment
                     raise
 
-    def read(self, part: Part) -> pa.Table:
+    def read(self, part: Part) -> "pa.Table":
         """The rows of a file, wherever it is; raises NotFound when it has gone, DiskTrouble when it is damaged."""
+        from upriver_control.lessons import tables  # here, so that pyarrow is there only when lessons are
+
         for path in (self._place(part), self._aside(part.name)):
             try:
                 with self._told(), self._files.open(path, "rb") as file:
@@ -70,8 +71,8 @@ class LessonFiles:
             except NotFound:
                 continue
             try:
-                return pq.read_table(io.BytesIO(data))
-            except (pa.ArrowException, OSError) as error:
+                return tables.decoded(data)
+            except tables.DAMAGED as error:
                 raise DiskTrouble(f"the file of lessons {path} is damaged: bring a copy of it back") from error
         raise NotFound(f"the file of lessons {part.name} is gone")
 
@@ -95,9 +96,9 @@ class LessonFiles:
                 if time.time() - changed > older_than_s:
                     yield path.rsplit("/", 1)[-1].removesuffix(".parquet")
 
-    def for_training(self, training: str, tables: Iterable[pa.Table]) -> str:
+    def for_training(self, training: str, rows: "Iterable[pa.Table]") -> str:
         """Writes rows for a training of another machine to read; gives their URL."""
-        for number, table in enumerate(tables):
+        for number, table in enumerate(rows):
             self._write(f"{self._root}/{TRAININGS}/{training}/part-{number:05d}.parquet", table)
         return f"{self.url.rstrip('/')}/{TRAININGS}/{training}"
 
@@ -113,10 +114,10 @@ class LessonFiles:
             found = self._files.ls(folder, detail=False) if self._files.isdir(folder) else ()
         return [path.rstrip("/").rsplit("/", 1)[-1] for path in found]
 
-    def _write(self, path: str, table: pa.Table) -> int:
-        made = io.BytesIO()
-        pq.write_table(table, made, compression="zstd", row_group_size=_ROW_GROUP)
-        data = made.getvalue()
+    def _write(self, path: str, table: "pa.Table") -> int:
+        from upriver_control.lessons import tables  # here, so that pyarrow is there only when lessons are
+
+        data = tables.encoded(table)
         with self._told():
             if self._local:
                 Path(path).parent.mkdir(parents=True, exist_ok=True)

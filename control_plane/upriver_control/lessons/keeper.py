@@ -12,16 +12,16 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
-
-import pyarrow as pa
-import pyarrow.compute as pc
+from typing import TYPE_CHECKING, Final
 
 from upriver.errors import DiskTrouble, InvalidInput, NotFound, QueueFull
 from upriver.v1 import train_pb2 as pb
 from upriver_control.lessons import rows
 from upriver_control.lessons.files import LessonFiles
 from upriver_control.store.lessons import LessonTable, Part, labels_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _LOG: Final = logging.getLogger(__name__)
 ORPHANED_S: Final = 3600.0
@@ -82,6 +82,8 @@ class Keeper:
         return done
 
     def _keep(self, model: str, region: str, group: dict[str, pb.HandedLesson]) -> None:
+        from upriver_control.lessons import tables  # here, so that pyarrow is there only when lessons are
+
         for _ in range(_TRIES):
             known = self.table.known(group)
             new = [lesson for id_, lesson in group.items() if id_ not in known]
@@ -89,12 +91,12 @@ class Keeper:
                 return
             if self.table.size_bytes() >= self._bounds.max_bytes:
                 raise QueueFull(f"lessons take {self._bounds.max_bytes} bytes (training.max_gib); no more are taken")
-            made = rows.table_of(new, self._clock())
+            made = tables.table_of(new, self._clock())
             if self._add(model, region, _date(self._clock()), made) is not None:
                 return
         raise QueueFull("others hand up the same lessons at this moment; try again")
 
-    def _add(self, model: str, region: str, date: str, made: pa.Table) -> Part | None:
+    def _add(self, model: str, region: str, date: str, made: "pa.Table") -> Part | None:
         part = self._staged(model, region, date, made)
         added = self.table.add(part, made["id"].to_pylist())
         if added is None:
@@ -103,7 +105,7 @@ class Keeper:
             self._place(added)
         return added
 
-    def _staged(self, model: str, region: str, date: str, made: pa.Table) -> Part:
+    def _staged(self, model: str, region: str, date: str, made: "pa.Table") -> Part:
         name = uuid.uuid4().hex
         size = self.files.stage(name, made)
         return Part(name, model, region, date, made.num_rows, size, labels_of(made["label"].to_pylist()))
@@ -112,14 +114,16 @@ class Keeper:
         self.files.place(part)
         self.table.placed(part)
 
-    def read(self, parts: Sequence[Part]) -> list[tuple[Part, pa.Table]]:
+    def read(self, parts: Sequence[Part]) -> "list[tuple[Part, pa.Table]]":
         """The lessons of some files that are there now; raises NotFound when one of them has gone."""
+        from upriver_control.lessons import tables  # here, so that pyarrow is there only when lessons are
+
         ids = self.table.ids(parts)
         if len(ids) < len(parts):
             raise NotFound("files of lessons were put together with others, or are too old by now")
-        return [(part, _only(self.files.read(part), ids[part.number])) for part in parts if ids[part.number]]
+        return [(part, tables.only(self.files.read(part), ids[part.number])) for part in parts if ids[part.number]]
 
-    def each(self, model: str, region: str, since: str) -> Iterator[tuple[Part, pa.Table]]:
+    def each(self, model: str, region: str, since: str) -> "Iterator[tuple[Part, pa.Table]]":
         """All lessons of a model, of one region or all, that came on a date or later, a file at a time.
 
         Raises NotFound when a file was put together with others meanwhile: begin anew then.
@@ -156,22 +160,20 @@ class Keeper:
             _LOG.error("%s", error)
 
     def _merge(self, parts: Sequence[Part]) -> None:
+        from upriver_control.lessons import tables  # here, so that pyarrow is there only when lessons are
+
         try:
             found = [table for _, table in self.read(parts)]
         except NotFound:  # another process was faster
             return
         first = parts[0]
-        new = self._staged(first.model, first.region, first.date, pa.concat_tables(found)) if found else None
+        new = self._staged(first.model, first.region, first.date, tables.together(found)) if found else None
         ids = [one for table in found for one in table["id"].to_pylist()]
         swapped = self.table.swap(parts, new, ids)
         if swapped is not None:
             self._place(swapped)
         elif new is not None:
             self.files.drop(new.name)
-
-
-def _only(table: pa.Table, ids: set[str]) -> pa.Table:
-    return table.filter(pc.is_in(table["id"], value_set=pa.array(sorted(ids), pa.string())))
 
 
 def _to_merge(parts: Sequence[Part]) -> list[list[Part]]:

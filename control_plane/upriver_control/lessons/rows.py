@@ -1,12 +1,8 @@
-"""Lessons as rows of a Parquet file: the columns, and what may become a row."""
+"""What may become a row of a Parquet file of lessons."""
 
 import math
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
-
-import pyarrow as pa
 
 from upriver.errors import InvalidInput
 from upriver.listing import is_digest
@@ -19,32 +15,6 @@ MAX_LABEL: Final = 300
 MAX_LABELS: Final = 10_000
 MAX_INPUTS: Final = 16
 MAX_BYTES: Final = 2 << 20
-_TIME: Final = pa.timestamp("us", tz="UTC")
-_INPUT: Final = pa.struct(
-    [("name", pa.string()), ("datatype", pa.string()), ("shape", pa.list_(pa.int64())), ("data", pa.binary())]
-)
-SCHEMA: Final = pa.schema(
-    [
-        ("id", pa.string()),
-        ("agent", pa.string()),
-        ("tier", pa.string()),
-        ("version_digest", pa.string()),
-        ("learnt", _TIME),
-        ("received", _TIME),
-        ("inputs", pa.list_(_INPUT)),
-        ("label", pa.string()),
-        ("labels", pa.list_(pa.string())),
-        ("scores", pa.list_(pa.float32())),
-        ("confidence", pa.float64()),
-        ("own_label", pa.string()),
-        ("own_confidence", pa.float64()),
-        ("teacher_agent", pa.string()),
-        ("teacher_tier", pa.string()),
-        ("teacher_version_digest", pa.string()),
-        ("trace", pa.string()),
-    ]
-)
-"""A file's columns. Model, region and date are in its path, as `name=value`."""
 
 
 def check(lesson: pb.HandedLesson) -> None:
@@ -93,29 +63,6 @@ def check(lesson: pb.HandedLesson) -> None:
 def is_id(text: str) -> bool:
     """Whether it can be a lesson's id. PostgreSQL keeps no text with NUL."""
     return 0 < len(text) <= MAX_ID and text.isprintable()
-
-
-def table_of(lessons: Sequence[pb.HandedLesson], received: float) -> pa.Table:
-    """The rows of lessons that were checked; `received` is a Unix time."""
-    came = datetime.fromtimestamp(received, UTC)
-    return pa.Table.from_pylist([_row(lesson, came) for lesson in lessons], schema=SCHEMA)
-
-
-def _row(lesson: pb.HandedLesson, received: datetime) -> Mapping[str, Any]:
-    plain = {name: getattr(lesson, name) for name in SCHEMA.names if name not in ("learnt", "received", "inputs")}
-    inputs = [
-        {"name": one.name, "datatype": one.datatype, "shape": list(one.shape), "data": one.data}
-        for one in lesson.inputs
-    ]
-    learnt = min(max(lesson.learnt_time.seconds + lesson.learnt_time.nanos / 1e9, 0.0), received.timestamp() + 86_400)
-    return {
-        **plain,
-        "labels": list(lesson.labels),
-        "scores": list(lesson.scores),
-        "learnt": datetime.fromtimestamp(learnt, UTC),
-        "received": received,
-        "inputs": inputs,
-    }
 
 
 def _problem(one: pb.HandedInput) -> str:

@@ -10,10 +10,7 @@ import shutil
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Final
 
 from upriver.errors import DiskTrouble, InvalidInput, NotFound, Unreachable
 from upriver.listing import digest as digest_of
@@ -41,6 +38,9 @@ from upriver_control.training.order import (
     write_order,
 )
 from upriver_control.working.folders import Folders, bring
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _LOG: Final = logging.getLogger(__name__)
 _KEEP_HOLDOUT_S: Final = 86_400.0
@@ -202,21 +202,23 @@ class TrainingWorkshop:
         raise AssertionError("the loop ends with an answer")
 
     def _write_lessons(self, job: Training, folder: Path) -> str:
+        from upriver_control.lessons import tables  # here, so that pyarrow is there only when lessons are
+
         spec, count = job.spec, 0
 
-        def tables() -> Iterator[pa.Table]:
+        def of_regions() -> "Iterator[pa.Table]":
             nonlocal count
             for part, table in self.keeper.each(job.model, spec.region, spec.since):
                 count += table.num_rows
-                yield table.append_column("region", pa.array([part.region] * table.num_rows, pa.string()))
+                yield tables.of_region(table, part.region)
 
         url = ""
         if spec.executor is Executor.RAY:
             self.keeper.files.after_training(job.id)  # what an interrupted try left
-            url = self.keeper.files.for_training(job.id, tables())
+            url = self.keeper.files.for_training(job.id, of_regions())
         else:
-            for number, table in enumerate(tables()):
-                pq.write_table(table, folder / LESSONS / f"part-{number:05d}.parquet")
+            for number, table in enumerate(of_regions()):
+                tables.write(table, folder / LESSONS / f"part-{number:05d}.parquet")
         if not count:
             where = f" of region {spec.region}" if spec.region else ""
             raise InvalidInput(f"there are no lessons of {job.model}{where}; see `upriver train data {job.model}`")

@@ -10,7 +10,7 @@ from tests.handed_lessons import lesson
 from upriver.errors import NotFound
 from upriver_control.lessons.files import STAGING, LessonFiles
 from upriver_control.lessons.keeper import Bounds, Keeper
-from upriver_control.lessons.rows import table_of
+from upriver_control.lessons.tables import table_of
 from upriver_control.store.database import open_database
 from upriver_control.store.lessons import LessonTable, Part
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.unit.control_plane.calibration.oracle import Difficulty, risk_of, share_of
 from upriver.policies import Form
-from upriver_control.calibration import betting, binomial
+from upriver_control.calibration import betting, binomial, proof
 from upriver_control.calibration.budgets import choose_budgets
 from upriver_control.calibration.certificate import (
     Budget,
@@ -81,7 +81,7 @@ def allowed(questions):
 
 @pytest.mark.parametrize(("epsilon", "needed"), [(0.01, 299), (0.005, 598), (0.002, 1497), (0.001, 2995)])
 def test_so_many_questions_are_needed_without_a_single_loss(epsilon, needed):
-    assert binomial.questions_needed(epsilon, 0.05) == needed
+    assert proof.questions_needed(epsilon, 0.05) == needed
     assert binomial.allowed(needed, epsilon, 0.05) == 0
     assert binomial.allowed(needed - 1, epsilon, 0.05) == -1
 
@@ -159,7 +159,7 @@ def test_betting_is_wrong_no_more_often_than_promised_and_knows_that_gains_pay_b
 
 
 def test_betting_without_losses_needs_about_twice_the_questions_of_counting():
-    needed = binomial.questions_needed(0.01, 0.05)
+    needed = proof.questions_needed(0.01, 0.05)
     assert betting.p_value(np.zeros(2 * needed, dtype=np.int8), 0.01) <= 0.05
     assert betting.p_value(np.zeros(0, dtype=np.int8), 0.01) == 1.0
     assert betting.p_value(np.ones(500, dtype=np.int8), 0.01) == 1.0
