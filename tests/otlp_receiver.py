@@ -9,6 +9,7 @@ import grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
 from tests.agent_process import until
+from upriver.tracing import SENT_NS
 
 
 class Receiver(trace_service_pb2_grpc.TraceServiceServicer):
@@ -16,15 +17,21 @@ class Receiver(trace_service_pb2_grpc.TraceServiceServicer):
 
     def __init__(self):
         self.endpoint = ""
+        self.sent_ns = []
+        self.order = []
         self._spans = {}
         self._lock = threading.Lock()
 
     def Export(self, request, context):  # noqa: N802 - the service's name
+        sent = dict(context.invocation_metadata()).get(SENT_NS)
         with self._lock:
+            if sent is not None:
+                self.sent_ns.append(int(sent))
             for resource in request.resource_spans:
                 service = {a.key: a.value.string_value for a in resource.resource.attributes}
                 for scope in resource.scope_spans:
                     for span in scope.spans:
+                        self.order.append(span)
                         self._spans.setdefault(span.trace_id.hex(), []).append((service, span))
         return trace_service_pb2.ExportTraceServiceResponse()
 
@@ -58,12 +65,12 @@ def attributes(span):
 
 
 @contextmanager
-def receiving() -> Iterator[Receiver]:
-    """A receiver on a free port."""
+def receiving(port: int = 0) -> Iterator[Receiver]:
+    """A receiver on a port, a free one by itself."""
     receiver = Receiver()
     server = grpc.server(futures.ThreadPoolExecutor(4))
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(receiver, server)
-    receiver.endpoint = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    receiver.endpoint = f"http://127.0.0.1:{server.add_insecure_port(f'127.0.0.1:{port}')}"
     server.start()
     try:
         yield receiver

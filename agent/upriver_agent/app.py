@@ -7,9 +7,11 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from opentelemetry.util.re import parse_env_headers
 
 from upriver import logs
 from upriver.channels import ChannelOptions, TlsFiles
@@ -353,10 +355,39 @@ def _rules(config: AgentConfig) -> CascadeRules:
 
 
 def _span_export(config: AgentConfig, telemetry: Telemetry) -> SpanExport | None:
-    endpoint = config.telemetry.otlp_endpoint
-    if not endpoint:
+    """Where spans go: what the configuration names, or else the control plane; None for nowhere."""
+    section, link = config.telemetry, above(config)
+    named = section.otlp_endpoint
+    if section.export == "off" or not (named or link.addresses):
         return None
-    return SpanExport(ExportOptions(endpoint, config.agent.id, config.telemetry.queue_spans), telemetry)
+    if named:
+        channel, metadata = _collector(named)
+        addresses: Sequence[str] = (named.partition("://")[2].rstrip("/"),)
+    else:
+        channel, addresses = link.channel, link.addresses
+        metadata = (("authorization", f"Bearer {link.token}"),) if link.token else ()
+    options = ExportOptions(
+        named or f"the control plane at {', '.join(addresses)}",
+        addresses,
+        config.agent.id,
+        section.queue_spans,
+        config.agent.state_dir,
+        section.spool_mib << 20,
+        channel,
+        metadata,
+        asked=bool(named),
+    )
+    return SpanExport(options, telemetry)
+
+
+def _collector(endpoint: str) -> tuple[ChannelOptions, tuple[tuple[str, str], ...]]:
+    """How a collector is called: with the headers and the authority that OpenTelemetry's own variables name."""
+    headers, ca = (
+        os.environ.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}") or os.environ.get(f"OTEL_EXPORTER_OTLP_{name}", "")
+        for name in ("HEADERS", "CERTIFICATE")
+    )
+    tls = TlsFiles(ca=Path(ca) if ca else None) if endpoint.startswith("https://") else None
+    return ChannelOptions(tls=tls), tuple(parse_env_headers(headers, liberal=True).items())
 
 
 def _configured(config: AgentConfig) -> dict[Path, Version | None]:

@@ -161,11 +161,19 @@ class DiscoverySection:
 
 @dataclass(frozen=True, slots=True)
 class TelemetrySection:
-    """Where spans go (empty: nowhere) and which: escalated, unresolved and failed questions are always kept."""
+    """Where spans go and which: escalated, degraded, unresolved and failed questions are always kept.
 
-    otlp_endpoint: str = doc.setting(doc.text(f"(?:{_HTTP_URL})?", "http(s)://host:port, or empty for no export"), "")
+    `auto` exports to `otlp_endpoint`, or else to the control plane if there is one. What nobody takes waits: in memory
+    at most `queue_spans`, on the disk at most `spool_mib`, 0 for none; ordinary spans go first.
+    """
+
+    export: Literal["auto", "off"] = doc.setting(doc.choice("auto", "off"), "auto")
+    otlp_endpoint: str = doc.setting(
+        doc.text(f"(?:{_HTTP_URL})?", "http(s)://host:port, or empty for the control plane"), ""
+    )
     sample_rate: float = doc.setting(doc.number(0, 1), 0.01)
     queue_spans: int = doc.setting(doc.whole(1, 1_000_000), 2048)
+    spool_mib: int = doc.setting(doc.whole(0, 1 << 14), 16)
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,12 +140,12 @@ class Telemetry:
             Attribute.REGION: region,
         }
         self._rate = sample_rate
-        self._tracer = tracer if tracer is not None else trace.NoOpTracer()
+        self._tracer = self._ordinary = tracer if tracer is not None else trace.NoOpTracer()
         self._chance = chance
 
-    def use(self, tracer: Tracer) -> None:
-        """Sends spans made from now on to this tracer."""
-        self._tracer = tracer
+    def use(self, important: Tracer, ordinary: Tracer) -> None:
+        """Sends spans made from now on to these tracers: `ordinary` has those of answers that were sure here."""
+        self._tracer, self._ordinary = important, ordinary
 
     def extract(self, metadata: Sequence[tuple[str, str | bytes]]) -> ParentContext | None:
         """Gives the caller's trace context, None when it sent none."""
@@ -167,7 +167,7 @@ class Telemetry:
         fused: Sequence[str] = (),
     ) -> str:
         """Makes the spans of an answer that was given here, with those of `fused` below; gives the trace's id."""
-        question = self.begin(parent, marks, model, "", rows, threshold)
+        question = self._begin(self._ordinary, parent, marks, model, "", rows, threshold)
         if fused:
             question.fused(fused)
         question.finish(rows)
@@ -183,14 +183,26 @@ class Telemetry:
         threshold: float,
     ) -> QuestionTrace:
         """Makes the spans up to the decision; the serve span stays open until `finish` or `fail`."""
-        span, context = self._serve(parent, marks, model)
+        return self._begin(self._tracer, parent, marks, model, question, rows, threshold)
+
+    def _begin(
+        self,
+        tracer: Tracer,
+        parent: ParentContext | None,
+        marks: Marks,
+        model: str,
+        question: str,
+        rows: Sequence[RowFacts],
+        threshold: float,
+    ) -> QuestionTrace:
+        span, context = self._serve(tracer, parent, marks, model)
         span.set_attribute(Attribute.ROWS, len(rows))
         if question:
             span.set_attribute(Attribute.QUESTION, question)
         inside = trace.set_span_in_context(span, context)
-        infer = self._tracer.start_span(SpanName.INFER, inside, start_time=marks.infer_start_ns)
+        infer = tracer.start_span(SpanName.INFER, inside, start_time=marks.infer_start_ns)
         infer.end(marks.infer_end_ns)
-        decide = self._tracer.start_span(SpanName.DECIDE, inside, start_time=marks.infer_end_ns)
+        decide = tracer.start_span(SpanName.DECIDE, inside, start_time=marks.infer_end_ns)
         decide.set_attribute(Attribute.THRESHOLD, _finite(threshold))
         for index, row in enumerate(rows[: tracing.MAX_ROW_EVENTS]):
             decide.add_event(
@@ -204,7 +216,7 @@ class Telemetry:
                 marks.decided_ns,
             )
         decide.end(marks.decided_ns)
-        return QuestionTrace(self._tracer, span, context)
+        return QuestionTrace(tracer, span, context)
 
     def disagreement(self, model: str, question: str, policy: str, top: str, rang: bool) -> None:
         """Makes the span of an audit in which the top `top` said something else; `rang`: it made the alarm ring."""
@@ -222,14 +234,14 @@ class Telemetry:
 
     def failed(self, parent: ParentContext | None, marks: Marks, model: str, error: UpriverError) -> None:
         """Makes the span of a request that failed before anything was decided."""
-        span, _ = self._serve(parent, marks, model)
+        span, _ = self._serve(self._tracer, parent, marks, model)
         _tell_error(span, error)
         span.end(time.time_ns())
 
-    def _serve(self, parent: ParentContext | None, marks: Marks, model: str) -> tuple[Span, Context]:
+    def _serve(self, tracer: Tracer, parent: ParentContext | None, marks: Marks, model: str) -> tuple[Span, Context]:
         context = parent if parent is not None else Context()
         attributes = {**self._own, Attribute.MODEL: model}
-        span = self._tracer.start_span(SpanName.SERVE, context, SpanKind.SERVER, attributes, start_time=marks.start_ns)
+        span = tracer.start_span(SpanName.SERVE, context, SpanKind.SERVER, attributes, start_time=marks.start_ns)
         return span, context
 
 

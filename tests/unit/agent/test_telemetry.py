@@ -216,7 +216,7 @@ def test_spans_go_to_the_tracer_that_came_later() -> None:
     spans = Spans()
     late = telemetry(None)
     late.local(None, marks(), "digits", [row()], 0.9)
-    late.use(spans.tracer)
+    late.use(spans.tracer, spans.tracer)
     late.local(None, marks(), "digits", [row()], 0.9)
     assert len(spans.all()) == 3
 

@@ -1,0 +1,195 @@
+"""The thread that takes spans out of memory and sends them, or has them kept until somebody takes them."""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from upriver.backoff import full_jitter_s
+from upriver_agent.spooling.encoding import Batch, encode
+from upriver_agent.spooling.lanes import Lanes, Worth
+from upriver_agent.spooling.replay import Source, Turns
+from upriver_agent.spooling.sending import Later, Outcome, Refused, Taken
+from upriver_agent.spooling.spool import Spool
+
+_LOG = logging.getLogger(__name__)
+
+
+class Sending(Protocol):
+    """What the courier needs of `sending.Sender`."""
+
+    def send(self, body: bytes) -> Outcome:
+        """Sends the bytes of one export."""
+
+    def close(self) -> None:
+        """Ends what is being sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds: spans gather for `gather_s`; `first_s` and `longest_s` bound the pauses while nobody takes them.
+
+    At the end, what waits is sent for at most `flush_s`.
+    """
+
+    gather_s: float = 0.5
+    first_s: float = 1.0
+    longest_s: float = 60.0
+    flush_s: float = 1.0
+
+
+class Courier:
+    """Sends what waits in `lanes`; what nobody takes goes into the spool, if there is one, and is sent later."""
+
+    def __init__(
+        self,
+        lanes: Lanes,
+        sender: Sending,
+        spool: Spool | None,
+        name: str,
+        pace: Pace,
+        chance: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`name` is where spans go, for people."""
+        self._lanes = lanes
+        self._sender = sender
+        self._spool = spool
+        self._name = name
+        self._pace = pace
+        self._chance = chance
+        self._clock = clock
+        self._lost = dict.fromkeys(Worth, 0)
+        self._turns = Turns()
+        self._in_hand: list[Batch] = []
+        self._failures = 0
+        self._retry_at = 0.0
+        self._lost_before = 0
+        self._why = ""
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="upriver-spans", daemon=True)
+
+    @property
+    def lost(self) -> dict[Worth, int]:
+        """Spans that nobody will see, since the start, by worth."""
+        return {worth: self._lost[worth] + self._lanes.dropped[worth] for worth in Worth}
+
+    @property
+    def kept_spans(self) -> int:
+        """Spans that wait on the disk."""
+        return 0 if self._spool is None else self._spool.spans
+
+    def start(self) -> None:
+        """Begins, in the background; what an earlier run has kept is sent too."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Sends what waits, for at most `flush_s`, has the rest kept, and ends."""
+        self._over.set()
+        self._lanes.end()
+        self._thread.join(self._pace.flush_s)
+        self._sender.close()  # a call that is under way fails, and its spans are kept
+        self._thread.join(self._pace.flush_s)
+        if self._spool is not None:
+            self._spool.close(self._pace.flush_s)
+
+    def _run(self) -> None:
+        if self._spool is not None:
+            self._spool.start()
+        while not self._over.is_set():
+            pause_s = self._retry_at - self._clock() if self._failures else 0.0
+            if pause_s > 0:
+                self._over.wait(min(pause_s, self._pace.gather_s))
+                self._put_away()
+                continue
+            if not self.kept_spans and not self._in_hand:
+                self._lanes.wait(None)
+                self._lanes.gather(self._pace.gather_s)
+            self._round()
+        self._finish()
+
+    def _round(self) -> None:
+        """One export, of what has its turn; while nobody takes spans, what was kept first is tried."""
+        new = bool(self._in_hand) or len(self._lanes) > 0
+        source = self._turns.next(new and not (self._failures and self.kept_spans), self.kept_spans > 0)
+        if source is Source.KEPT:
+            self._send_kept()
+        elif source is Source.NEW:
+            self._send_new()
+
+    def _send_new(self) -> None:
+        batches = self._in_hand or encode(*self._lanes.take())
+        while batches and self._settled(batches[0], self._sender.send(batches[0].body)):
+            batches = batches[1:]
+        self._in_hand = batches
+        self._put_in_hand_away()
+
+    def _send_kept(self) -> None:
+        kept = None if self._spool is None else self._spool.oldest()
+        if self._spool is None or kept is None:
+            return
+        if self._settled(kept.batch, self._sender.send(kept.batch.body)) and not self._spool.drop(kept):
+            self._pause(0.0)  # it would be sent again and again
+
+    def _put_away(self) -> None:
+        """Has what waits in memory kept on the disk, if there is a spool."""
+        self._put_in_hand_away()
+        while self._spool is not None and len(self._lanes):
+            self._in_hand = encode(*self._lanes.take())
+            self._put_in_hand_away()
+
+    def _put_in_hand_away(self) -> None:
+        if self._spool is None:
+            return
+        for batch in self._in_hand:
+            for worth, spans in (self._spool.keep(batch) or {batch.worth: batch.spans}).items():
+                self._lost[worth] += spans
+        self._in_hand = []
+
+    def _settled(self, batch: Batch, outcome: Outcome) -> bool:
+        """Whether a batch need not be sent again."""
+        match outcome:
+            case Taken():
+                self._lose(batch.worth, outcome.rejected, f"{self._name} rejects them: {outcome.why}")
+            case Refused():
+                self._lose(batch.worth, batch.spans, f"{self._name} refuses them: {outcome.why}")
+            case Later():
+                self._tell_gone(outcome.why)
+                self._pause(outcome.after_s)
+                return False
+        self._tell_back()
+        return True
+
+    def _pause(self, after_s: float) -> None:
+        self._failures += 1
+        jitter_s = full_jitter_s(self._failures, self._pace.first_s, self._pace.longest_s, self._chance)
+        self._retry_at = self._clock() + min(after_s, self._pace.longest_s) + jitter_s
+
+    def _tell_gone(self, why: str) -> None:
+        if self._failures:
+            return
+        kept = "those that find no room are lost" if self._spool is None else "they are kept until it does"
+        _LOG.warning("%s takes no spans (%s); %s, and questions are answered as before", self._name, why, kept)
+        self._lost_before = sum(self.lost.values())
+
+    def _tell_back(self) -> None:
+        if self._failures:
+            self._failures = 0
+            lost = sum(self.lost.values()) - self._lost_before
+            _LOG.info("%s takes spans again; %d were lost, %d follow", self._name, lost, self.kept_spans)
+
+    def _lose(self, worth: Worth, spans: int, why: str) -> None:
+        """Counts what is lost, and tells why, once for each reason in a row."""
+        self._lost[worth] += spans
+        if spans and why != self._why:
+            _LOG.warning("%d spans are lost: %s", spans, why)
+            self._why = why
+
+    def _finish(self) -> None:
+        ends_at = self._clock() + self._pace.flush_s
+        while (self._in_hand or len(self._lanes)) and not self._failures and self._clock() < ends_at:
+            self._send_new()
+        self._put_away()

@@ -1,0 +1,124 @@
+"""What the courier does while nobody takes spans, and when somebody does again."""
+
+import logging
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as pb
+
+from tests.agent_process import until
+from upriver.errors import InvalidInput
+from upriver_agent.spooling.courier import Courier, Pace
+from upriver_agent.spooling.encoding import make_tracer
+from upriver_agent.spooling.lanes import Lanes, Worth
+from upriver_agent.spooling.sending import Later, Outcome, Refused, Taken
+from upriver_agent.spooling.spool import Spool
+from upriver_agent.telemetry import Marks, Telemetry
+
+FAST = Pace(gather_s=0.01, first_s=0.02, longest_s=0.05, flush_s=5.0)
+
+
+class Moody:
+    """Answers as it is told, and has the spans that it took."""
+
+    def __init__(self, mood: Outcome) -> None:
+        self.mood = mood
+        self.took: list[str] = []
+        self.calls = 0
+        self._lock = threading.Lock()
+
+    def send(self, body: bytes) -> Outcome:
+        with self._lock:
+            self.calls += 1
+            if isinstance(self.mood, Taken):
+                request = pb.ExportTraceServiceRequest.FromString(body)
+                spans = [s for r in request.resource_spans for scope in r.scope_spans for s in scope.spans]
+                self.took += [a.value.string_value for s in spans for a in s.attributes if a.key == "upriver.model"]
+            return self.mood
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Sent:
+    """A courier at work, with `spool_bytes` of room on the disk."""
+
+    def __init__(self, mood: Outcome, folder: Path, spool_bytes: int, most: int = 10_000) -> None:
+        self.lanes = Lanes(most)
+        self.sender = Moody(mood)
+        self.spool = Spool(folder, spool_bytes) if spool_bytes else None
+        self.courier = Courier(self.lanes, self.sender, self.spool, "the collector", FAST)
+        self.telemetry = Telemetry("device-1", "device", "home", 1.0)
+        self.telemetry.use(*(make_tracer("device-1", self.lanes, worth) for worth in (Worth.IMPORTANT, Worth.ORDINARY)))
+        self.courier.start()
+
+    def fail(self, name: str) -> None:
+        self.telemetry.failed(None, Marks(time.time_ns()), name, InvalidInput("wrong"))
+
+
+def test_what_was_kept_is_sent_in_its_order_and_both_changes_are_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "upriver_agent.spooling")
+    sent = Sent(Later("UNAVAILABLE: nobody there"), tmp_path, 1 << 20)
+    for number in range(5):
+        sent.fail(f"m{number}")
+        until(lambda number=number: sent.courier.kept_spans == number + 1, what="the span on the disk")  # type: ignore[misc]
+    tries = sent.sender.calls
+    until(lambda: sent.sender.calls > tries + 3, what="further tries")
+    sent.sender.mood = Taken()
+    until(lambda: not sent.courier.kept_spans, what="an empty spool")
+    sent.courier.close()
+    assert sent.sender.took == ["m0", "m1", "m2", "m3", "m4"]
+    gone, back = [record.getMessage() for record in caplog.records]
+    assert "the collector takes no spans (UNAVAILABLE: nobody there); they are kept" in gone
+    assert "takes spans again; 0 were lost" in back
+
+
+def test_what_waits_at_the_end_is_there_at_the_next_start(tmp_path: Path) -> None:
+    sent = Sent(Later("nobody there"), tmp_path, 1 << 20)
+    sent.fail("early")
+    sent.courier.close()
+    again = Sent(Taken(), tmp_path, 1 << 20)
+    until(lambda: again.sender.took, what="the span")
+    again.courier.close()
+    assert again.sender.took == ["early"]
+
+
+def test_without_a_spool_what_waits_in_memory_is_sent_later(tmp_path: Path) -> None:
+    sent = Sent(Later("nobody there"), tmp_path, 0)
+    sent.fail("one")
+    until(lambda: sent.sender.calls > 2, what="several tries")
+    sent.sender.mood = Taken()
+    until(lambda: sent.sender.took, what="the span")
+    sent.courier.close()
+    assert sent.sender.took == ["one"]
+    assert sum(sent.courier.lost.values()) == 0
+
+
+def test_what_is_refused_is_lost_counted_and_told_and_the_next_ones_are_sent(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sent = Sent(Refused("INVALID_ARGUMENT: no"), tmp_path, 1 << 20)
+    sent.fail("bad")
+    until(lambda: sent.courier.lost[Worth.IMPORTANT] == 1, what="the loss")
+    sent.sender.mood = Taken()
+    sent.fail("good")
+    until(lambda: sent.sender.took, what="the next span")
+    sent.courier.close()
+    assert sent.sender.took == ["good"]
+    assert "1 spans are lost: the collector refuses them: INVALID_ARGUMENT: no" in caplog.text
+
+
+def test_a_disk_that_takes_nothing_costs_spans_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "spans.sqlite").mkdir()
+    sent = Sent(Later("nobody there"), tmp_path, 1 << 20)
+    sent.fail("lost")
+    until(lambda: sent.courier.lost[Worth.IMPORTANT] == 1, what="the loss")
+    sent.sender.mood = Taken()
+    sent.fail("sent")
+    until(lambda: sent.sender.took, what="the next span")
+    sent.courier.close()
+    assert sent.sender.took == ["sent"]
