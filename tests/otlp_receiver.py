@@ -18,15 +18,17 @@ class Receiver(trace_service_pb2_grpc.TraceServiceServicer):
     def __init__(self):
         self.endpoint = ""
         self.sent_ns = []
+        self.tokens = set()
         self.order = []
         self._spans = {}
         self._lock = threading.Lock()
 
     def Export(self, request, context):  # noqa: N802 - the service's name
-        sent = dict(context.invocation_metadata()).get(SENT_NS)
+        metadata = dict(context.invocation_metadata())
         with self._lock:
-            if sent is not None:
-                self.sent_ns.append(int(sent))
+            self.tokens.add(metadata.get("authorization", ""))
+            if SENT_NS in metadata:
+                self.sent_ns.append(int(metadata[SENT_NS]))
             for resource in request.resource_spans:
                 service = {a.key: a.value.string_value for a in resource.resource.attributes}
                 for scope in resource.scope_spans:

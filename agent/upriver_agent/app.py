@@ -7,11 +7,9 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from opentelemetry.util.re import parse_env_headers
 
 from upriver import logs
 from upriver.channels import ChannelOptions, TlsFiles
@@ -23,10 +21,10 @@ from upriver_agent.auditing.asking import TopAsker
 from upriver_agent.auditing.auditor import Auditor
 from upriver_agent.auditing.delivery import Delivery
 from upriver_agent.auditing.listening import Listener
+from upriver_agent.exporting import span_export
 from upriver_agent.handing import Handing
 from upriver_agent.held_out import JournalHoldout
 from upriver_agent.journal import Journal
-from upriver_agent.otlp import ExportOptions, SpanExport
 from upriver_agent.place import Place
 from upriver_agent.refining import Refining
 from upriver_agent.relay import Relay, above
@@ -45,6 +43,7 @@ from upriver_agent.sync.wire import write_pooling
 from upriver_agent.teaching import Teaching
 from upriver_agent.telemetry import Telemetry
 from upriver_agent.ticketing import Ticketing
+from upriver_agent.tickets.table import Ticket
 from upriver_agent.transport.catalogue import CatalogueServicer
 from upriver_agent.transport.inference import InferenceServicer
 from upriver_agent.transport.server import GrpcServer, ServerTls, make_executor
@@ -132,10 +131,12 @@ class Agent:
         school = self._teaching.school
         self._refining = Refining(config, self._teaching.book, school, self._refiner, self._slots)
         self._sharing.holds_out(JournalHoldout(self._teaching.journal, self._slots.active))
+        self._refining.learner.promoted = self._telemetry.promoted
         self._auditor = self._audits(None if school.off else self._refining.learner.keeper)
         self._ticketing = Ticketing(config, self._upstreams)
         if self._ticketing.desk is not None:
             self._ticketing.desk.taught = self._teaching.answered
+            self._ticketing.desk.answered = self._ticket_answered
         self._core = ServingCore(
             self._place,
             _rules(config),
@@ -163,7 +164,7 @@ class Agent:
         )
         self._configured = _configured(config)
         self._member = self._join(loader) if config.control_plane.addresses else None
-        self._export = _span_export(config, self._telemetry)
+        self._export = span_export(config, self._telemetry, os.environ)
         self._ending = False
         self.address = ""
 
@@ -296,6 +297,9 @@ class Agent:
             listener,
         )
 
+    def _ticket_answered(self, ticket: Ticket, by: str) -> None:
+        self._telemetry.ticket(ticket.model, ticket.id, ticket.origin, by)
+
     def _rang(self) -> None:
         """An alarm rings: what was learnt here is not believed first, then what was assigned."""
         self._refiner.look()
@@ -352,42 +356,6 @@ def _rules(config: AgentConfig) -> CascadeRules:
         hop_delay_s=cascade.hop_delay_ms / 1000,
         compress=cascade.compress,
     )
-
-
-def _span_export(config: AgentConfig, telemetry: Telemetry) -> SpanExport | None:
-    """Where spans go: what the configuration names, or else the control plane; None for nowhere."""
-    section, link = config.telemetry, above(config)
-    named = section.otlp_endpoint
-    if section.export == "off" or not (named or link.addresses):
-        return None
-    if named:
-        channel, metadata = _collector(named)
-        addresses: Sequence[str] = (named.partition("://")[2].rstrip("/"),)
-    else:
-        channel, addresses = link.channel, link.addresses
-        metadata = (("authorization", f"Bearer {link.token}"),) if link.token else ()
-    options = ExportOptions(
-        named or f"the control plane at {', '.join(addresses)}",
-        addresses,
-        config.agent.id,
-        section.queue_spans,
-        config.agent.state_dir,
-        section.spool_mib << 20,
-        channel,
-        metadata,
-        asked=bool(named),
-    )
-    return SpanExport(options, telemetry)
-
-
-def _collector(endpoint: str) -> tuple[ChannelOptions, tuple[tuple[str, str], ...]]:
-    """How a collector is called: with the headers and the authority that OpenTelemetry's own variables name."""
-    headers, ca = (
-        os.environ.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}") or os.environ.get(f"OTEL_EXPORTER_OTLP_{name}", "")
-        for name in ("HEADERS", "CERTIFICATE")
-    )
-    tls = TlsFiles(ca=Path(ca) if ca else None) if endpoint.startswith("https://") else None
-    return ChannelOptions(tls=tls), tuple(parse_env_headers(headers, liberal=True).items())
 
 
 def _configured(config: AgentConfig) -> dict[Path, Version | None]:

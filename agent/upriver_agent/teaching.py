@@ -21,6 +21,7 @@ from upriver_agent.sealing import Seal
 from upriver_agent.sections import AgentConfig
 from upriver_agent.serving.loaded import LoadedVersion
 from upriver_agent.serving.slots import Slots
+from upriver_agent.telemetry import Origin
 from upriver_agent.transport.lessons import SERVICE, LessonDesk, LessonServicer
 
 SCHEMA: Final = ((*STATEMENTS, *learning.STATEMENTS, *handing.STATEMENTS, *handing.WATCH),)
@@ -75,9 +76,9 @@ class Teaching:
         """Has a version learn from now on, or says why not; before it answers."""
         self.school.attend(loaded)
 
-    def answered(self, ticket: str, model: str, question: bytes, reply: bytes) -> None:
+    def answered(self, ticket: str, model: str, question: bytes, reply: bytes, origin: Origin) -> None:
         """A person has answered a ticket; never waits."""
-        self.school.answered(ticket, model, question, reply)
+        self.school.answered(ticket, model, question, reply, origin)
 
     def start(self) -> None:
         """Begins, in the background."""

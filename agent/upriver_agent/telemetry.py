@@ -11,11 +11,13 @@ Times are the wall clock's (nanoseconds since the epoch), as span exporters want
 import math
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from typing import NamedTuple
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.util.types import AttributeValue
 
 from upriver import tracing
@@ -40,6 +42,28 @@ class Marks:
         self.infer_start_ns = 0
         self.infer_end_ns = 0
         self.decided_ns = 0
+
+
+class Origin(NamedTuple):
+    """Where a question was seen before: its trace and its span here, in hexadecimal digits; empty for none."""
+
+    trace_id: str = ""
+    span_id: str = ""
+
+
+NOWHERE = Origin()
+
+
+class Stop(NamedTuple):
+    """What a question finds here: the digest of the version that answers, which hop this agent is on its way (0 is the
+    touch point), and the question of which this one is asked again."""
+
+    version: str = ""
+    hop: int = 0
+    origin: Origin = NOWHERE
+
+
+_NOTHING_SAID = Stop()
 
 
 class EscalateSpan:
@@ -75,6 +99,7 @@ class QuestionTrace:
         self._span = span
         self._context = trace.set_span_in_context(span, parent)
         self.trace_id = tracing.trace_id_of(span.get_span_context())
+        self.span_id = tracing.span_id_of(span)
 
     def escalate(self, agent: str, tier: str, rows: int, sent_bytes: int) -> EscalateSpan:
         """A call to an upstream begins."""
@@ -106,6 +131,10 @@ class QuestionTrace:
     def fused(self, versions: Sequence[str]) -> None:
         """Answers of these versions below went into this one."""
         self._span.set_attribute(Attribute.FUSED, list(versions))
+
+    def stands_for(self, kept_share: float) -> None:
+        """Of such questions this share is kept."""
+        self._span.set_attribute(Attribute.KEPT_SHARE, kept_share)
 
     def ticketed(self, tickets: int) -> None:
         """Of the rows that are unresolved so many got a ticket."""
@@ -165,9 +194,15 @@ class Telemetry:
         rows: Sequence[RowFacts],
         threshold: float,
         fused: Sequence[str] = (),
+        stop: Stop = _NOTHING_SAID,
     ) -> str:
-        """Makes the spans of an answer that was given here, with those of `fused` below; gives the trace's id."""
-        question = self._begin(self._ordinary, parent, marks, model, "", rows, threshold)
+        """Makes the spans of an answer that was given here, with those of `fused` below; gives the trace's id.
+
+        Whether it is kept was left to chance unless the caller decided: the span says for how many it stands.
+        """
+        question = self._begin(self._ordinary, parent, marks, model, "", rows, threshold, stop)
+        if parent is None and self._rate < 1.0:
+            question.stands_for(self._rate)
         if fused:
             question.fused(fused)
         question.finish(rows)
@@ -181,9 +216,10 @@ class Telemetry:
         question: str,
         rows: Sequence[RowFacts],
         threshold: float,
+        stop: Stop = _NOTHING_SAID,
     ) -> QuestionTrace:
         """Makes the spans up to the decision; the serve span stays open until `finish` or `fail`."""
-        return self._begin(self._tracer, parent, marks, model, question, rows, threshold)
+        return self._begin(self._tracer, parent, marks, model, question, rows, threshold, stop)
 
     def _begin(
         self,
@@ -194,9 +230,14 @@ class Telemetry:
         question: str,
         rows: Sequence[RowFacts],
         threshold: float,
+        stop: Stop,
     ) -> QuestionTrace:
-        span, context = self._serve(tracer, parent, marks, model)
+        span, context = self._serve(tracer, parent, marks, model, _links([stop.origin]))
         span.set_attribute(Attribute.ROWS, len(rows))
+        span.set_attribute(Attribute.HOP, stop.hop)
+        span.set_attribute(Attribute.THRESHOLD, _finite(threshold))
+        if stop.version:
+            span.set_attribute(Attribute.VERSION, stop.version)
         if question:
             span.set_attribute(Attribute.QUESTION, question)
         inside = trace.set_span_in_context(span, context)
@@ -232,22 +273,49 @@ class Telemetry:
             span.add_event(EventName.ALARM)
         span.end()
 
+    def ticket(self, model: str, ticket: str, origin: Origin, by: str) -> None:
+        """Makes the span of a ticket that `by` has answered, now; it links to the question that got it."""
+        attributes: dict[str, AttributeValue] = {Attribute.QUESTION: ticket, Attribute.ANSWERED_BY: by}
+        self._later(SpanName.TICKET, model, attributes, [origin])
+
+    def promoted(self, model: str, version: str, lessons: int, origins: Sequence[Origin]) -> None:
+        """Makes the span of a head on `version` that begins to answer, learnt from so many lessons of these questions.
+
+        It links to the first of them, which should be the newest.
+        """
+        self._later(SpanName.PROMOTE, model, {Attribute.VERSION: version, Attribute.LESSONS: lessons}, origins)
+
+    def _later(
+        self, name: SpanName, model: str, more: Mapping[str, AttributeValue], origins: Sequence[Origin]
+    ) -> None:
+        attributes: dict[str, AttributeValue] = {**self._own, Attribute.MODEL: model, **more}
+        links = _links(origins)
+        self._tracer.start_span(name, Context(), SpanKind.INTERNAL, attributes, links).end()
+
     def failed(self, parent: ParentContext | None, marks: Marks, model: str, error: UpriverError) -> None:
         """Makes the span of a request that failed before anything was decided."""
         span, _ = self._serve(self._tracer, parent, marks, model)
         _tell_error(span, error)
         span.end(time.time_ns())
 
-    def _serve(self, tracer: Tracer, parent: ParentContext | None, marks: Marks, model: str) -> tuple[Span, Context]:
+    def _serve(
+        self,
+        tracer: Tracer,
+        parent: ParentContext | None,
+        marks: Marks,
+        model: str,
+        links: Sequence[Link] = (),
+    ) -> tuple[Span, Context]:
         context = parent if parent is not None else Context()
         attributes = {**self._own, Attribute.MODEL: model}
-        span = tracer.start_span(SpanName.SERVE, context, SpanKind.SERVER, attributes, start_time=marks.start_ns)
+        span = tracer.start_span(SpanName.SERVE, context, SpanKind.SERVER, attributes, links, marks.start_ns)
         return span, context
 
 
 def _tell_outcome(span: Span, rows: Sequence[RowFacts]) -> None:
     least = least_certain(rows)
     span.set_attribute(Attribute.ANSWERED_BY, least.agent)
+    span.set_attribute(Attribute.ANSWERED_TIER, least.tier)
     span.set_attribute(Attribute.PATH, list(least.path))
     span.set_attribute(Attribute.SCORE, _finite(least.confidence))
     span.set_attribute(Attribute.REASON, least.reason)
@@ -259,6 +327,12 @@ def _tell_outcome(span: Span, rows: Sequence[RowFacts]) -> None:
 def _tell_error(span: Span, error: UpriverError) -> None:
     span.set_attribute(Attribute.ERROR_REASON, error.reason)
     span.set_status(Status(StatusCode.ERROR, str(error)[:_MAX_MESSAGE]))
+
+
+def _links(origins: Sequence[Origin]) -> list[Link]:
+    """Links to the first questions that have a span, each once."""
+    links = (tracing.link_to(*origin) for origin in dict.fromkeys(origins))
+    return list(islice((link for link in links if link is not None), tracing.MAX_LINKS))
 
 
 def _finite(value: float) -> float:

@@ -67,6 +67,8 @@ class Lesson:
     """A ModelInferRequest of one row, where it was kept, asked for, and could be opened."""
     input_problem: str = ""
     """Why it could not be opened."""
+    span_id: str = ""
+    """The question's span at the agent; empty for one that nobody can see."""
 
 
 def parse_state(value: int) -> LessonState:
@@ -102,6 +104,7 @@ def parse_lesson(message: pb.Lesson) -> Lesson:
         embedding=embedding,
         input=message.input,
         input_problem=message.input_problem,
+        span_id=message.span,
     )
 
 

@@ -10,8 +10,9 @@ from enum import StrEnum
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import SpanContext
+from opentelemetry.trace import Link, Span, SpanContext, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.util.types import Attributes
 
 INSTRUMENTATION = "upriver"
 MAX_ROW_EVENTS = 16
@@ -127,3 +128,18 @@ def span_context(context: Context) -> SpanContext:
 def trace_id_of(context: SpanContext) -> str:
     """Gives a trace's id as 32 hexadecimal digits, "" for none."""
     return trace.format_trace_id(context.trace_id) if context.is_valid else ""
+
+
+def span_id_of(span: Span) -> str:
+    """Gives a span's id as 16 hexadecimal digits, "" for one that nobody will see."""
+    return trace.format_span_id(span.get_span_context().span_id) if span.is_recording() else ""
+
+
+def link_to(trace_id: str, span_id: str, attributes: Attributes = None) -> Link | None:
+    """Gives a link to a span by its ids in hexadecimal digits; None when they are not those of a span."""
+    try:
+        context = SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=TraceFlags(1))
+    except ValueError:
+        return None
+    known = context.is_valid and (len(trace_id), len(span_id)) == (32, 16)
+    return Link(context, attributes) if known else None

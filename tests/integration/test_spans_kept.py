@@ -10,8 +10,6 @@ from tests.agent_process import TRUSTING, running, until, write_config
 from tests.otlp_receiver import attributes, receiving
 from tests.versions import make_version
 
-SURE = np.zeros((1, 14, 14, 1), np.float32)
-
 
 def ask(agent, shape=(1, 14, 14, 1)):
     with triton.InferenceServerClient(agent.address) as client:
@@ -55,3 +53,17 @@ def test_what_happened_while_the_collector_was_gone_comes_when_it_is_back_though
         assert sum(attributes(span).get("upriver.error.reason") == "INVALID_INPUT" for span in serves) == 10
         assert min(receiver.sent_ns) > gone, "told with the sender's clock as it is when it sends"
         assert agent.terminate() == 0
+
+
+def test_an_agent_that_has_a_control_plane_sends_it_its_spans_with_the_join_token(tmp_path):
+    version = make_version(tmp_path, "1", 0.0)
+    with receiving() as receiver:
+        address = receiver.endpoint.removeprefix("http://")
+        more = f'{TRUSTING}[control_plane]\naddresses = ["{address}"]\nroot = "sha256:{"a" * 64}"\n'
+        more += 'token = "join-token"\n'
+        config = write_config(tmp_path, "joined", "device", ["device"], [version], more)
+        with running(config, "joined") as agent:
+            exporting(agent)
+            fail(agent)
+            until(lambda: receiver.order, what="the span")
+        assert receiver.tokens == {"Bearer join-token"}

@@ -3,13 +3,16 @@
 import itertools
 import secrets
 
+import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
 
 from tests.agent_process import TRUSTING, mesh, running, until, write_config
 from tests.otlp_receiver import attributes, receiving
-from tests.versions import make_version
+from tests.versions import LABELS, make_version
+from upriver.services import Stub
+from upriver.v1 import ticket_pb2 as tickets
 
 TIERS = ("device", "far-edge", "near-edge", "cloud")
 SERVER, CLIENT = 2, 3  # OTLP's numbers of span kinds
@@ -85,6 +88,10 @@ def test_the_spans_say_who_answered_and_why(traced):
     assert device["upriver.path"] == [f"{tier}-1" for tier in TIERS]
     assert device["upriver.reason"] == "confident"
     assert device["upriver.resolved"] is True
+    assert device["upriver.answered_tier"] == "cloud"
+    hops = {attributes(s)["upriver.agent"]: attributes(s)["upriver.hop"] for _, s in serves}
+    assert hops == {f"{tier}-1": hop for hop, tier in enumerate(TIERS)}
+    assert len({attributes(s)["upriver.version"] for _, s in serves}) == len(TIERS), "each tier runs its own"
     (decide, *_) = [s for _, s in receiver.wait_for(trace_id, "upriver.decide", 4)]
     event = {a.key: a.value for a in decide.events[0].attributes}
     assert 0 <= event["upriver.score"].double_value <= 1
@@ -121,6 +128,26 @@ def test_a_local_answer_is_traced_iff_sampled(tmp_path):
             assert agent.terminate() == 0
         assert receiver.traces() == {sampled}  # what ended is flushed, and the others made no span
         assert unsampled not in receiver.traces()
+
+
+def test_what_answers_a_ticket_links_to_the_question_that_got_it(tmp_path):
+    with receiving() as receiver:
+        version = make_version(tmp_path, "1", 2.0)
+        more = telemetry(receiver.endpoint) + '[tickets]\naccess = "network"\n'
+        with running(write_config(tmp_path, "lone", "device", ["device"], [version], more), "lone") as agent:
+            exporting(agent)
+            told = infer(agent)
+            with grpc.insecure_channel(agent.address) as channel:
+                stub = Stub(channel, tickets.DESCRIPTOR.services_by_name["TicketService"])
+                (open_one,) = stub.ListTickets(tickets.ListTicketsRequest(), timeout=60).tickets
+                stub.AnswerTicket(tickets.AnswerTicketRequest(name=open_one.name, label=LABELS[3]), timeout=60)
+            ((_, serve),) = receiver.wait_for(told["trace_id"], "upriver.serve", 1)
+            assert (open_one.trace, open_one.span) == (told["trace_id"], serve.span_id.hex())
+            late = until(lambda: [span for span in receiver.order if span.name == "upriver.ticket"], what="its span")[0]
+    (link,) = late.links
+    assert (link.trace_id, link.span_id) == (serve.trace_id, serve.span_id)
+    assert late.trace_id != serve.trace_id
+    assert attributes(late)["upriver.answered_by"] == "person"
 
 
 def test_failures_are_traced(tmp_path):

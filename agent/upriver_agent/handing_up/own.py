@@ -120,6 +120,7 @@ class OwnLessons:
             teacher_agent=lesson.teacher,
             teacher_tier=lesson.teacher_tier,
             trace=lesson.trace_id,
+            span=lesson.span_id,
         )
         if lesson.policy:
             message.teacher_version_digest = self._origin.version_of(lesson.teacher, lesson.model)

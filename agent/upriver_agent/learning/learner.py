@@ -15,6 +15,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
+from upriver import tracing
 from upriver.errors import DiskTrouble, NotNow, UpriverError
 from upriver.promises import Promise
 from upriver_agent.giving_way import giving_way
@@ -30,10 +31,12 @@ from upriver_agent.learning.practice import Progress
 from upriver_agent.learning.report import Learning, learning_of
 from upriver_agent.learning.sums import LessonSums
 from upriver_agent.learning.trials import Tried
+from upriver_agent.lessons import looking
 from upriver_agent.lessons.lesson import Lesson
 from upriver_agent.sections import LearningSection
 from upriver_agent.serving.loaded import LoadedVersion
 from upriver_agent.serving.refiner import Current
+from upriver_agent.telemetry import Origin
 
 _LOG = logging.getLogger(__name__)
 NICER: Final = 10
@@ -74,6 +77,9 @@ class Learner:
         self._trouble = ""
         self._stirred = threading.Event()
         self.keeper = HoldoutKeeper(parts.journal, section, self._cannot, parts.audited, self._stirred.set)
+        self.promoted: Callable[[str, str, int, Sequence[Origin]], None] = lambda _model, _version, _lessons, _of: None
+        """Called when a head begins to answer, with model, version, how many lessons it is of, and where the newest of
+        their questions were; set by whoever tells of it."""
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upriver-learner", daemon=True)
 
@@ -284,7 +290,13 @@ class Learner:
         course.why = course.found = "" if trial.passed else f"attempt {trial.attempt} did not pass: {trial.why}"
         if not trial.passed:
             _LOG.info("%s: a head of %d lessons did not pass: %s", model, snapshot.lessons, course.why)
-        return trial.passed
+            return False
+        origins: list[Origin] = []
+        with suppress(DiskTrouble):  # the journal has told it; what answers now is not less true without
+            newest = partial(looking.newest_origins, model=model, version_digest=course.version, most=tracing.MAX_LINKS)
+            origins = self._parts.journal.read(newest)
+        self.promoted(model, course.version, snapshot.lessons, origins)
+        return True
 
     def _replaced(self, course: Course, current: Current) -> bool:
         """Whether a head of the lessons that are left answers now; it need only beat what was put there."""

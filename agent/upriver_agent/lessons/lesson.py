@@ -67,6 +67,7 @@ class Lesson:
     has_input: bool = False
     state: State = State.TAKEN
     seq: int = 0
+    span_id: str = ""
 
     @property
     def id(self) -> str:

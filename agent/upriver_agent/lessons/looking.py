@@ -1,10 +1,12 @@
 """Looks at lessons in the journal. Every function takes the connection and changes nothing."""
 
+import json
 import sqlite3
 
 from upriver_agent.lessons.choosing import where
 from upriver_agent.lessons.lesson import Choice, Lesson
 from upriver_agent.lessons.table import COLUMNS, FROM, NO_INPUT, lesson_of
+from upriver_agent.telemetry import Origin
 
 
 def listing(
@@ -18,6 +20,17 @@ def listing(
         (after, *values, limit),
     )
     return [lesson_of(row) for row in rows]
+
+
+def newest_origins(connection: sqlite3.Connection, model: str, version_digest: str, most: int) -> list[Origin]:
+    """Where the newest questions were whose lessons of a version count, newest first; without those of no trace."""
+    rows = connection.execute(
+        f"SELECT facts FROM {FROM} WHERE model = ? AND digest = ? AND state = 1"  # noqa: S608 - a constant
+        " ORDER BY lesson.seq DESC LIMIT ?",
+        (model, version_digest, most),
+    )
+    facts = [json.loads(text) for (text,) in rows]
+    return [Origin(one["trace"], one.get("span", "")) for one in facts if one.get("span")]
 
 
 def count(connection: sqlite3.Connection, choice: Choice) -> tuple[int, int]:

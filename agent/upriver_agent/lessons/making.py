@@ -22,6 +22,7 @@ from upriver_agent.merge import Answers
 from upriver_agent.sealing import Seal
 from upriver_agent.serving.pupil import Heard
 from upriver_agent.serving.request import InferRequest
+from upriver_agent.telemetry import NOWHERE, Origin
 
 
 class Refusal(StrEnum):
@@ -36,12 +37,14 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A ticket that somebody answered late: its question and its answer as messages of one row, and who answered."""
+    """A ticket that somebody answered late: its question and its answer as messages of one row, who answered, and
+    where it was asked."""
 
     ticket: str
     model: str
     question: bytes
     reply: bytes
+    origin: Origin = NOWHERE
 
 
 class LessonMaker:
@@ -105,7 +108,7 @@ class LessonMaker:
             teacher_tier=fact.tier,
             policy=fact.policy,
             teacher_confidence=fact.confidence,
-            trace_id=heard.trace_id,
+            trace_id=heard.origin.trace_id,
             at=self._clock(),
             draw=draw,
             content=content_of(version, embedding),
@@ -113,6 +116,7 @@ class LessonMaker:
             consent=heard.request is not None,
             input=kept,
             sealed=sealed,
+            span_id=heard.origin.span_id,
         )
 
     def _input(self, request: InferRequest | None, row: int, id_: str) -> tuple[bytes, str]:

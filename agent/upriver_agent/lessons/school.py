@@ -25,6 +25,7 @@ from upriver_agent.merge import AnswerInvalid
 from upriver_agent.place import Place
 from upriver_agent.serving.loaded import LoadedVersion
 from upriver_agent.serving.pupil import Heard, Pupil
+from upriver_agent.telemetry import NOWHERE, Origin
 from upriver_agent.versions.manifest import TaskKind
 
 _LOG = logging.getLogger(__name__)
@@ -101,10 +102,10 @@ class School:
         else:
             loaded.untaught = UNTRUSTED
 
-    def answered(self, ticket: str, model: str, question: bytes, reply: bytes) -> None:
+    def answered(self, ticket: str, model: str, question: bytes, reply: bytes, origin: Origin = NOWHERE) -> None:
         """A person has answered a ticket; never waits."""
         if not self._off and self._rules.trusts_people:
-            self._inbox.tell(Told(ticket, model, question, reply))
+            self._inbox.tell(Told(ticket, model, question, reply, origin))
 
     def audited(self, teacher: str, policy: str, agreed: bool) -> None:
         """An audit has held a teacher's answer, by this pair of it, against the top's; never waits."""
@@ -197,7 +198,7 @@ class School:
             answers=answers,
             request=request if self._rules.keeps and request.options.learn else None,
             source="(tickets)",
-            trace_id="",
+            origin=told.origin,
         )
 
     def _count(self, counts: Mapping[str, int]) -> None:

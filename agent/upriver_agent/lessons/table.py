@@ -75,6 +75,7 @@ def facts_of(lesson: Lesson) -> str:
         "teacher": lesson.teacher_confidence,
         "p": dict(lesson.probabilities),
         "trace": lesson.trace_id,
+        "span": lesson.span_id,
         "draw": lesson.draw,
     }
     return json.dumps(facts, separators=(",", ":"), ensure_ascii=False)
@@ -116,6 +117,7 @@ def lesson_of(row: tuple[Any, ...]) -> Lesson:
             has_input=bool(has_input),
             state=State(state),
             seq=seq,
+            span_id=fields.get("span", ""),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise LessonDamaged(f"what was kept of lesson {row[1]}.{row[2]} is damaged: {error}") from error

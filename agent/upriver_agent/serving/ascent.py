@@ -33,7 +33,7 @@ from upriver_agent.serving.outbound import Outbound, rows_of, size_of
 from upriver_agent.serving.own_answer import OwnAnswers
 from upriver_agent.serving.packing import Packer
 from upriver_agent.serving.request import Below, Call, InferAnswer, InferRequest, TicketOffice
-from upriver_agent.telemetry import Marks, ParentContext, QuestionTrace, Telemetry
+from upriver_agent.telemetry import Marks, Origin, ParentContext, QuestionTrace, Stop, Telemetry
 from upriver_agent.upstream.links import Escalation
 from upriver_agent.upstream.upstreams import Upstreams
 
@@ -143,7 +143,8 @@ class Ascent:
         marks.decided_ns = time.time_ns()
         answer = self._own.make(request, loaded, inquiry.prediction, confidence, decision, inquiry.fused)
         facts = answer.answers.facts
-        trace = self._telemetry.begin(inquiry.parent, marks, request.model, envelope.question, facts, threshold)
+        stop = stop_of(request, loaded, inquiry.envelope)
+        trace = self._telemetry.begin(inquiry.parent, marks, request.model, envelope.question, facts, threshold, stop)
         if inquiry.joint is not None and inquiry.joint.versions:
             trace.fused(inquiry.joint.versions)
         if _overruled(inquiry, threshold).any():
@@ -275,7 +276,7 @@ class Ascent:
                 merged,
                 inquiry.request,
                 inquiry.source,
-                trace.trace_id,
+                Origin(trace.trace_id, trace.span_id),
             )
         answer.answers = _blamed(merged, decision, inquiry)
         answer.bytes_up = outcome.bytes_up + (outcome.answer.bytes_up if outcome.answer is not None else 0)
@@ -284,7 +285,7 @@ class Ascent:
     def _finish(
         self, inquiry: Inquiry, envelope: Envelope, answer: InferAnswer, trace: QuestionTrace
     ) -> "InferAnswer | Future[InferAnswer]":
-        answer.trace_id = trace.trace_id
+        answer.trace_id, answer.span_id = trace.trace_id, trace.span_id
         if inquiry.envelope is not None:
             answer.served_ns = time.time_ns() - inquiry.marks.start_ns
             answer.reads = self.reads(inquiry.loaded)
@@ -310,6 +311,11 @@ class Ascent:
         issue = self._tickets.issue(envelope.question, request, answer, inquiry.call.time_left_s())
         issue.add_done_callback(issued)
         return later
+
+
+def stop_of(request: InferRequest, loaded: LoadedVersion, envelope: Envelope | None) -> Stop:
+    """What spans tell of this agent's place on a question's way; `envelope` is what came with it."""
+    return Stop(loaded.version.digest, 0 if envelope is None else len(envelope.visited), request.origin)
 
 
 def pass_on(done: "Future[InferAnswer]", later: "Future[InferAnswer]") -> None:

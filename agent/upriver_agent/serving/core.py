@@ -19,7 +19,7 @@ from upriver_agent.place import Place
 from upriver_agent.policy import effective_threshold
 from upriver_agent.predictor import Prediction
 from upriver_agent.serving.admission import Admission
-from upriver_agent.serving.ascent import Ascent, CascadeRules, Inquiry, pass_on
+from upriver_agent.serving.ascent import Ascent, CascadeRules, Inquiry, pass_on, stop_of
 from upriver_agent.serving.loaded import LoadedVersion
 from upriver_agent.serving.own_answer import OwnAnswers
 from upriver_agent.serving.request import Call, InferAnswer, InferRequest, MetadataPairs, TicketOffice
@@ -190,6 +190,7 @@ class ServingCore:
                     answer.answers.facts,
                     threshold,
                     () if joint is None else joint.versions,
+                    stop_of(request, loaded, envelope),
                 )
             if watch is not None and not request.again:
                 number = next(self._numbers) if envelope is None else number_of(envelope.question)

@@ -13,6 +13,7 @@ from upriver.scores import Floats
 from upriver_agent.merge import Answers
 from upriver_agent.predictor import Prediction
 from upriver_agent.serving.request import InferRequest
+from upriver_agent.telemetry import NOWHERE, Origin
 
 if TYPE_CHECKING:
     from upriver_agent.serving.loaded import LoadedVersion
@@ -23,7 +24,7 @@ class Heard(NamedTuple):
     called at the touch point (none: by their indices).
 
     `prediction` is what this version said by itself, `answers` what the caller gets; `request` is None unless its
-    caller lets its input be kept. `source` gives who asked us.
+    caller lets its input be kept. `source` gives who asked us, `origin` the span here.
 
     A named tuple and no dataclass: one is made on the way of an answer.
     """
@@ -37,7 +38,7 @@ class Heard(NamedTuple):
     answers: Answers
     request: InferRequest | None
     source: str
-    trace_id: str
+    origin: Origin = NOWHERE
 
 
 class Pupil:
@@ -60,8 +61,8 @@ class Pupil:
         answers: Answers,
         request: InferRequest,
         source: str,
-        trace_id: str,
+        origin: Origin,
     ) -> None:
         """Rows were answered above, or not: whoever takes it sees which."""
         kept = request if self.keeps and request.options.learn else None
-        self._take(Heard(loaded, question, numbers, escalated, prediction, confidence, answers, kept, source, trace_id))
+        self._take(Heard(loaded, question, numbers, escalated, prediction, confidence, answers, kept, source, origin))

@@ -9,6 +9,7 @@ from upriver.fusion import Opinion
 from upriver.tensors import Tensor
 from upriver_agent.envelope import CallerOptions
 from upriver_agent.merge import Answers, RowFacts
+from upriver_agent.telemetry import NOWHERE, Origin
 
 Below = tuple[str, Opinion]
 """What a version below said, by its digest."""
@@ -28,7 +29,8 @@ class WantedOutput:
 class InferRequest:
     """One request: `inputs` are canonical tensors by name, rows first; not yet checked against the model.
 
-    `again` is the id of a question that is asked again from a ticket; such a request gets no further ticket.
+    `again` is the id of a question that is asked again from a ticket; such a request gets no further ticket, and
+    `origin` is where its question was seen first.
     `below` is what tiers below said of its rows: to be believed only when the caller's envelope is.
     """
 
@@ -40,6 +42,7 @@ class InferRequest:
     outputs: tuple[WantedOutput, ...] = ()
     again: str = ""
     below: tuple[Below, ...] = ()
+    origin: Origin = NOWHERE
 
 
 @dataclass(slots=True)
@@ -56,6 +59,7 @@ class InferAnswer:
     answers: Answers
     wanted: tuple[WantedOutput, ...] = ()
     trace_id: str = ""
+    span_id: str = ""
     tickets: tuple[str, ...] = ()
     bytes_up: int = 0
     served_ns: int = 0

@@ -137,17 +137,18 @@ class Courier:
     def _put_away(self) -> None:
         """Has what waits in memory kept on the disk, if there is a spool."""
         self._put_in_hand_away()
-        while self._spool is not None and len(self._lanes):
+        while self._spool is not None and not self._in_hand and len(self._lanes):
             self._in_hand = encode(*self._lanes.take())
             self._put_in_hand_away()
 
     def _put_in_hand_away(self) -> None:
-        if self._spool is None:
-            return
-        for batch in self._in_hand:
-            for worth, spans in (self._spool.keep(batch) or {batch.worth: batch.spans}).items():
+        while self._spool is not None and self._in_hand:
+            lost = self._spool.keep(self._in_hand[0])
+            if lost is None:
+                return  # the disk takes nothing: memory is what there is
+            for worth, spans in lost.items():
                 self._lost[worth] += spans
-        self._in_hand = []
+            self._in_hand = self._in_hand[1:]
 
     def _settled(self, batch: Batch, outcome: Outcome) -> bool:
         """Whether a batch need not be sent again."""

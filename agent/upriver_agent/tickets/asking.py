@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from upriver.errors import CallerGone, Draining, InvalidInput, QueueFull, UpriverError
@@ -132,7 +133,7 @@ class Asker:
         if ticket.id in self._calls or not is_due(ticket.course, epoch, self.way_up(ticket.model), self._desk.clock()):
             return False
         try:
-            request = read_question(ticket.request, ticket.id)
+            request = read_question(ticket.request, ticket.id, ticket.origin)
         except InvalidInput as error:
             _LOG.warning("%s", error)
             self._again(ticket, None, epoch)
@@ -187,13 +188,19 @@ class Asker:
         if fact.resolved:
             self._release(ticket, True if len(fact.path) > 1 else None)
             reply = write_row(answer, 0, ticket.id)
-            self._desk.close_ticket(ticket.id, reply, fact.agent).add_done_callback(lambda _: self._desk.stirred())
+            closed = self._desk.close_ticket(ticket.id, reply, fact.agent)
+            closed.add_done_callback(partial(self._closed, ticket, fact.agent))
             return
         cut_off = waiting_for(fact.reason) is Waiting.UPSTREAM
         told = None if fact.reason in _NOT_THE_UPSTREAM else not cut_off
         self._release(ticket, told)
         guess = b"" if cut_off else write_row(answer, 0, ticket.id)
         self._again(ticket, fact.reason, epoch, guess, fact.confidence)
+
+    def _closed(self, ticket: Ticket, by: str, done: "Future[int]") -> None:
+        if done.exception() is None and done.result():
+            self._desk.answered(ticket, by)
+        self._desk.stirred()
 
     def _release(self, ticket: Ticket, reached: bool | None) -> None:
         """The ticket is not being asked any more; `reached` says whether somebody above answered, None: unknown."""

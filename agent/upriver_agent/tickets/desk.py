@@ -11,6 +11,7 @@ from upriver.errors import Draining, NotFound, NotNow, TicketGone
 from upriver_agent.journal import Journal
 from upriver_agent.merge import RowFacts
 from upriver_agent.serving.request import InferAnswer, InferRequest
+from upriver_agent.telemetry import Origin
 from upriver_agent.tickets import store
 from upriver_agent.tickets.answering import PERSON, filled, labelled
 from upriver_agent.tickets.issuing import DISK_S, Issuer
@@ -65,9 +66,11 @@ class TicketDesk:
         """Called when there may be something to ask again; set by whoever asks."""
         self.upstream_answered: Callable[[str, frozenset[str]], None] = lambda _model, _pairs: None
         """Called with a model for which an upstream answered, and the pairs that did; set by whoever asks again."""
-        self.taught: Callable[[str, str, bytes, bytes], None] = lambda _id, _model, _question, _reply: None
+        self.taught: Callable[[str, str, bytes, bytes, Origin], None] = lambda _id, _model, _question, _reply, _at: None
         """Called with a ticket that a person has answered, its model, its question and the answer, as messages of one
-        row each; set by whoever learns from it, and must not wait."""
+        row each, and where it was asked; set by whoever learns from it, and must not wait."""
+        self.answered: Callable[[Ticket, str], None] = lambda _ticket, _by: None
+        """Called with a ticket that was answered, and by whom; set by whoever tells of it, and must not wait."""
         self._issuer = Issuer(
             self.journal,
             options.max_bytes,
@@ -146,7 +149,8 @@ class TicketDesk:
         reply = labelled(found.guess, label, me) if label else filled(found.guess, outputs, me)
         if not self.close_ticket(id_, reply, by or PERSON).result(_DISK_S):
             raise NotNow(f"ticket {id_} was closed by somebody else meanwhile")
-        self.taught(id_, found.model, found.request, reply)
+        self.answered(found, by or PERSON)
+        self.taught(id_, found.model, found.request, reply, found.origin)
         return self.get(id_)
 
     def close_ticket(self, id_: str, reply: bytes, by: str) -> "Future[int]":

@@ -13,6 +13,7 @@ from typing import Final
 from upriver.errors import UpriverError
 from upriver_agent.journal import Journal
 from upriver_agent.serving.request import InferAnswer, InferRequest
+from upriver_agent.telemetry import Origin
 from upriver_agent.tickets import store
 from upriver_agent.tickets.record import write_question, write_row
 from upriver_agent.tickets.rules import waiting_for
@@ -122,7 +123,8 @@ class Issuer:
                 if len(asked) <= self._max_input_bytes and (room >= 0 or not new):
                     fact = answer.answers.facts[row]
                     waiting = waiting_for(fact.reason)
-                    new.append(NewTicket(ids[row], request.model, fact.confidence, waiting, asked, guess))
+                    origin = Origin(answer.trace_id, answer.span_id)
+                    new.append(NewTicket(ids[row], request.model, fact.confidence, waiting, asked, guess, origin))
         except UpriverError as error:
             _LOG.warning("a question that can't be written down gets no ticket: %s", error)
             new = []

@@ -15,6 +15,7 @@ from upriver_agent import wire
 from upriver_agent.envelope import options_to_parameters
 from upriver_agent.merge import Answers
 from upriver_agent.serving.request import InferAnswer, InferRequest
+from upriver_agent.telemetry import NOWHERE, Origin
 
 
 def write_question(request: InferRequest, row: int) -> bytes:
@@ -30,13 +31,16 @@ def write_question(request: InferRequest, row: int) -> bytes:
     return wire.write_request(request.model, request.id, inputs, parameters, row_facts=False).SerializeToString()
 
 
-def read_question(data: bytes, ticket: str) -> InferRequest:
-    """The request that asks a ticket's question again; raises InvalidInput when it can't be read."""
+def read_question(data: bytes, ticket: str, origin: Origin = NOWHERE) -> InferRequest:
+    """The request that asks a ticket's question again, which was first seen at `origin`.
+
+    Raises InvalidInput when it can't be read.
+    """
     try:
         request = wire.read_request(pb.ModelInferRequest.FromString(data))
     except DecodeError as error:
         raise InvalidInput(f"what was kept of ticket {ticket} can't be read: {error}") from error
-    request.again = ticket
+    request.again, request.origin = ticket, origin
     return request
 
 

@@ -29,9 +29,10 @@ def add(
     for ticket in new:
         size = len(ticket.request) + len(ticket.guess) + OVERHEAD
         connection.execute(
-            "INSERT INTO ticket VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, '', ?, ?, x'')",
+            "INSERT INTO ticket VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, '', ?, ?, x'', ?, ?)",
             (ticket.id, ticket.model, State.OPEN, now, worth_of(ticket.waiting, wanted=False),
-             rank_of(now, ticket.confidence), size, ticket.waiting, epoch, ticket.request, ticket.guess),
+             rank_of(now, ticket.confidence), size, ticket.waiting, epoch, ticket.request, ticket.guess,
+             ticket.origin.trace_id, ticket.origin.span_id),
         )  # fmt: skip
         _count(connection, bytes=size, open=1, issued=1)
         ids.append(ticket.id)

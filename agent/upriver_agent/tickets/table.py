@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from upriver.errors import DiskTrouble
+from upriver_agent.telemetry import NOWHERE, Origin
 from upriver_agent.tickets.rules import Course, State, Waiting, Worth
 
 SCHEMA: Final = (
@@ -39,10 +40,14 @@ SCHEMA: Final = (
         "INSERT INTO tally VALUES ('bytes', 0), ('open', 0), ('issued', 0), ('answered', 0), ('expired', 0), "
         "('dropped', 0), ('cursor', CAST(strftime('%s', 'now') AS INTEGER) * 1000000)",
     ),
+    (
+        "ALTER TABLE ticket ADD COLUMN trace TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE ticket ADD COLUMN span TEXT NOT NULL DEFAULT ''",
+    ),
 )
 COLUMNS: Final = (
     "seq, id, model, state, created_at, worth, waiting, epoch, attempts, next_at, closed_at, cursor, answered_by, "
-    "guess, answer"
+    "trace, span, guess, answer"
 )
 
 
@@ -60,6 +65,7 @@ class NewTicket:
     waiting: Waiting
     request: bytes
     guess: bytes
+    origin: Origin = NOWHERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +85,13 @@ class Ticket:
     request: bytes
     guess: bytes
     answer: bytes
+    origin: Origin = NOWHERE
 
 
 def ticket_of(row: tuple[Any, ...]) -> Ticket:
     """The ticket of a row of COLUMNS with the request behind them; raises TicketDamaged."""
     seq, id_, model, state, created_at, worth, waiting, *course = row[:10]
-    closed_at, cursor, answered_by, guess, answer_, asked = row[10:]
+    closed_at, cursor, answered_by, trace, span, guess, answer_, asked = row[10:]
     if not all(isinstance(blob, bytes) for blob in (guess, answer_, asked)):
         raise TicketDamaged(f"what was kept of ticket {id_} is damaged")
     try:
@@ -103,6 +110,7 @@ def ticket_of(row: tuple[Any, ...]) -> Ticket:
             asked,
             guess,
             answer_,
+            Origin(trace, span),
         )
     except ValueError as error:
         raise TicketDamaged(f"what was kept of ticket {id_} is damaged: {error}") from error

@@ -49,6 +49,7 @@ def write_lesson(lesson: Lesson, with_embedding: bool, with_input: bool, seal: S
         teacher_policy_digest=lesson.policy,
         teacher_confidence=lesson.teacher_confidence,
         trace=lesson.trace_id,
+        span=lesson.span_id,
         source=lesson.source,
         draw=lesson.draw,
         consent=lesson.consent,

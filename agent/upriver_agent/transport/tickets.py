@@ -191,6 +191,8 @@ class TicketServicer:
             expire_time=_time(ticket.created_at + desk.options.max_age_s),
             attempts=ticket.course.attempts,
             answered_by=ticket.answered_by,
+            trace=ticket.origin.trace_id,
+            span=ticket.origin.span_id,
         )
         try:
             message.guess.CopyFrom(oip.ModelInferResponse.FromString(ticket.guess))

@@ -26,6 +26,7 @@ _TEXTS: Final = (
     "teacher_policy_digest",
     "source",
     "trace_id",
+    "span_id",
 )
 _NUMBERS: Final = ("learnt_at", "student_confidence", "known", "teacher_confidence", "draw")
 

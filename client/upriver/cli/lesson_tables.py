@@ -36,6 +36,7 @@ def lesson_document(lesson: Lesson) -> dict[str, Any]:
             "confidence": plain(lesson.teacher_confidence),
         },
         "trace_id": lesson.trace_id,
+        "span_id": lesson.span_id,
         "source": lesson.source,
         "draw": plain(lesson.draw),
         "consent": lesson.consent,

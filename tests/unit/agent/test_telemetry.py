@@ -17,7 +17,7 @@ from upriver.errors import InvalidInput
 from upriver.parameters import Reason
 from upriver.tracing import MAX_ROW_EVENTS, Attribute, EventName, SpanName
 from upriver_agent.merge import RowFacts
-from upriver_agent.telemetry import Marks, ParentContext, Telemetry
+from upriver_agent.telemetry import NOWHERE, Marks, Origin, ParentContext, Stop, Telemetry
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN = "00f067aa0ba902b7"
@@ -113,6 +113,84 @@ def test_the_spans_say_what_was_decided() -> None:
         (0, 0.97, 0.9),
         (1, 0.93, 0.9),
     ]
+
+
+def test_a_span_says_which_version_ran_at_which_hop_against_what_and_which_tier_answered() -> None:
+    spans = Spans()
+    stop = Stop("sha256:bb", 2)
+    telemetry(spans.tracer).begin(None, marks(), "digits", "q-1", [row(0.4)], math.inf, stop).finish([row(0.4)])
+    told = spans.one(SpanName.SERVE).attributes or {}
+    assert told[Attribute.VERSION] == "sha256:bb"
+    assert told[Attribute.HOP] == 2
+    assert told[Attribute.ANSWERED_TIER] == "device"
+    assert told[Attribute.THRESHOLD] == 1.7976931348623157e308
+    assert Attribute.KEPT_SHARE not in told, "it was kept for what it is"
+
+
+@pytest.mark.parametrize(
+    ("parent", "rate", "share"), [(None, 0.25, 0.25), (None, 1.0, None), (caller("01"), 0.25, None)]
+)
+def test_what_chance_has_kept_says_for_how_many_it_stands(
+    parent: ParentContext | None, rate: float, share: float | None
+) -> None:
+    spans = Spans()
+    telemetry(spans.tracer, rate).local(parent, marks(), "digits", [row()], 0.9)
+    assert (spans.one(SpanName.SERVE).attributes or {}).get(Attribute.KEPT_SHARE) == share
+
+
+def test_ordinary_spans_and_those_that_are_always_kept_go_different_ways() -> None:
+    important, ordinary = Spans(), Spans()
+    made = telemetry(None)
+    made.use(important.tracer, ordinary.tracer)
+    made.local(None, marks(), "digits", [row()], 0.9)
+    assert (len(important.all()), len(ordinary.all())) == (0, 3)
+    made.begin(None, marks(), "digits", "q-1", [row(0.4)], 0.9).finish([row(0.4)])
+    made.failed(None, marks(), "digits", InvalidInput("wrong"))
+    made.disagreement("digits", "q-1", "sha256:aa", "cloud-1", False)
+    made.ticket("digits", "q-1", Origin(TRACE, SPAN), "person")
+    assert (len(important.all()), len(ordinary.all())) == (6, 3)
+
+
+def links(span: ReadableSpan) -> list[tuple[str, str]]:
+    return [(tracing.trace_id_of(link.context), f"{link.context.span_id:016x}") for link in span.links]
+
+
+def test_an_answered_ticket_is_a_trace_of_its_own_that_links_to_its_question() -> None:
+    spans = Spans()
+    telemetry(spans.tracer).ticket("digits", "q-1", Origin(TRACE, SPAN), "person eve")
+    span = spans.one(SpanName.TICKET)
+    assert span.parent is None
+    assert links(span) == [(TRACE, SPAN)]
+    told = span.attributes or {}
+    assert (told[Attribute.QUESTION], told[Attribute.ANSWERED_BY]) == ("q-1", "person eve")
+
+
+def test_a_question_that_is_asked_again_links_to_the_first_time() -> None:
+    spans = Spans()
+    stop = Stop("sha256:bb", 0, Origin(TRACE, SPAN))
+    telemetry(spans.tracer).begin(None, marks(), "digits", "q-1", [row()], 0.9, stop).finish([row()])
+    assert links(spans.one(SpanName.SERVE)) == [(TRACE, SPAN)]
+
+
+@pytest.mark.parametrize("origin", [NOWHERE, Origin(TRACE, ""), Origin("x" * 32, SPAN), Origin("0" * 32, SPAN)])
+def test_what_is_no_span_is_not_linked_to(origin: Origin) -> None:
+    spans = Spans()
+    telemetry(spans.tracer).ticket("digits", "q-1", origin, "person")
+    assert spans.one(SpanName.TICKET).links == ()
+
+
+def test_a_promotion_links_to_the_newest_questions_and_counts_all_lessons() -> None:
+    spans = Spans()
+    origins = [Origin(TRACE, f"{number:016x}") for number in range(1, 201)]
+    telemetry(spans.tracer).promoted("digits", "sha256:bb", 4_000, [*origins[:2], *origins])
+    span = spans.one(SpanName.PROMOTE)
+    assert links(span) == [tuple(origin) for origin in origins[: tracing.MAX_LINKS]]
+    assert (span.attributes or {})[Attribute.LESSONS] == 4_000
+
+
+def test_a_question_that_nobody_will_see_has_no_span_to_link_to() -> None:
+    question = telemetry(None).begin(caller("01"), marks(), "digits", "q-1", [row()], 0.9)
+    assert (question.trace_id, question.span_id) == (TRACE, "")
 
 
 @given(rows=st.integers(1, 200), score=st.sampled_from([0.5, -math.inf, math.inf]))

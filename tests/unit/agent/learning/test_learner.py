@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -39,6 +39,7 @@ from upriver_agent.learning.sums import LessonSums
 from upriver_agent.lessons import forgetting
 from upriver_agent.lessons.lesson import Choice, Lesson
 from upriver_agent.serving.refiner import ALARM
+from upriver_agent.telemetry import Origin
 from upriver_agent.versions import open_version
 
 
@@ -59,6 +60,17 @@ def test_what_was_asked_above_is_answered_here_after_a_promotion(world: World) -
     (tried,) = learning.trials
     assert tried.promoted
     assert (tried.lessons, tried.trial.questions, tried.trial.attempt) == (60, 260, 1)
+
+
+def test_a_promotion_is_told_with_where_the_newest_questions_were_that_it_learnt_from(world: World) -> None:
+    told: list[tuple[str, str, int, Sequence[Origin]]] = []
+    world.learner.promoted = lambda *promotion: told.append(promotion)
+    world.learn()
+    ((model, version, lessons, origins),) = told
+    assert (model, version, lessons) == (MODEL, world.version.digest, 60)
+    kept = [lesson for lesson in world.book.every(Choice(model=MODEL)) if lesson.span_id]
+    assert list(origins) == [Origin(lesson.trace_id, lesson.span_id) for lesson in reversed(kept)]
+    assert len(origins) == 60
 
 
 def test_the_promoted_pair_has_a_certificate_of_exactly_what_it_is(world: World) -> None:

@@ -159,11 +159,12 @@ class World:
             teacher_tier="edge",
             policy="sha256:edge",
             teacher_confidence=0.9,
-            trace_id="",
+            trace_id=f"{self.numbers:032x}",
             at=self.clock(),
             draw=0.9,
             content=content_of(self.version.digest, embedding),
             source=source,
+            span_id=f"{self.numbers:016x}",
         )
 
     def audits(self, count: int, *, new: float = 0.5, top: str = TOP, **changes: object) -> None:

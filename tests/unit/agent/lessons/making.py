@@ -34,6 +34,7 @@ def lesson(number=0, label="7", teacher="cloud-1", embedding=None, version=DIGES
         policy="sha256:up",
         teacher_confidence=0.99,
         trace_id="ab" * 16,
+        span_id="cd" * 8,
         at=1000.0 + number,
         draw=0.5,
         content=content_of(version, vector),

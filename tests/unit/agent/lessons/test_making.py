@@ -21,6 +21,7 @@ from upriver_agent.predictor import Prediction
 from upriver_agent.serving.loaded import AnswerForm
 from upriver_agent.serving.pupil import Heard
 from upriver_agent.serving.request import InferRequest
+from upriver_agent.telemetry import Origin
 
 LABELS = ("0", "1", "2")
 DIGEST = "sha256:" + "1" * 64
@@ -53,7 +54,7 @@ def heard(
         answers=Answers({"p": theirs}, facts or [fact()] * rows, labels, "p", logits),
         request=InferRequest("digits", "", "id", {"image": image}, DEFAULT_OPTIONS) if consent else None,
         source="ipv4:10.0.0.1",
-        trace_id="ab" * 16,
+        origin=Origin("ab" * 16, "cd" * 8),
     )
 
 

@@ -10,6 +10,8 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as pb
 
 from tests.agent_process import until
 from upriver.errors import InvalidInput
+from upriver.parameters import Reason
+from upriver_agent.merge import RowFacts
 from upriver_agent.spooling.courier import Courier, Pace
 from upriver_agent.spooling.encoding import make_tracer
 from upriver_agent.spooling.lanes import Lanes, Worth
@@ -54,6 +56,19 @@ class Sent:
         self.telemetry.use(*(make_tracer("device-1", self.lanes, worth) for worth in (Worth.IMPORTANT, Worth.ORDINARY)))
         self.courier.start()
 
+    def sure(self, name: str) -> None:
+        fact = RowFacts("device-1", "device", 0.9, True, Reason.CONFIDENT, False, ("device-1",), "sha256:aa")
+        marks = Marks(time.time_ns())
+        marks.infer_start_ns = marks.infer_end_ns = marks.decided_ns = marks.start_ns
+        self.telemetry.local(None, marks, name, [fact], 0.5)
+
+    def until_kept(self, spans: int) -> None:
+        until(lambda: self.courier.kept_spans == spans, what=f"{spans} spans on the disk")
+
+    def until_settled(self, spans: int) -> None:
+        courier = self.courier
+        until(lambda: courier.kept_spans + sum(courier.lost.values()) == spans, what=f"{spans} spans, kept or lost")
+
     def fail(self, name: str) -> None:
         self.telemetry.failed(None, Marks(time.time_ns()), name, InvalidInput("wrong"))
 
@@ -65,7 +80,7 @@ def test_what_was_kept_is_sent_in_its_order_and_both_changes_are_told_once(
     sent = Sent(Later("UNAVAILABLE: nobody there"), tmp_path, 1 << 20)
     for number in range(5):
         sent.fail(f"m{number}")
-        until(lambda number=number: sent.courier.kept_spans == number + 1, what="the span on the disk")  # type: ignore[misc]
+        sent.until_kept(number + 1)
     tries = sent.sender.calls
     until(lambda: sent.sender.calls > tries + 3, what="further tries")
     sent.sender.mood = Taken()
@@ -75,6 +90,22 @@ def test_what_was_kept_is_sent_in_its_order_and_both_changes_are_told_once(
     gone, back = [record.getMessage() for record in caplog.records]
     assert "the collector takes no spans (UNAVAILABLE: nobody there); they are kept" in gone
     assert "takes spans again; 0 were lost" in back
+
+
+def test_when_the_disk_has_no_room_ordinary_spans_go_and_everything_important_comes(tmp_path: Path) -> None:
+    sent = Sent(Later("nobody there"), tmp_path, 12_000)
+    for number in range(10):
+        sent.sure(f"ordinary-{number}")
+        sent.fail(f"important-{number}")
+        sent.until_settled(4 * (number + 1))
+    sent.sender.mood = Taken()
+    until(lambda: not sent.courier.kept_spans, what="an empty spool")
+    sent.courier.close()
+    came = [name for name in sent.sender.took if name.startswith("important")]
+    assert came == [f"important-{number}" for number in range(10)]
+    assert len(sent.sender.took) < 20
+    assert sent.courier.lost[Worth.IMPORTANT] == 0
+    assert sent.courier.lost[Worth.ORDINARY] == 3 * (20 - len(sent.sender.took))
 
 
 def test_what_waits_at_the_end_is_there_at_the_next_start(tmp_path: Path) -> None:
@@ -112,13 +143,14 @@ def test_what_is_refused_is_lost_counted_and_told_and_the_next_ones_are_sent(
     assert "1 spans are lost: the collector refuses them: INVALID_ARGUMENT: no" in caplog.text
 
 
-def test_a_disk_that_takes_nothing_costs_spans_and_nothing_else(tmp_path: Path) -> None:
+def test_while_the_disk_takes_nothing_spans_wait_in_memory(tmp_path: Path) -> None:
     (tmp_path / "spans.sqlite").mkdir()
     sent = Sent(Later("nobody there"), tmp_path, 1 << 20)
-    sent.fail("lost")
-    until(lambda: sent.courier.lost[Worth.IMPORTANT] == 1, what="the loss")
+    sent.fail("first")
+    until(lambda: sent.sender.calls > 2, what="several tries")
+    sent.fail("second")
     sent.sender.mood = Taken()
-    sent.fail("sent")
-    until(lambda: sent.sender.took, what="the next span")
+    until(lambda: len(sent.sender.took) == 2, what="both spans")
     sent.courier.close()
-    assert sent.sender.took == ["sent"]
+    assert sent.sender.took == ["first", "second"]
+    assert sum(sent.courier.lost.values()) == 0

@@ -26,7 +26,7 @@ class Answering(trace_service_pb2_grpc.TraceServiceServicer):
     def __init__(self) -> None:
         self.metadata: dict[str, str | bytes] = {}
 
-    def Export(self, request, context):  # type: ignore[no-untyped-def]  # noqa: N802 - the service's name
+    def Export(self, request, context):  # noqa: N802 - the service's name
         self.metadata = dict(context.invocation_metadata())
         if self.retry_s is not None:
             detail = Any()
@@ -45,7 +45,7 @@ class Answering(trace_service_pb2_grpc.TraceServiceServicer):
 @contextmanager
 def served(answering: Answering) -> Iterator[str]:
     server = grpc.server(futures.ThreadPoolExecutor(1))
-    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(answering, server)  # type: ignore[no-untyped-call]
+    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(answering, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:

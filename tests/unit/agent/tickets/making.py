@@ -25,7 +25,9 @@ def request(rows=1, size=4, options=DEFAULT_OPTIONS, model="m", again=""):
 def answer(*facts, model="m", logits=False):
     scores = np.tile(np.array([0.2, 0.5, 0.3], np.float32), (len(facts), 1))
     outputs = {"p": scores, "e": np.arange(len(facts) * 2, dtype=np.float32).reshape(-1, 2)}
-    return InferAnswer(model, "1", "id", Answers(outputs, facts, LABELS, "p", logits), trace_id="ab" * 16)
+    return InferAnswer(
+        model, "1", "id", Answers(outputs, facts, LABELS, "p", logits), trace_id="ab" * 16, span_id="cd" * 8
+    )
 
 
 def fact(resolved=False, reason=Reason.UPSTREAM_DOWN, confidence=0.5, agent="me", path=("me",), policy="sha256:own"):

@@ -11,6 +11,7 @@ from upriver.oip.v2 import inference_pb2 as oip
 from upriver.parameters import Mode
 from upriver.request import parse_response
 from upriver_agent.envelope import CallerOptions
+from upriver_agent.telemetry import Origin
 from upriver_agent.tickets import issuing
 from upriver_agent.tickets.issuing import MAX_ROWS
 from upriver_agent.tickets.record import read_question, write_row
@@ -188,12 +189,16 @@ def test_what_a_person_answers_is_told_once_with_the_question_that_is_then_let_g
     with opened(tmp_path) as desk:
         heard = []
         desk.taught = lambda *told: heard.append(told)
+        closed = []
+        desk.answered = lambda ticket, by: closed.append((ticket.id, ticket.origin, by))
         issue(desk, "q-1")
         desk.answer("q-1", "three", "", "person eve")
         for ticket, error in (("q-1", NotNow), ("q-none", NotFound)):
             with pytest.raises(error):
                 desk.answer(ticket, "one", "", "")
-        ((ticket, model, question, reply),) = heard
+        ((ticket, model, question, reply, origin),) = heard
+        assert origin == Origin("ab" * 16, "cd" * 8)
+        assert closed == [("q-1", origin, "person eve")]
         assert (ticket, model) == ("q-1", "m")
         assert read_question(question, ticket).inputs.keys() == request().inputs.keys()
         assert parse_response(oip.ModelInferResponse.FromString(reply), 1, 0.0)[0].label == "three"

@@ -6,22 +6,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from upriver_agent.telemetry import NOWHERE, Origin
 from upriver_agent.tickets import store
 from upriver_agent.tickets.rules import LONGEST_MODEL_S, Course, State, Waiting, Worth, is_due
 from upriver_agent.tickets.store import OVERHEAD
 from upriver_agent.tickets.table import SCHEMA, NewTicket, Ticket
 
+SEEN = Origin("ab" * 16, "cd" * 8)
+
 
 def opened():
+    return opened_as(SCHEMA)
+
+
+def opened_as(schema):
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    for statements in SCHEMA:
+    for statements in schema:
         for statement in statements:
             connection.execute(statement)
     return connection
 
 
 def new(id_="a", model="m", confidence=0.5, waiting=Waiting.UPSTREAM, size=100):
-    return NewTicket(id_, model, confidence, waiting, b"r" * size, b"g" * 10)
+    return NewTicket(id_, model, confidence, waiting, b"r" * size, b"g" * 10, SEEN)
 
 
 def add(connection, *tickets, now=1000.0, max_bytes=1 << 30, epoch=0):
@@ -32,6 +39,18 @@ def ids(connection):
     return {ticket.id for ticket in store.listing(connection, 0, "", 0, 10_000)}
 
 
+def test_tickets_of_before_spans_were_kept_are_tickets_of_no_span():
+    connection = opened_as(SCHEMA[:1])
+    connection.execute(
+        "INSERT INTO ticket VALUES (NULL, 'a', 'm', 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, '', x'00', x'00', x'')"
+    )
+    for statement in SCHEMA[1]:
+        connection.execute(statement)
+    found = store.find(connection, "a", with_input=True)
+    assert isinstance(found, Ticket)
+    assert found.origin == NOWHERE
+
+
 def test_a_ticket_comes_back_as_it_was_kept():
     connection = opened()
     assert add(connection, new()) == {"a"}
@@ -39,6 +58,7 @@ def test_a_ticket_comes_back_as_it_was_kept():
     assert isinstance(found, Ticket)
     assert (found.request, found.guess, found.answer) == (b"r" * 100, b"g" * 10, b"")
     assert (found.state, found.created_at, found.course) == (State.OPEN, 1000.0, Course(Waiting.UPSTREAM, 0))
+    assert found.origin == SEEN
     assert store.find(connection, "a", with_input=False).request == b""
     assert store.find(connection, "b", with_input=True) is None
 
