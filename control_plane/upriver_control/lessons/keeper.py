@@ -121,7 +121,11 @@ class Keeper:
         ids = self.table.ids(parts)
         if len(ids) < len(parts):
             raise NotFound("files of lessons were put together with others, or are too old by now")
-        return [(part, tables.only(self.files.read(part), ids[part.number])) for part in parts if ids[part.number]]
+        return [
+            (part, tables.only(tables.whole(self.files.read(part)), ids[part.number]))
+            for part in parts
+            if ids[part.number]
+        ]
 
     def each(self, model: str, region: str, since: str) -> "Iterator[tuple[Part, pa.Table]]":
         """All lessons of a model, of one region or all, that came on a date or later, a file at a time.

@@ -31,6 +31,7 @@ def check(lesson: pb.HandedLesson) -> None:
             ("teacher_agent", 0, MAX_ID),
             ("teacher_tier", 0, 63),
             ("trace", 0, 64),
+            ("span", 0, 32),
         )
         if not least <= len(getattr(lesson, name)) <= most
     ]

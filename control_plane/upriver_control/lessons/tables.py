@@ -38,6 +38,7 @@ SCHEMA: Final = pa.schema(
         ("teacher_tier", pa.string()),
         ("teacher_version_digest", pa.string()),
         ("trace", pa.string()),
+        ("span", pa.string()),
     ]
 )
 """A file's columns. Model, region and date are in its path, as `name=value`."""
@@ -79,6 +80,13 @@ def encoded(table: pa.Table) -> bytes:
 def decoded(data: bytes) -> pa.Table:
     """The table of a file; raises one of `DAMAGED`."""
     return pq.read_table(io.BytesIO(data))
+
+
+def whole(table: pa.Table) -> pa.Table:
+    """A file's rows with all columns: `span` is empty in files of before it was kept."""
+    if "span" not in table.column_names:
+        table = table.append_column(SCHEMA.field("span"), pa.array([""] * table.num_rows, pa.string()))
+    return table
 
 
 def only(table: pa.Table, ids: Iterable[str]) -> pa.Table:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from upriver.errors import InvalidInput
 from upriver.tensors import DTYPES
 from upriver_control.intake.contract import Input
+from upriver_control.training.origins import NOWHERE, Origin
 
 Array = NDArray[Any]
 Targets = NDArray[np.float32]
@@ -26,7 +27,8 @@ UNKNOWN_LABEL: Final = "its label is not the base version's, and too few lessons
 class Row:
     """One question: canonical inputs by name, what it should be, and where it comes from.
 
-    `soft` has how sure the teacher was of each label that it knows; empty when it did not say.
+    `soft` has how sure the teacher was of each label that it knows; empty when it did not say. `origin` is the
+    question's span, where that is known.
     """
 
     id: str
@@ -34,6 +36,7 @@ class Row:
     label: str
     inputs: Mapping[str, Any]
     soft: Mapping[str, float] = field(default_factory=dict)
+    origin: Origin = NOWHERE
 
 
 def is_held_out(id_: str, share: float) -> bool:
@@ -50,7 +53,8 @@ def rows_of(table: pa.Table, contract: Sequence[Input], left_out: Counter[str]) 
             left_out[OTHER_INPUTS] += 1
             continue
         soft = dict(zip(one["labels"] or (), one["scores"] or (), strict=False))
-        yield Row(one["id"], one["region"], one["label"], inputs, soft)
+        origin = Origin(one.get("trace") or "", one.get("span") or "")
+        yield Row(one["id"], one["region"], one["label"], inputs, soft, origin)
 
 
 def learnt_labels(base: Sequence[str], rows: Iterable[Row], least: int) -> tuple[str, ...]:

@@ -264,6 +264,8 @@ def _kept(order: Order, contract: Sequence[Input], gathered: Gathered) -> str:
             "region": [row.region for row, _ in uses],
             "label": [row.label for row, _ in uses],
             "use": [use for _, use in uses],
+            "trace": [row.origin.trace_id for row, _ in uses],
+            "span": [row.origin.span_id for row, _ in uses],
         }
     )
     pq.write_table(table, order.made / MADE_LESSONS, compression="zstd")

@@ -37,6 +37,7 @@ from upriver_control.training.order import (
     read_result,
     write_order,
 )
+from upriver_control.training.origins import Origin, Trained, shared_out
 from upriver_control.working.folders import Folders, bring
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class TrainingWorkshop:
     keeper: Keeper
     limits: Limits
     clock: Callable[[], float]
+    told: Callable[[Trained], None] = lambda _: None
+    """Called once when a version was published, with the questions that it was made of; must not wait."""
 
     def prepare(self, job: Training) -> Path | None:
         """Makes the job's folder with everything that the work needs; None when its version is published already.
@@ -125,6 +128,7 @@ class TrainingWorkshop:
             with path.open("rb") as stream:
                 self.artifacts.put(source.digest, stream)
         version = self._publish(job, made, result)
+        self.told(self._trained(job, made / MADE_LESSONS, version, result))
         return Published(version, replace(result, version=version.name))
 
     def published(self, job: Training) -> Published | None:
@@ -169,6 +173,20 @@ class TrainingWorkshop:
                 shutil.copyfile(path, incoming / path.name)
             version, _ = self.publisher.publish(incoming, job.model, lineage)
         return version
+
+    def _trained(self, job: Training, lessons: Path, version: StoredVersion, result: TrainResult) -> Trained:
+        links, parts = shared_out(_origins(lessons))
+        return Trained(
+            training=job.id,
+            model=job.model,
+            region=job.spec.region,
+            version_digest=version.digest,
+            lessons=result.lessons,
+            links=links,
+            parts=parts,
+            started=job.created,
+            ended=self.clock(),
+        )
 
     def _hold(self, found: Source, rows: int) -> None:
         """Keeps the held-out questions for the calibration that follows, and no longer than it needs."""
@@ -228,6 +246,17 @@ class TrainingWorkshop:
 def prefix_of(job: Training) -> str:
     """What names of versions begin with that a training makes."""
     return f"train-{job.id}"
+
+
+def _origins(lessons: Path) -> Iterator[Origin]:
+    """Where the questions of lessons were that a version was trained on, the newest first; older files do not say."""
+    from upriver_control.lessons import tables  # here, so that pyarrow is there only when lessons are
+
+    table = tables.decoded(lessons.read_bytes())
+    if "span" in table.column_names:
+        for row in reversed(table.select(["use", "trace", "span"]).to_pylist()):
+            if row["use"] == "train":
+                yield Origin(row["trace"], row["span"])
 
 
 def _metrics(result: TrainResult) -> dict[str, float]:

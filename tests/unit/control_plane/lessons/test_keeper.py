@@ -14,6 +14,7 @@ from tests.handed_lessons import lesson
 from upriver.errors import DiskTrouble, NotFound, QueueFull
 from upriver_control.lessons.files import STAGING, LessonFiles
 from upriver_control.lessons.keeper import Bounds, Keeper, _to_merge
+from upriver_control.lessons.tables import table_of
 from upriver_control.store.database import open_database
 from upriver_control.store.lessons import LessonTable, Part
 
@@ -165,6 +166,19 @@ def test_small_files_are_put_together_and_old_ones_go(place):
     place.keeper.tidy()
     place.keeper.tidy()
     assert (place.ids(), place.table.parts()) == ({}, [])
+
+
+def test_files_of_before_spans_were_kept_are_put_together_with_new_ones(place):
+    for number in range(9):
+        made = table_of([lesson(f"l{number}", span="cd" * 8)], NOW)
+        part = place.keeper._staged("digits", "north", "2026-01-01", made if number else made.drop_columns(["span"]))
+        assert place.table.add(part, [f"l{number}"]) is not None
+    place.keeper.tidy()
+    place.keeper.tidy()
+    assert [part.rows for part in place.table.parts()] == [9]
+    ((_, table),) = place.keeper.each("digits", "", "")
+    spans = dict(zip(table["id"].to_pylist(), table["span"].to_pylist(), strict=True))
+    assert spans == {"l0": "", **{f"l{number}": "cd" * 8 for number in range(1, 9)}}
 
 
 def test_so_much_is_put_together_at_once_as_may_be_in_memory():

@@ -98,9 +98,11 @@ class World:
         self.keeper = Keeper(
             LessonTable(registry.database), LessonFiles(str(folder / "lessons")), Bounds(), lambda: NOW
         )
+        self.told = []
         self.workshop = TrainingWorkshop(
             Folders(folder / "trainings"), publisher, self.artifacts, self.sources, QuestionTable(registry.store),
             self.keeper, clock=lambda: NOW, limits=SimpleNamespace(memory_mib=4096, disk_mib=4096),
+            told=self.told.append,
         )  # fmt: skip
         self.calibrations, self.rollouts = {}, {}
         device = Rung("device", Pair(self.base.name, self.base.digest), 1, 1, None)
@@ -153,7 +155,9 @@ class World:
                         dirs_exist_ok=True)  # fmt: skip
         manifest = made / VERSION / "manifest.toml"
         manifest.write_text(manifest.read_text().replace('"new"', f'"train-t1-{self.attempts}"'))
-        pq.write_table(pa.table({"id": ["a", str(self.attempts)]}), made / MADE_LESSONS)
+        made_of = {"id": ["a", str(self.attempts), "h"], "use": ["train", "train", "holdout"],
+                   "trace": ["ab" * 16, "cd" * 16, "ef" * 16], "span": ["", "cd" * 8, "ef" * 8]}  # fmt: skip
+        pq.write_table(pa.table(made_of), made / MADE_LESSONS)
         (made / SOURCE).write_bytes(b"keras %d" % self.attempts)
         with (made / HOLDOUT).open("wb") as out, RowsWriter(out) as writer:
             writer.add({"inputs/image": np.full((30, 14, 14, 1), self.attempts, np.float32),
@@ -199,6 +203,9 @@ def test_what_comes_out_is_published_with_everything_that_it_was_made_of(world):
     (rollout,) = world.rollouts.values()
     assert (rollout.version, rollout.selector) == (result.version, "tier=device")
     assert rollout.policy == "models/pattern/policies/" + "7" * 64
+    (told,) = world.told
+    assert (told.training, told.model, told.version_digest, told.lessons) == ("t1", "pattern", version.digest, 70)
+    assert (told.links, told.parts) == ((("cd" * 16, "cd" * 8),), ())  # held-out lessons taught it nothing
 
 
 @pytest.mark.parametrize("step", range(1, 24, 2))
