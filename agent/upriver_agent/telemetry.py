@@ -285,9 +285,7 @@ class Telemetry:
         """
         self._later(SpanName.PROMOTE, model, {Attribute.VERSION: version, Attribute.LESSONS: lessons}, origins)
 
-    def _later(
-        self, name: SpanName, model: str, more: Mapping[str, AttributeValue], origins: Sequence[Origin]
-    ) -> None:
+    def _later(self, name: SpanName, model: str, more: Mapping[str, AttributeValue], origins: Sequence[Origin]) -> None:
         attributes: dict[str, AttributeValue] = {**self._own, Attribute.MODEL: model, **more}
         links = _links(origins)
         self._tracer.start_span(name, Context(), SpanKind.INTERNAL, attributes, links).end()
