@@ -16,7 +16,9 @@ from upriver.channels import ChannelOptions, TlsFiles
 from upriver.discovery.port import AgentRecord, Discovery, ServedModel
 from upriver.discovery.static import StaticDiscovery
 from upriver.errors import ConfigError, ManifestError, ModelInvalid, RuntimeMissing
+from upriver.log_levels import SERVICE as LOG_SERVICE
 from upriver.parameters import PROTOCOL
+from upriver.services import handlers
 from upriver_agent.auditing.asking import TopAsker
 from upriver_agent.auditing.auditor import Auditor
 from upriver_agent.auditing.delivery import Delivery
@@ -46,6 +48,7 @@ from upriver_agent.ticketing import Ticketing
 from upriver_agent.tickets.table import Ticket
 from upriver_agent.transport.catalogue import CatalogueServicer
 from upriver_agent.transport.inference import InferenceServicer
+from upriver_agent.transport.logs import LogServicer
 from upriver_agent.transport.server import GrpcServer, ServerTls, make_executor
 from upriver_agent.tuning import settle, tune
 from upriver_agent.upstream.guard import Guard
@@ -55,7 +58,9 @@ from upriver_agent.versions import Version, open_version
 from upriver_agent.versions.head_store import HeadStore
 
 if TYPE_CHECKING:
+    from upriver.metrics_http import MetricsServer
     from upriver_agent.member import Member
+    from upriver_agent.serving.meter import Meter
 
 _LOG = logging.getLogger(__name__)
 _LAST_CALLS_S = 0.2
@@ -160,8 +165,11 @@ class Agent:
                 self._refining.service(executor.blocking),
                 self._sharing.service(executor.blocking),
                 self._handing.service(executor.blocking),
+                handlers(LOG_SERVICE, LogServicer(logs.LevelSetter(), serving.admin)),
             ],
         )
+        self._meter: Callable[[str], Meter] | None = None
+        self._metrics = self._measured() if config.metrics.listen else None
         self._configured = _configured(config)
         self._member = self._join(loader) if config.control_plane.addresses else None
         self._export = span_export(config, self._telemetry, os.environ)
@@ -196,6 +204,9 @@ class Agent:
             self._member.start()
         if self._export is not None:
             self._export.start()
+        if self._metrics is not None:
+            self._metrics.start()
+            _LOG.info("metrics are at http://%s/metrics", self._metrics.address)
 
     def stop(self) -> None:
         """Stops taking, finishes what is inside, deregisters, ends."""
@@ -211,6 +222,8 @@ class Agent:
         # Calls that are on their way here now are still told that we drain; the server's end would only cut them off.
         time.sleep(_LAST_CALLS_S)
         self._server.stop(1.0)
+        if self._metrics is not None:
+            self._metrics.close()
         self._auditor.close()
         self._sharing.close()
         self._handing.close()
@@ -275,6 +288,16 @@ class Agent:
         digests = [version.digest for version in self._configured.values() if version is not None]
         return Member(self._config, self._relay, loader, self._slots, self._heads, discovery, around, digests)
 
+    def _measured(self) -> "MetricsServer":
+        from upriver.metrics_http import MetricsServer
+        from upriver_agent.metrics.collector import Collector, Parts  # an agent that nobody measures has no room for it
+
+        parts = Parts(self._slots, self._upstreams.guard, self._admission, self.decisions, self._config.agent.state_dir)
+        collector = Collector(parts)
+        self._meter = collector.meter
+        self._telemetry.on_failed = collector.failed
+        return MetricsServer(self._config.metrics.listen, collector.families)
+
     def _audits(self, listener: Listener | None) -> Auditor:
         config = self._config
         cascade = config.cascade
@@ -306,6 +329,8 @@ class Agent:
         self._tell()
 
     def _activating(self, loaded: LoadedVersion) -> None:
+        if self._meter is not None:
+            loaded.meter = self._meter(loaded.model)
         self._auditor.watch(loaded)
         self._teaching.attend(loaded)
 

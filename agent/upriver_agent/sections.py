@@ -253,6 +253,13 @@ class LogSection:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsSection:
+    """Where Prometheus fetches metrics, by `GET /metrics`; empty: nowhere, and then nothing is measured for it."""
+
+    listen: str = doc.setting(doc.address(0, optional=True), "")
+
+
+@dataclass(frozen=True, slots=True)
 class ModelEntry:
     """A version to serve: a folder or an archive."""
 
@@ -275,5 +282,6 @@ class AgentConfig:
     tickets: TicketsSection = doc.table(TicketsSection)
     learning: LearningSection = doc.table(LearningSection)
     telemetry: TelemetrySection = doc.table(TelemetrySection)
+    metrics: MetricsSection = doc.table(MetricsSection)
     log: LogSection = doc.table(LogSection)
     models: tuple[ModelEntry, ...] = doc.tables(ModelEntry)

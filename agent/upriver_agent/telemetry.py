@@ -171,6 +171,8 @@ class Telemetry:
         self._rate = sample_rate
         self._tracer = self._ordinary = tracer if tracer is not None else trace.NoOpTracer()
         self._chance = chance
+        self.on_failed: Callable[[str, UpriverError], object] | None = None
+        """Told of requests that failed before anything was decided: the model's name, as the caller has it, and why."""
 
     def use(self, important: Tracer, ordinary: Tracer) -> None:
         """Sends spans made from now on to these tracers: `ordinary` has those of answers that were sure here."""
@@ -292,6 +294,8 @@ class Telemetry:
 
     def failed(self, parent: ParentContext | None, marks: Marks, model: str, error: UpriverError) -> None:
         """Makes the span of a request that failed before anything was decided."""
+        if self.on_failed is not None:
+            self.on_failed(model, error)
         span, _ = self._serve(self._tracer, parent, marks, model)
         _tell_error(span, error)
         span.end(time.time_ns())

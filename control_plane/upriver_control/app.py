@@ -19,11 +19,13 @@ from grpc_reflection.v1alpha import reflection
 
 from upriver import logs
 from upriver.errors import Unreachable, UpriverError
+from upriver.metrics_http import MetricsServer
 from upriver.services import handlers, method_handlers
 from upriver.v1 import (
     audit_pb2,
     blob_pb2,
     fleet_pb2,
+    log_pb2,
     policy_pb2,
     pool_pb2,
     region_pb2,
@@ -38,6 +40,7 @@ from upriver_control.certifying import Certifying
 from upriver_control.config import ControlPlaneConfig, TrustSection
 from upriver_control.kept import Kept, open_kept
 from upriver_control.listening import bind, facts, write_ready
+from upriver_control.metrics import Collector, Snapshot
 from upriver_control.needed import FleetNeeds
 from upriver_control.pooling import Pooling
 from upriver_control.publishing import Publisher
@@ -52,6 +55,7 @@ from upriver_control.reconcile.threaded import ThreadedAgents, ThreadedRollouts
 from upriver_control.services.audits import AuditServicer
 from upriver_control.services.authentication import AgentTokens, OperatorTokens
 from upriver_control.services.fleet import FleetServicer
+from upriver_control.services.logs import LogServicer
 from upriver_control.services.published import RegistryVersions
 from upriver_control.services.registry import RegistryServicer
 from upriver_control.services.rollouts import RolloutServicer
@@ -91,6 +95,7 @@ _SERVICES: Final = tuple(
         (region_pb2, "RegionService"),
         (train_pb2, "LessonIntakeService"),
         (train_pb2, "TrainService"),
+        (log_pb2, "LogService"),
     )
 )
 
@@ -169,6 +174,7 @@ class ControlPlane:
             self._pooling.views,
             self._teaching.intake,
             self._teaching.servicer,
+            LogServicer(logs.LevelSetter()),
         )
         self._server = grpc.aio.server(
             interceptors=[OperatorTokens(kept.operator_token), AgentTokens(kept.join_token, kept.operator_token)],
@@ -199,6 +205,10 @@ class ControlPlane:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = [*(service.full_name for service in (*_SERVICES, _SYNC)), health.SERVICE_NAME, reflection.SERVICE_NAME]
         reflection.enable_server_reflection(names, self._server)
+        self._metrics: MetricsServer | None = None
+        if config.metrics.listen:
+            collector = Collector(lambda: self._ask(self._snapshot))
+            self._metrics = MetricsServer(config.metrics.listen, collector.families)
         self._jobs: list[asyncio.Task[None]] = []
         self.address = ""
 
@@ -215,6 +225,9 @@ class ControlPlane:
         self.address = f"{config.server.listen.rpartition(':')[0]}:{port}"
         await self._server.start()
         await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
+        if self._metrics is not None:
+            self._metrics.start()
+            _LOG.info("metrics are at http://%s/metrics", self._metrics.address)
         self._jobs = [
             asyncio.create_task(job, name=name)
             for name, job in (
@@ -248,6 +261,8 @@ class ControlPlane:
         await self._health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
         await self._server.stop(DRAIN_S)
         await self._registry.close()
+        if self._metrics is not None:
+            await asyncio.to_thread(self._metrics.close)
         for job in self._jobs:
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
@@ -255,6 +270,9 @@ class ControlPlane:
         self._deltas.close()
         if isinstance(self._lock, ConsulLock):
             await self._lock.close()
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot(dict(self._sessions.agents()), dict(self._mirror.rollouts), self._mirror.intent, time.time())
 
     async def _follow_intent(self) -> None:
         changed, followed = self._mirror.listen(), frozenset[object]()

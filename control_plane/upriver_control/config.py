@@ -200,6 +200,12 @@ class LogSection(_Section):
     format: Literal["text", "json"] = "text"
 
 
+class MetricsSection(_Section):
+    """Where Prometheus fetches metrics, by `GET /metrics`; empty: nowhere."""
+
+    listen: _Address | Literal[""] = ""
+
+
 class ControlPlaneConfig(_Section):
     """The whole configuration of one control-plane process."""
 
@@ -212,6 +218,7 @@ class ControlPlaneConfig(_Section):
     training: TrainingSection = TrainingSection()
     regions: RegionsSection = RegionsSection()
     spans: SpansSection = SpansSection()
+    metrics: MetricsSection = MetricsSection()
     log: LogSection = LogSection()
 
     @property

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,9 @@ from upriver_agent.serving.request import Below, Call, InferAnswer, InferRequest
 from upriver_agent.telemetry import Marks, Origin, ParentContext, QuestionTrace, Stop, Telemetry
 from upriver_agent.upstream.links import Escalation
 from upriver_agent.upstream.upstreams import Upstreams
+
+if TYPE_CHECKING:
+    from upriver_agent.serving.meter import Meter
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +209,8 @@ class Ascent:
             except BaseException as error:  # noqa: BLE001 - the future carries it to the caller
                 if isinstance(error, UpriverError):
                     trace.fail(error)
+                    if loaded.meter is not None:
+                        loaded.meter.failed(error.reason, inquiry.rows)
                 later.set_exception(error)
                 return
             if isinstance(settled, Future):
@@ -290,6 +296,8 @@ class Ascent:
             answer.served_ns = time.time_ns() - inquiry.marks.start_ns
             answer.reads = self.reads(inquiry.loaded)
         facts = answer.answers.facts
+        if inquiry.loaded.meter is not None:
+            _measure(inquiry.loaded.meter, inquiry, answer)
         # What a ticket asks again is not audited: audits must not see a question twice, least of all a hard one. Nor
         # does it get another ticket; a question that an agent below sent has its touch point's; and who wants this
         # agent's own answer and no other (mode=local) does not wait for a disk.
@@ -316,6 +324,18 @@ class Ascent:
 def stop_of(request: InferRequest, loaded: LoadedVersion, envelope: Envelope | None) -> Stop:
     """What spans tell of this agent's place on a question's way; `envelope` is what came with it."""
     return Stop(loaded.version.digest, 0 if envelope is None else len(envelope.visited), request.origin)
+
+
+def _measure(meter: "Meter", inquiry: Inquiry, answer: InferAnswer) -> None:
+    now_ns, marks = time.time_ns(), inquiry.marks
+    meter.slow(
+        now_ns - marks.start_ns,
+        now_ns - marks.decided_ns if answer.bytes_up else 0,
+        inquiry.confidence,
+        answer.answers.facts,
+        answer.trace_id,
+        now_ns / 1e9,
+    )
 
 
 def pass_on(done: "Future[InferAnswer]", later: "Future[InferAnswer]") -> None:

@@ -174,6 +174,9 @@ class ServingCore:
         decision = decide_alone(confidence, threshold, options)
         if decision is not None:
             marks.decided_ns = time.time_ns()
+            meter = loaded.meter
+            if meter is not None:
+                meter.local(marks.decided_ns - marks.start_ns, confidence)
             answer = self._own.make(
                 request, loaded, prediction, confidence, decision, None if joint is None else joint.rows
             )

@@ -16,6 +16,7 @@ from upriver_agent.versions import Version
 
 if TYPE_CHECKING:
     from upriver_agent.serving.fusing import Fuser
+    from upriver_agent.serving.meter import Meter
     from upriver_agent.serving.pupil import Pupil
     from upriver_agent.serving.shadow import Shadow
     from upriver_agent.serving.watch import Watch
@@ -85,6 +86,8 @@ class LoadedVersion:
         """What compares this version's answers with those of the one that is to replace it, while there is one."""
         self.watch: Watch | None = None
         """What tosses the coin for this version's answers, and knows whether the alarm has rung; None: nobody does."""
+        self.meter: Meter | None = None
+        """What measures the answers; None: nobody has metrics fetched."""
         self.unwatched = ""
         """Why nobody does."""
         self.pupil: Pupil | None = None

@@ -145,6 +145,12 @@ class Guard:
             now = self._clock()
             return watch.usual_s(now), watch.median_s(now)
 
+    def left_alone(self) -> dict[str, bool]:
+        """Of every upstream that is remembered, whether its breaker keeps questions from it."""
+        with self._lock:
+            now = self._clock()
+            return {agent: watch.breaker.blocks(now) for (agent, _), watch in self._watched.items()}
+
     def was_patient(self, record: AgentRecord, timeout_s: float) -> bool:
         """Whether who got so little time and did not answer is to blame: a caller in a hurry says nothing of it."""
         usual_s, _ = self.usual_s(record)

@@ -22,7 +22,17 @@ DEFAULT_CONSUL = "http://127.0.0.1:8500"
 TOKEN_VARIABLE = "CONSUL_HTTP_TOKEN"  # noqa: S105 - the variable that Consul's own tools read
 
 
+app = typer.Typer(
+    name="agents",
+    help="Who is there, and how much an agent logs.",
+    invoke_without_command=True,
+    rich_markup_mode="markdown",
+)
+
+
+@app.callback()
 def agents_command(
+    ctx: typer.Context,
     consul: Annotated[
         str | None, typer.Option(metavar="URL", help=f"Consul's address.  [default: {DEFAULT_CONSUL}]")
     ] = None,
@@ -52,6 +62,8 @@ def agents_command(
     upriver agents --agent 10.0.0.7:8470 --agent 10.0.0.8:8470
     ```
     """
+    if ctx.invoked_subcommand is not None:
+        return
     if agent:
         if consul is not None:
             raise ConfigError("upriver agents", ["--consul and --agent exclude each other"])

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from upriver.cli import agents, heads, infer, lessons, tickets
+from upriver.cli import agents, heads, infer, lessons, log_levels, tickets
 from upriver.errors import ConfigError, ProblemList, UpriverError
 
 GROUP = "upriver.commands"
@@ -63,7 +63,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("infer")(infer.infer_command)
-app.command("agents")(agents.agents_command)
+agents.app.command("log-level")(log_levels.log_level_command)
+app.add_typer(agents.app)
 app.add_typer(tickets.app)
 for _name, _command in {
     "heads": heads.heads_command,

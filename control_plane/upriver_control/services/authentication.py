@@ -19,6 +19,7 @@ OPERATOR_SERVICES: Final = (
             "PolicyService",
             "RegionService",
             "TrainService",
+            "LogService",
         )
     ),
     "upriver.v1.AuditService/ListAudits",

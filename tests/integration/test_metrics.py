@@ -1,0 +1,102 @@
+"""Metrics of real agents, as Prometheus' own tools read them, and their logs' levels set by command."""
+
+import json
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.agent_process import running, until, write_config
+from tests.asking import ask
+from tests.prometheus_process import ROOT, promtool
+from tests.versions import make_version
+from upriver.cli.root import run
+
+LADDER = ["device", "cloud"]
+NEVER, ALWAYS = 2.0, 0.0
+MEASURED = """
+[cascade]
+trust = "network"
+[serving]
+admin = true
+[metrics]
+listen = "127.0.0.1:0"
+"""
+
+
+def metrics_of(log: Path, accept: str = "text/plain") -> str:
+    found = []
+
+    def told() -> bool:
+        found[:] = re.findall(r"metrics are at (\S+)", log.read_text())
+        return bool(found)
+
+    until(told, what="the metrics' address in the log")
+    return httpx.get(found[0], headers={"Accept": accept}, timeout=20, trust_env=False).text
+
+
+def value(text: str, series: str) -> float:
+    found = re.search(rf"^{re.escape(series)} (\S+)", text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+@pytest.fixture(scope="module")
+def agents(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("metrics")
+    above = write_config(folder, "cloud-1", "cloud", LADDER, [make_version(folder, "cloud", ALWAYS)], MEASURED)
+    with running(above, "cloud-1", "cloud") as cloud:
+        models = [make_version(folder, "device", NEVER)]
+        below = write_config(folder, "device-1", "device", LADDER, models, MEASURED, [cloud])
+        with running(below, "device-1", "device") as device:
+            yield folder, device, cloud
+
+
+def test_questions_are_counted_by_what_became_of_them_and_promtool_finds_no_fault(agents) -> None:
+    folder, device, _ = agents
+    for _ in range(3):
+        ask(device)
+    text = metrics_of(folder / "device-1.log")
+    ours = [line for line in text.splitlines() if line.startswith("upriver_questions_total")]
+    assert sum(float(line.rpartition(" ")[2]) for line in ours if 'outcome="above"' in line) == 3, ours
+    assert value(text, 'upriver_questions_total{model="pattern",outcome="local",reason="confident"}') == 0
+    assert value(text, 'upriver_stage_seconds_count{model="pattern",stage="escalate"}') == 3
+    assert value(text, 'upriver_upstream_breaker_state{upstream="cloud-1",state="closed"}') == 1
+    assert value(text, "upriver_escalation_bytes_total") > 0
+    above = metrics_of(folder / "cloud-1.log")
+    assert value(above, 'upriver_questions_total{model="pattern",outcome="local",reason="confident"}') == 3
+    assert value(above, 'upriver_confidence_ratio_count{model="pattern"}') == 3
+    for one in (text, above):
+        checked = promtool("check", "metrics", text=one)
+        assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+
+
+def test_openmetrics_ends_as_it_must(agents) -> None:
+    assert metrics_of(agents[0] / "cloud-1.log", "application/openmetrics-text").endswith("# EOF\n")
+
+
+def test_the_rules_are_right() -> None:
+    rules = ROOT / "deploy/prometheus"
+    for arguments in (("check", "rules", "upriver.rules.yml"), ("test", "rules", "upriver.rules.test.yml")):
+        checked = promtool(*arguments[:2], rules / arguments[2])
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+    checked = promtool("check", "config", rules / "prometheus.example.yml")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_the_level_of_a_module_is_set_by_command(agents, capsys) -> None:
+    _, _, cloud = agents
+    assert run(["agents", "log-level", cloud.address, "upriver_agent.app=debug", "--for", "5m", "--json"]) == 0
+    levels = {one["module"]: one for one in json.loads(capsys.readouterr().out)}
+    assert levels["upriver_agent.app"]["level"] == "debug"
+    assert "until" in levels["upriver_agent.app"]
+    assert levels[""] == {"module": "", "level": "info"}
+    assert run(["agents", "log-level", cloud.address, "no.such=debug"]) == 1
+    assert "logs nothing here" in capsys.readouterr().err
+
+
+def test_an_agent_that_is_not_administered_refuses(tmp_path, capsys) -> None:
+    config = write_config(tmp_path, "plain", "cloud", LADDER, [])
+    with running(config, "plain", "cloud") as agent:
+        assert run(["agents", "log-level", agent.address]) == 1
+    assert "serving.admin" in capsys.readouterr().err

@@ -1,0 +1,67 @@
+"""What is measured of a model's answers."""
+
+import threading
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from upriver.parameters import Reason
+from upriver_agent.merge import RowFacts
+from upriver_agent.serving.meter import (
+    CONFIDENCE_BOUNDS,
+    STAGE_BOUNDS,
+    Meter,
+    Tally,
+    confidence_bucket,
+    stage_bucket,
+)
+
+
+def _row(path: tuple[str, ...], resolved: bool = True, reason: Reason = Reason.CONFIDENT) -> RowFacts:
+    return RowFacts("a", "device", 0.5, resolved, reason, False, path, "")
+
+
+@given(st.integers(0, 2**60))
+def test_a_time_is_in_the_bucket_whose_bounds_are_around_it(nanoseconds: int) -> None:
+    edges = (-1.0, *STAGE_BOUNDS, float("inf"))
+    bucket = stage_bucket(nanoseconds)
+    assert edges[bucket] < nanoseconds / 1e9 <= edges[bucket + 1]
+
+
+@given(st.floats(0, 1))
+def test_a_confidence_is_in_the_bucket_whose_bounds_are_around_it(score: float) -> None:
+    edges = (-1.0, *CONFIDENCE_BOUNDS, float("inf"))
+    bucket = confidence_bucket(score)
+    assert edges[bucket] < score <= edges[bucket + 1]
+
+
+@given(st.floats())
+def test_whatever_a_score_is_there_is_a_bucket_for_it(score: float) -> None:
+    assert 0 <= confidence_bucket(score) <= len(CONFIDENCE_BOUNDS)
+
+
+def test_nothing_that_threads_add_is_lost() -> None:
+    tally = Tally(2)
+    threads = [threading.Thread(target=lambda: [tally.add(1, 0.5) for _ in range(2000)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert tally.totals() == ((0, 8000), 4000.0)
+
+
+def test_local_answers_are_apart_from_those_that_went_on() -> None:
+    meter = Meter("digits")
+    meter.local(70_000, np.array([0.97, 0.99]))
+    facts = [_row(("a", "b")), _row(("a",), False, Reason.UPSTREAM_DOWN)]
+    meter.slow(9_000_000, 8_000_000, np.array([0.3, 0.4]), facts, "ab" * 16, 1.0)
+    meter.failed("DEADLINE")
+    assert sum(meter.confidence.totals()[0]) == 2
+    assert meter.outcomes() == {
+        ("above", Reason.CONFIDENT): 1,
+        ("unresolved", Reason.UPSTREAM_DOWN): 1,
+        ("failed", "DEADLINE"): 1,
+    }
+    assert sum(meter.total.totals()[0]) == 2
+    assert meter.slowest == {stage_bucket(9_000_000): ("ab" * 16, 0.009, 1.0)}
