@@ -9,7 +9,7 @@ import pytest
 
 from tests.agent_process import running, until, write_config
 from tests.asking import ask
-from tests.prometheus_process import ROOT, promtool
+from tests.prometheus_process import ROOT, prometheus, promtool, query
 from tests.versions import make_version
 from upriver.cli.root import run
 
@@ -25,15 +25,19 @@ listen = "127.0.0.1:0"
 """
 
 
-def metrics_of(log: Path, accept: str = "text/plain") -> str:
-    found = []
+def address_of(log: Path) -> str:
+    found: list[str] = []
 
     def told() -> bool:
         found[:] = re.findall(r"metrics are at (\S+)", log.read_text())
         return bool(found)
 
     until(told, what="the metrics' address in the log")
-    return httpx.get(found[0], headers={"Accept": accept}, timeout=20, trust_env=False).text
+    return found[0]
+
+
+def metrics_of(log: Path, accept: str = "text/plain") -> str:
+    return httpx.get(address_of(log), headers={"Accept": accept}, timeout=20, trust_env=False).text
 
 
 def value(text: str, series: str) -> float:
@@ -100,3 +104,22 @@ def test_an_agent_that_is_not_administered_refuses(tmp_path, capsys) -> None:
     with running(config, "plain", "cloud") as agent:
         assert run(["agents", "log-level", agent.address]) == 1
     assert "serving.admin" in capsys.readouterr().err
+
+
+def test_prometheus_scrapes_agents_and_knows_every_expression_of_the_dashboards(agents, tmp_path) -> None:
+    folder, device, _ = agents
+    targets = [httpx.URL(address_of(folder / f"{name}.log")).netloc.decode() for name in ("device-1", "cloud-1")]
+    with prometheus(tmp_path, targets) as client:
+        until(lambda: len(query(client, "up == 1")) == 2, what="both agents to be scraped")
+        ask(device)
+        until(lambda: query(client, "upriver:local_share:rate5m"), what="the recording rules")
+        known = set(client.get("/label/__name__/values").json()["data"])
+        for board in sorted((ROOT / "deploy/grafana").glob("*.json")):
+            for panel in json.loads(board.read_text())["panels"]:
+                for target in panel["targets"]:
+                    expression = target["expr"].replace("$instance", ".*")
+                    query(client, expression)
+                    named = set(re.findall(r"upriver[a-z0-9_:]+|process_[a-z_]+", expression))
+                    # Nobody audits or learns here, so these have no series.
+                    lacking = {name for name in named - known if not name.startswith("upriver_monitor_")}
+                    assert lacking <= {"upriver_lessons", "upriver_tickets"}, f"{board.name}: {panel['title']}"

@@ -17,6 +17,7 @@ from upriver_agent.upstream.guard import Guard
 _STATES: Final = ("serving", "refined", "empty")
 _OUTCOMES: Final = ("answered", "failed", "timed_out", "upstream_full", "refused")
 _OTHER: Final = "other"
+_JOURNAL: Final = ("db", "db-wal", "db-shm", "sqlite", "sqlite-wal", "sqlite-shm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +128,12 @@ class Collector:
     def _kept(self) -> Iterator[Family]:
         # The files of one journal are its own and those that SQLite keeps beside it.
         sizes: dict[str, int] = {}
-        for path in sorted(self._parts.state_dir.glob("*.sqlite*")):
+        for path in sorted(self._parts.state_dir.iterdir()):
+            name, _, ending = path.name.partition(".")
+            if ending not in _JOURNAL:
+                continue
             try:
-                sizes[path.name.partition(".")[0]] = sizes.get(path.name.partition(".")[0], 0) + path.stat().st_size
+                sizes[name] = sizes.get(name, 0) + path.stat().st_size
             except FileNotFoundError:  # closed meanwhile
                 continue
         journals = [Sample({"journal": name}, size) for name, size in list(sizes.items())[:16]]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import grpc
 
+from upriver import logs
 from upriver.errors import CallerGone, DeadlineExpired, InvalidInput, QueueFull, Unreachable, UpriverError
 from upriver_agent import wire
 from upriver_agent.merge import AnswerInvalid
@@ -38,8 +39,12 @@ class Failed:
     code: grpc.StatusCode | None = None
 
 
-def read_ending(call: PendingCall, rows: int, agent: str) -> UpstreamAnswer | Failed:
+def read_ending(
+    call: PendingCall, rows: int, agent: str, trace: str = "", question: str = ""
+) -> UpstreamAnswer | Failed:
     """What came of a call that is done, to `rows` rows of `agent`. Never raises, whatever an upstream sends.
+
+    What is logged of it is about this `trace` and `question`.
 
     Who claimed a place for the call gives it back by what comes out here: nothing may come between.
     """
@@ -48,20 +53,23 @@ def read_ending(call: PendingCall, rows: int, agent: str) -> UpstreamAnswer | Fa
     except grpc.FutureCancelledError:
         return Failed(CallerGone("the call was cancelled"), Ending.CUT_SHORT)
     except grpc.RpcError as error:
-        return _refused(error)
+        return _refused(error, trace, question)
     except (InvalidInput, AnswerInvalid) as error:
-        _LOG.warning("upstream %s gave an answer that can't be used: %s", agent, error)
+        _LOG.warning(
+            "upstream %s gave an answer that can't be used: %s", agent, error, extra=logs.about(trace, question)
+        )
         return Failed(Unreachable(f"its answer can't be used: {error}"), Ending.FAILED)
     except Exception as error:  # noqa: BLE001 - told, logged, and the next upstream is asked
-        _LOG.exception("an answer of %s could not be read", agent)
+        _LOG.exception("an answer of %s could not be read", agent, extra=logs.about(trace, question))
         return Failed(Unreachable(f"reading its answer failed: {error}"), Ending.FAILED)
 
 
-def _refused(error: grpc.RpcError) -> Failed:
+def _refused(error: grpc.RpcError, trace: str, question: str) -> Failed:
     if not isinstance(error, grpc.Call):
         return Failed(Unreachable(str(error)), Ending.FAILED)
     code = error.code()
     kind, ending = _KINDS.get(code, (Unreachable, Ending.FAILED))
     if code not in _KINDS or ending is Ending.REFUSED:
-        _LOG.warning("an upstream refused an escalation: %s: %s", code.name, error.details())
+        about = logs.about(trace, question)
+        _LOG.warning("an upstream refused an escalation: %s: %s", code.name, error.details(), extra=about)
     return Failed(kind(f"{code.name}: {error.details()}"), ending, code)

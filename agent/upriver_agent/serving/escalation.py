@@ -13,6 +13,7 @@ from typing import assert_never
 
 import grpc
 
+from upriver import logs
 from upriver.discovery.port import AgentRecord
 from upriver.errors import Unreachable, UpriverError
 from upriver.parameters import Reason
@@ -209,7 +210,8 @@ class WayUp:
             self._ask(ask)
         except Exception as error:  # noqa: BLE001 - told, logged, and the next upstream is asked
             if not isinstance(error, ValueError):  # the channel was closed: we are ending, or the link was pruned
-                _LOG.exception("%s could not be asked", ask.candidate.record.agent)
+                about = logs.about(self._trace.trace_id, self._envelope.question)
+                _LOG.exception("%s could not be asked", ask.candidate.record.agent, extra=about)
             self.release(ask.candidate)
             self._failed(ask.number, Unreachable(str(error)))
 
@@ -278,7 +280,8 @@ class WayUp:
         made.link.settled()
         if self._tries.pop(made.ask.number, None) is None:
             return  # dropped already
-        found = read_ending(call, self._rows, made.link.record.agent)
+        agent, question = made.link.record.agent, self._envelope.question
+        found = read_ending(call, self._rows, agent, self._trace.trace_id, question)
         if isinstance(found, Failed):
             self._unanswered(found, made)
         else:
