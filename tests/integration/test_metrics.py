@@ -4,14 +4,19 @@ import json
 import re
 from pathlib import Path
 
+import grpc
 import httpx
 import pytest
 
 from tests.agent_process import running, until, write_config
 from tests.asking import ask
+from tests.control_plane_process import ControlPlaneProcess
 from tests.prometheus_process import ROOT, prometheus, promtool, query
 from tests.versions import make_version
 from upriver.cli.root import run
+from upriver.log_levels import SERVICE
+from upriver.services import Stub
+from upriver.v1 import log_pb2 as pb
 
 LADDER = ["device", "cloud"]
 NEVER, ALWAYS = 2.0, 0.0
@@ -123,3 +128,24 @@ def test_prometheus_scrapes_agents_and_knows_every_expression_of_the_dashboards(
                     # Nobody audits or learns here, so these have no series.
                     lacking = {name for name in named - known if not name.startswith("upriver_monitor_")}
                     assert lacking <= {"upriver_lessons", "upriver_tickets"}, f"{board.name}: {panel['title']}"
+
+
+def test_the_control_plane_gives_metrics_and_its_log_is_the_operators(tmp_path) -> None:
+    control = ControlPlaneProcess(tmp_path / "control", '[metrics]\nlisten = "127.0.0.1:0"')
+    control.start()
+    try:
+        text = metrics_of(control.log)
+        assert value(text, "upriver_control_out_of_sync_agents") == 0
+        assert value(text, "process_resident_memory_bytes") > 0
+        checked = promtool("check", "metrics", text=text)
+        assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+        with grpc.insecure_channel(control.address) as channel:
+            stub = Stub(channel, SERVICE)
+            with pytest.raises(grpc.RpcError, match="operator's token"):
+                stub.GetLogLevels(pb.GetLogLevelsRequest(), timeout=20)
+            token = (("authorization", f"Bearer {control.token}"),)
+            request = pb.SetLogLevelsRequest(levels=[pb.LogLevel(module="upriver_control.app", level="debug")])
+            levels = stub.SetLogLevels(request, timeout=20, metadata=token).levels
+            assert [(one.module, one.level) for one in levels] == [("", "info"), ("upriver_control.app", "debug")]
+    finally:
+        control.terminate()
