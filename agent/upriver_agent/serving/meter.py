@@ -5,7 +5,7 @@ A local answer adds to a list that its thread alone writes: no lock, and nothing
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from upriver.scores import Floats
@@ -25,7 +25,8 @@ class Tally:
     def __init__(self, buckets: int) -> None:
         self._buckets = buckets
         self._own = threading.local()
-        self._all: list[list[float]] = []
+        self._shared = [0.0] * (buckets + 1)
+        self._all = [self._shared]
         self._joining = threading.Lock()
 
     def add(self, bucket: int, value: float) -> None:
@@ -36,6 +37,12 @@ class Tally:
             mine = self._joined()
         mine[bucket] += 1
         mine[-1] += value
+
+    def add_shared(self, bucket: int, value: float) -> None:
+        """The same under a lock, for threads that come and go: gRPC's own are new for every burst of calls."""
+        with self._joining:
+            self._shared[bucket] += 1
+            self._shared[-1] += value
 
     def totals(self) -> tuple[tuple[int, ...], float]:
         """The counts and the sum over all threads; they may be of a moment apart."""
@@ -72,17 +79,17 @@ class Meter:
     def local(self, nanoseconds: int, confidence: Floats) -> None:
         """An answer was given here and went nowhere else."""
         self.total.add(stage_bucket(nanoseconds), nanoseconds / 1e9)
-        _add_all(self.confidence, confidence)
+        _add_all(self.confidence.add, confidence)
 
     def slow(
         self, nanoseconds: int, escalate_ns: int, confidence: Floats, rows: Sequence[RowFacts], trace: str, now: float
     ) -> None:
         """An answer was given after more was done than that; `escalate_ns` is 0 when no upstream was asked."""
         bucket, seconds = stage_bucket(nanoseconds), nanoseconds / 1e9
-        self.total.add(bucket, seconds)
-        _add_all(self.slow_confidence, confidence)
+        self.total.add_shared(bucket, seconds)
+        _add_all(self.slow_confidence.add_shared, confidence)
         if escalate_ns:
-            self.escalate.add(stage_bucket(escalate_ns), escalate_ns / 1e9)
+            self.escalate.add_shared(stage_bucket(escalate_ns), escalate_ns / 1e9)
         if trace:
             self.slowest[bucket] = (trace, seconds, now)
         with self._counting:
@@ -116,9 +123,9 @@ def confidence_bucket(score: float) -> int:
     return bucket - 1 if bucket and score <= CONFIDENCE_BOUNDS[bucket - 1] else bucket
 
 
-def _add_all(tally: Tally, confidence: Floats) -> None:
+def _add_all(add: Callable[[int, float], None], confidence: Floats) -> None:
     for score in confidence.tolist():
-        tally.add(confidence_bucket(score), score if 0.0 <= score <= 1.0 else 0.0)
+        add(confidence_bucket(score), score if 0.0 <= score <= 1.0 else 0.0)
 
 
 def _outcome(row: RowFacts) -> str:

@@ -65,3 +65,14 @@ def test_local_answers_are_apart_from_those_that_went_on() -> None:
     }
     assert sum(meter.total.totals()[0]) == 2
     assert meter.slowest == {stage_bucket(9_000_000): ("ab" * 16, 0.009, 1.0)}
+
+
+def test_threads_that_come_and_go_leave_nothing_behind() -> None:
+    meter = Meter("digits")
+    for _ in range(5):
+        arguments = (9_000_000, 8_000_000, np.array([0.3]), [_row(("a", "b"))], "", 1.0)
+        thread = threading.Thread(target=meter.slow, args=arguments)
+        thread.start()
+        thread.join()
+    assert sum(meter.total.totals()[0]) == 5
+    assert len(meter.total._all) == 1
