@@ -11,8 +11,8 @@ CONTROL = tomllib.loads((ROOT / "control_plane/pyproject.toml").read_text())
 
 # What an operator's machine lacks: it has both distributions, and no extra but `cli`, which upriver-control asks for.
 FOR_CONTROL_PLANES = (
-    "ai_edge_litert", "alembic", "backports", "cryptography", "fsspec", "grpc_health", "grpc_reflection", "pyarrow",
-    "pydantic", "scipy", "securesystemslib", "sklearn", "sqlalchemy", "tuf",
+    "ai_edge_litert", "alembic", "backports", "cryptography", "fsspec", "grpc_health", "grpc_reflection", "nicegui",
+    "pyarrow", "pydantic", "scipy", "securesystemslib", "sklearn", "sqlalchemy", "tuf",
 )  # fmt: skip
 
 
@@ -31,7 +31,7 @@ def test_both_have_the_same_version_and_ask_for_exactly_each_other():
     assert CONTROL["project"]["dependencies"] == [f"upriver[cli]=={version}"]
     extras = MAIN["project"]["optional-dependencies"]
     named = {extra for extra, asked in extras.items() for one in asked if one.startswith("upriver-control")}
-    assert named == {"control-plane", "postgresql", "ray", "s3", "train"}  # those that its code alone uses
+    assert named == {"console", "control-plane", "postgresql", "ray", "s3", "train"}  # those that its code alone uses
     for extra in named:
         assert f"upriver-control=={version}" in extras[extra]
 
