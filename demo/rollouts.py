@@ -20,7 +20,7 @@ from demo.candidates import Candidate
 from demo.control import ControlPlane, active_version
 from upriver.errors import UpriverError
 from upriver.v1 import fleet_pb2, rollout_pb2, sync_pb2
-from upriver_control.cli.rollout_views import ENDED, state_name
+from upriver_control.telling.rollouts import ENDED, state_name
 
 DEVICES = 3
 LIMIT_S = 180.0

@@ -1,8 +1,6 @@
 """`upriver fleet audits`: how a model's answers compare with the top's, agent by agent."""
 
 import json
-import math
-from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import typer
@@ -13,9 +11,10 @@ from upriver.cli.tables import print_table
 from upriver.v1 import audit_pb2 as pb
 from upriver.v1 import sync_pb2
 from upriver_control.cli.connection import DEFAULT, AsJson, Ca, Connection, ControlPlane, TokenFile
+from upriver_control.telling.audits import alarm_time, interval
+from upriver_control.telling.times import moment
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["AuditService"]
-_Z: Final = 1.959964  # 95 %
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="The model.")]
 
@@ -65,25 +64,6 @@ def document(one: pb.AuditSummary) -> dict[str, Any]:
     }
 
 
-def interval(count: int, of: int) -> tuple[float, float]:
-    """Where a share lies with 95 % confidence, by Wilson's score interval (1927); of nothing, anywhere."""
-    if of == 0:
-        return 0.0, 1.0
-    share, weight = count / of, _Z * _Z / of
-    middle = (share + weight / 2) / (1 + weight)
-    half = _Z * math.sqrt(share * (1 - share) / of + weight / (4 * of)) / (1 + weight)
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def told(monitor: sync_pb2.Monitor) -> str:
-    """How an agent's audits of its active pair stand, in a few words."""
-    counted = f"{monitor.disagreements} of {monitor.audits} audits differ" if monitor.watched else ""
-    parts = [f"ALARM since {alarm_time(monitor)}" if monitor.HasField("alarm_time") else "", counted, monitor.note]
-    parts += [*monitor.warnings, f"{monitor.waiting} wait" if monitor.waiting else ""]
-    parts += [f"{monitor.dropped} dropped" if monitor.dropped else "", monitor.trouble]
-    return "; ".join(part for part in parts if part)
-
-
 def monitor_document(monitor: sync_pb2.Monitor) -> dict[str, Any]:
     """The same for programs."""
     return {
@@ -102,11 +82,6 @@ def monitor_document(monitor: sync_pb2.Monitor) -> dict[str, Any]:
     }
 
 
-def alarm_time(monitor: sync_pb2.Monitor) -> str:
-    """When the alarm rang, by the agent's clock."""
-    return _moment(monitor.alarm_time.seconds)
-
-
 def _table(found: Any) -> Table:
     table = Table("tier", "agent", "version", "policy", "audits", "passed", "differ", "share", "last", box=None)
     for one in found:
@@ -122,8 +97,4 @@ def _short(digest: str) -> str:
 
 
 def _time(one: pb.AuditSummary) -> str:
-    return _moment(one.last_time.seconds)
-
-
-def _moment(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment(one.last_time)

@@ -20,8 +20,8 @@ from upriver.listing import MANIFEST
 from upriver.v1 import blob_pb2, registry_pb2, rollout_pb2
 from upriver.v1 import policy_pb2 as pb
 from upriver_control.cli.connection import Connection
-from upriver_control.cli.policy_documents import state_name
 from upriver_control.intake import Input, Written, open_data, read_contract, write_questions
+from upriver_control.telling.policies import state_name
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["PolicyService"]
 _REGISTRY: Final = registry_pb2.DESCRIPTOR.services_by_name["RegistryService"]

@@ -16,10 +16,11 @@ from rich.text import Text
 from upriver.cli.tables import print_table
 from upriver.v1 import fleet_pb2 as pb
 from upriver.v1 import sync_pb2
-from upriver_control.cli.audits import audits_command, monitor_document, told
+from upriver_control.cli.audits import audits_command, monitor_document
 from upriver_control.cli.connection import DEFAULT, AsJson, Ca, Connection, ControlPlane, TokenFile
 from upriver_control.cli.pooling import pooling_document, pooling_told
 from upriver_control.cli.refined import refined_document, told_refined
+from upriver_control.telling.audits import told
 
 SERVICE = pb.DESCRIPTOR.services_by_name["FleetService"]
 _LIVE_ROWS = 30

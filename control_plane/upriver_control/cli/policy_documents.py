@@ -4,14 +4,9 @@ import json
 import math
 from typing import Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from upriver.v1 import policy_pb2 as pb
-
-
-def state_name(calibration: pb.Calibration) -> str:
-    """`running`, `succeeded` and so on."""
-    return pb.CalibrationState.Name(calibration.state).removeprefix("CALIBRATION_STATE_").lower()
+from upriver_control.telling.policies import form_name, state_name, unit
+from upriver_control.telling.times import moment
 
 
 def calibration_document(calibration: pb.Calibration) -> dict[str, Any]:
@@ -29,8 +24,8 @@ def calibration_document(calibration: pb.Calibration) -> dict[str, Any]:
         "labels": spec.labels,
         "data": spec.data_digest or "audits",
         "tiers": [{"tier": tier.tier, "version": tier.version} for tier in spec.tiers],
-        "created": time_text(calibration.create_time),
-        "ended": time_text(calibration.end_time) if calibration.HasField("end_time") else None,
+        "created": moment(calibration.create_time),
+        "ended": moment(calibration.end_time) if calibration.HasField("end_time") else None,
         "result": _result_document(calibration.result) if calibration.HasField("result") else None,
     }
     return document
@@ -47,7 +42,7 @@ def policy_document(policy: pb.Policy) -> dict[str, Any]:
         "tier": policy.tier,
         "threshold": number(policy.threshold),
         "calibration": policy.calibration,
-        "created": time_text(policy.create_time),
+        "created": moment(policy.create_time),
         "agents": policy.agents,
         "stale": policy.stale,
         "certificate": {
@@ -65,11 +60,6 @@ def policy_document(policy: pb.Policy) -> dict[str, Any]:
         else None,
         "document": json.loads(policy.document),
     }
-
-
-def unit(spec: pb.CalibrationSpec) -> str:
-    """What costs are counted in."""
-    return "bytes" if spec.cost == pb.COST_UNIT_BYTES else "ms"
 
 
 def number(value: float) -> float | str | None:
@@ -142,13 +132,3 @@ def _result_document(result: pb.CalibrationResult) -> dict[str, Any]:
 
 def _operating(point: pb.OperatingPoint) -> dict[str, Any]:
     return {"name": point.name, "risk": point.risk, "cost": point.cost, "exit_shares": list(point.exit_shares)}
-
-
-def form_name(form: pb.CertificateForm) -> str:
-    """`joint` or `per-tier`."""
-    return "joint" if form == pb.CERTIFICATE_FORM_JOINT else "per-tier"
-
-
-def time_text(stamp: Timestamp) -> str:
-    """A time for people and programs."""
-    return stamp.ToDatetime().strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,57 +1,17 @@
 """The path of a calibration drawn: what is answered below the top, against the loss that is certified."""
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 from typing import Final
 
 from rich.text import Text
 
+from upriver_control.telling.paths import Drawing
+from upriver_control.telling.policies import percent
+
 WIDTH, HEIGHT = 64, 12
 _SVG_WIDTH, _SVG_HEIGHT = 720, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 40, 50
-_MARGIN: Final = 3.0
-"""Losses up to so many times the target are drawn."""
 _TICKS: Final = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One way of answering: the share that ends below the top, and the loss that is certified, or was seen."""
-
-    local: float
-    loss: float
-    certified: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """What is drawn: the path, what ships (None: nothing below the top), and the loss that may be."""
-
-    title: str
-    points: tuple[Point, ...]
-    shipped: Point | None
-    target: float
-    what: str = "certified loss"
-
-    @property
-    def left(self) -> float:
-        """Where the axis of shares begins: so that the part that matters is wide."""
-        near = [point.local for point in self.points if point.loss >= 0.25 * self.target]
-        if self.shipped is not None:
-            near.append(self.shipped.local)
-        return max(0.0, min(0.9, math.floor(10 * min(near, default=0.0)) / 10 - 0.1))
-
-    @property
-    def highest(self) -> float:
-        """Where the axis of losses ends."""
-        return _MARGIN * self.target
-
-    def shown(self) -> Sequence[Point]:
-        """The points within both axes, each place once."""
-        within = (point for point in self.points if point.local >= self.left and point.loss <= self.highest)
-        return list(dict.fromkeys(within))
 
 
 def on_terminal(drawing: Drawing) -> Text:
@@ -127,14 +87,6 @@ def as_svg(drawing: Drawing) -> str:
         f"{escape(drawing.what)}</text></svg>\n"
     )
     return "\n".join(parts)
-
-
-def percent(share: float) -> str:
-    """A share for people: as many digits as tell small ones apart."""
-    if not math.isfinite(share):
-        return "-"
-    value = 100 * share
-    return f"{value:.3g} %" if abs(value) < 10 else f"{round(value, 1):g} %"
 
 
 def _column(drawing: Drawing, local: float) -> int:

@@ -13,9 +13,11 @@ from upriver.v1 import policy_pb2 as pb
 from upriver_control.cli import policy_options as parts
 from upriver_control.cli.calibrating import SERVICE
 from upriver_control.cli.connection import DEFAULT, AsJson, Ca, Connection, ControlPlane, TokenFile
-from upriver_control.cli.policy_documents import calibration_document, state_name
+from upriver_control.cli.policy_documents import calibration_document
 from upriver_control.cli.policy_plot import as_svg
-from upriver_control.cli.policy_views import calibration_table, drawing_of, print_result
+from upriver_control.cli.policy_views import calibration_table, print_result
+from upriver_control.telling.paths import drawing_of
+from upriver_control.telling.policies import state_name
 
 Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE.svg", help="Draw the path into a file as well.")]
 

@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
@@ -11,8 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from upriver.v1 import policy_pb2 as pb
-from upriver_control.cli.policy_documents import form_name, state_name, time_text, unit
-from upriver_control.cli.policy_plot import Drawing, Point, on_terminal, percent
+from upriver_control.cli.policy_plot import on_terminal
+from upriver_control.telling.paths import drawing_of
+from upriver_control.telling.policies import agreement, form_name, percent, state_name, threshold, unit
+from upriver_control.telling.times import moment
 
 
 def print_result(calibration: pb.Calibration, console: Console) -> None:
@@ -40,13 +41,13 @@ def policy_view(policy: pb.Policy) -> RenderableType:
         ("threshold", threshold(policy.threshold)),
         ("score", str(document["score"])),
         ("head", str(document.get("head") or "its version's own last layer")),
-        ("agreement", _agreement(document)),
+        ("agreement", agreement(document)),
         ("escalates to", str(document.get("escalate_to") or "the next tier")),
         *_certificate_rows(policy),
         ("stale", policy.stale or "no"),
         ("agents", f"{policy.agents} run it"),
         ("calibration", policy.calibration or "none: it was published as it is"),
-        ("made", time_text(policy.create_time)),
+        ("made", moment(policy.create_time)),
         ("digest", policy.digest),
     ]
     for name, value in rows:
@@ -87,33 +88,10 @@ def calibration_table(calibrations: Iterable[pb.Calibration]) -> Table:
             f"{100 * one.progress:.0f} %",
             percent(one.spec.max_loss) if one.spec.max_loss else "as certified",
             "data" if one.spec.data_digest else "audits",
-            time_text(one.create_time),
+            moment(one.create_time),
             escape(one.doing or one.reason),
         )
     return table
-
-
-def drawing_of(calibration: pb.Calibration) -> Drawing:
-    """The path of a calibration, to be drawn. Where labels are the standard, the loss that was seen is drawn."""
-    result, spec = calibration.result, calibration.spec
-    questions = max(1, result.calibrate_questions)
-    points = tuple(
-        Point(
-            point.local_share, point.bound if math.isfinite(point.bound) else point.losses / questions, point.certified
-        )
-        for point in result.path
-    )
-    local = sum(list(result.shipped.exit_shares)[:-1])
-    title = f"{calibration.name.split('/')[1]}: at most {percent(spec.max_loss)} lost, {percent(spec.confidence)} sure"
-    shipped = Point(local, result.certified_loss, True) if local > 0 else None
-    return Drawing(title, points, shipped, spec.max_loss, "loss seen" if spec.labels else "certified loss")
-
-
-def threshold(value: float) -> str:
-    """A threshold for people."""
-    if value == math.inf:
-        return "always escalates"
-    return "always answers" if value == -math.inf else f"{value:.6g}"
 
 
 def _headline(calibration: pb.Calibration) -> Text:
@@ -196,10 +174,3 @@ def _certificate_rows(policy: pb.Policy) -> Sequence[tuple[str, str]]:
         ("", f"{form_name(found.form)}, by {basis}: {found.losses:g} of {found.questions:,} questions lost, {shares}"),
         ("top", found.top_version or found.top_digest),
     ]
-
-
-def _agreement(document: dict[str, Any]) -> str:
-    stated = dict(document.get("agreement", {"name": "same_label"}))
-    name = str(stated.pop("name"))
-    settings = ",".join(f"{key}={value:g}" for key, value in sorted(stated.items()))
-    return f"{name}:{settings}" if settings else name

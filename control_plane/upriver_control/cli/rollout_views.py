@@ -1,16 +1,16 @@
 """Rollouts on the terminal and as JSON."""
 
 import math
-from datetime import UTC, datetime
 from typing import Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from upriver.v1 import rollout_pb2 as pb
+from upriver_control.telling.rollouts import ENDED, failures, ring_size, short_version, state_name
+from upriver_control.telling.times import moment
 
 _COLOURS = {
     "completed": "green",
@@ -23,12 +23,6 @@ _COLOURS = {
     "cancelled": "yellow",
 }
 _BAR = 10  # with it a line fits a terminal of 80 columns
-ENDED = ("completed", "rolled-back", "cancelled", "superseded")
-
-
-def state_name(rollout: pb.Rollout) -> str:
-    """`progressing`, `rolled-back` and so on."""
-    return pb.RolloutState.Name(rollout.state).removeprefix("ROLLOUT_STATE_").lower().replace("_", "-")
 
 
 def document(rollout: pb.Rollout) -> dict[str, Any]:
@@ -58,18 +52,10 @@ def document(rollout: pb.Rollout) -> dict[str, Any]:
             }
             for number, status in enumerate(rollout.rings)
         ],
-        "created": _time(rollout.create_time),
-        "updated": _time(rollout.update_time),
-        "ended": _time(rollout.end_time) if rollout.HasField("end_time") else None,
+        "created": moment(rollout.create_time),
+        "updated": moment(rollout.update_time),
+        "ended": moment(rollout.end_time) if rollout.HasField("end_time") else None,
     }
-
-
-def ring_size(rollout: pb.Rollout, number: int) -> str:
-    """How large a ring was asked to be: `10`, `25%` or `all`."""
-    if number + 1 >= len(rollout.strategy.rings):
-        return "all"
-    ring = rollout.strategy.rings[number]
-    return str(ring.count) if ring.WhichOneof("size") == "count" else f"{ring.percent:g}%"
 
 
 def view(rollout: pb.Rollout) -> RenderableType:
@@ -77,7 +63,7 @@ def view(rollout: pb.Rollout) -> RenderableType:
     state = state_name(rollout)
     title = Text.assemble(
         (rollout.name.removeprefix("rollouts/"), "bold"),
-        f"  {_short(rollout.pair.version)}",
+        f"  {short_version(rollout.pair.version)}",
         f"  to {rollout.selector or 'all agents'}  ",
         (state, _COLOURS.get(state, "")),
     )
@@ -101,7 +87,7 @@ def view(rollout: pb.Rollout) -> RenderableType:
     lines: list[RenderableType] = [title, table]
     if rollout.reason:
         lines.append(Text(rollout.reason, style="red" if state.startswith("roll") else "dim"))
-    for reason, count in sorted(_failures(rollout).items(), key=lambda item: -item[1])[:5]:
+    for reason, count in failures(rollout)[:5]:
         lines.append(Text(f"  {count} x {reason}", style="red"))
     return Group(*lines)
 
@@ -117,13 +103,13 @@ def listing(rollouts: list[pb.Rollout]) -> Table:
         agents = sum(status.agents for status in rollout.rings)
         table.add_row(
             escape(rollout.name.removeprefix("rollouts/")),
-            escape(_short(rollout.pair.version)),
+            escape(short_version(rollout.pair.version)),
             escape(rollout.selector or "all"),
             f"[{_COLOURS.get(state, 'none')}]{state}[/]",
             f"{rollout.ring + 1}/{len(rollout.strategy.rings)}",
             f"{sum(status.active for status in rollout.rings)}/{agents}",
             str(sum(status.failed for status in rollout.rings)),
-            _time(rollout.create_time),
+            moment(rollout.create_time),
         )
     return table
 
@@ -144,25 +130,9 @@ def _bar(status: pb.RingStatus) -> str:
     return f"[green]{'█' * active}[/][red]{'█' * failed}[/][dim]{'░' * (_BAR - active - failed)}[/]"
 
 
-def _failures(rollout: pb.Rollout) -> dict[str, int]:
-    counted: dict[str, int] = {}
-    for status in rollout.rings:
-        for reason, count in status.failures.items():
-            counted[reason] = counted.get(reason, 0) + count
-    return counted
-
-
-def _short(version: str) -> str:
-    return version.removeprefix("models/").replace("/versions/", "/")
-
-
 def _known(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
 def _figure(value: float, form: str) -> str:
     return "-" if math.isnan(value) else form.format(value)
-
-
-def _time(moment: Timestamp) -> str:
-    return datetime.fromtimestamp(moment.seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

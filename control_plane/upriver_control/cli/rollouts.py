@@ -17,7 +17,8 @@ from upriver.errors import Unreachable
 from upriver.v1 import rollout_pb2 as pb
 from upriver_control.cli import rollout_options as parts
 from upriver_control.cli.connection import DEFAULT, AsJson, Ca, Connection, ControlPlane, TokenFile
-from upriver_control.cli.rollout_views import document, line, listing, state_name, view
+from upriver_control.cli.rollout_views import document, line, listing, view
+from upriver_control.telling.rollouts import state_name
 
 SERVICE = pb.DESCRIPTOR.services_by_name["RolloutService"]
 AWAY_S = 60.0

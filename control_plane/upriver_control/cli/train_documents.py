@@ -3,7 +3,7 @@
 from typing import Any
 
 from upriver.v1 import train_pb2 as pb
-from upriver_control.cli.policy_documents import time_text
+from upriver_control.telling.times import moment
 
 
 def state_name(training: pb.Training) -> str:
@@ -29,8 +29,8 @@ def training_document(training: pb.Training) -> dict[str, Any]:
         "replay": spec.replay_digest,
         "holdout": spec.holdout,
         "settings": dict(spec.settings),
-        "created": time_text(training.create_time),
-        "ended": time_text(training.end_time) if training.HasField("end_time") else None,
+        "created": moment(training.create_time),
+        "ended": moment(training.end_time) if training.HasField("end_time") else None,
         "result": result_document(training.result) if training.HasField("result") else None,
     }
 
@@ -63,7 +63,7 @@ def lineage_document(ancestors: list[pb.Ancestor]) -> list[dict[str, Any]]:
         {
             "version": one.version,
             "digest": one.digest,
-            "created": time_text(one.create_time),
+            "created": moment(one.create_time),
             "training_data": one.training_data,
             "metrics": dict(one.metrics),
             "conversion": one.conversion,

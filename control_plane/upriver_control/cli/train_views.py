@@ -8,8 +8,8 @@ from rich.table import Table
 
 from upriver.cli.tables import print_table
 from upriver.v1 import train_pb2 as pb
-from upriver_control.cli.policy_documents import time_text
 from upriver_control.cli.train_documents import state_name
+from upriver_control.telling.times import moment
 
 
 def short(name: str) -> str:
@@ -23,7 +23,7 @@ def training_table(trainings: Iterable[pb.Training]) -> Table:
     table = Table("training", "state", "made", "base", "region", "why", box=None, pad_edge=False)
     for one in trainings:
         told = one.reason or one.doing or one.trigger
-        made = time_text(one.create_time)
+        made = moment(one.create_time)
         base, region = short(one.spec.base_version), one.spec.region or "all"
         table.add_row(short(one.name), state_name(one), made, base, escape(region), escape(told))
     return table
@@ -67,7 +67,7 @@ def print_lineage(ancestors: Sequence[pb.Ancestor]) -> None:
     """A version and what it was made of, then its parent, and so on."""
     for depth, one in enumerate(ancestors):
         indent = "  " * depth
-        typer.echo(f"{indent}{one.version}  {one.digest[:19]}  {time_text(one.create_time)}")
+        typer.echo(f"{indent}{one.version}  {one.digest[:19]}  {moment(one.create_time)}")
         lines = [one.training_data, one.conversion]
         lines += [f"{name} {value:.4g}" for name, value in sorted(one.metrics.items())]
         if one.HasField("training"):

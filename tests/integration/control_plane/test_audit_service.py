@@ -10,11 +10,11 @@ import pytest
 
 from upriver.services import Stub, handlers
 from upriver.v1 import audit_pb2 as pb
-from upriver_control.cli.audits import interval
 from upriver_control.services.audits import AuditServicer
 from upriver_control.services.authentication import AgentTokens, OperatorTokens
 from upriver_control.store.audits import AuditTable
 from upriver_control.store.database import open_database
+from upriver_control.telling.audits import interval
 
 AUDITS = pb.DESCRIPTOR.services_by_name["AuditService"]
 OPERATOR, JOIN = ((("authorization", f"Bearer {token}"),) for token in ("operator", "join"))

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from upriver.errors import ConfigError
 from upriver.v1 import policy_pb2 as pb
 from upriver_control.cli import policy_options as parts
-from upriver_control.cli.policy_plot import HEIGHT, WIDTH, Drawing, Point, as_svg, on_terminal, percent
+from upriver_control.cli.policy_plot import HEIGHT, WIDTH, as_svg, on_terminal
+from upriver_control.telling.paths import Drawing, Point
+from upriver_control.telling.policies import percent
 
 
 @given(hundredths=st.integers(1, 4999))

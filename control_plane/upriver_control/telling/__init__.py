@@ -1,0 +1,1 @@
+"""What messages of the control plane mean, in words: the terminal and the pages both say it so."""
