@@ -2,11 +2,9 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from google.protobuf.duration_pb2 import Duration
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
@@ -15,11 +13,11 @@ from rich.text import Text
 
 from upriver.cli.tables import print_table
 from upriver.v1 import fleet_pb2 as pb
-from upriver.v1 import sync_pb2
 from upriver_control.cli.audits import audits_command, monitor_document
 from upriver_control.cli.connection import DEFAULT, AsJson, Ca, Connection, ControlPlane, TokenFile
-from upriver_control.cli.pooling import pooling_document, pooling_told
-from upriver_control.cli.refined import refined_document, told_refined
+from upriver_control.cli.pooling import pooling_document
+from upriver_control.cli.refined import refined_document
+from upriver_control.telling import fleet as words
 from upriver_control.telling.audits import told
 
 SERVICE = pb.DESCRIPTOR.services_by_name["FleetService"]
@@ -143,14 +141,14 @@ def document(agent: pb.Agent) -> dict[str, Any]:
     """An agent for programs."""
     hardware = agent.hardware
     return {
-        "name": _id(agent),
+        "name": words.agent_id(agent),
         "tier": agent.tier,
         "region": agent.region,
         "labels": dict(agent.labels),
         "address": agent.address,
         "program_version": agent.program_version,
         "connected": agent.connected,
-        "last_seen": _seen(agent),
+        "last_seen": words.seen(agent),
         "in_sync": agent.in_sync,
         "load": agent.load,
         "fetched": {
@@ -181,8 +179,8 @@ def _slot_document(slot: pb.AgentSlot) -> dict[str, Any]:
         "active": reported.active.version if reported.HasField("active") else None,
         "previous": reported.previous.version if reported.HasField("previous") else None,
         "candidate": reported.candidate.version if reported.HasField("candidate") else None,
-        "state": _state(reported),
-        "failure": _failure(reported),
+        "state": words.state(reported),
+        "failure": words.failure(reported),
         "difference": slot.difference,
         "different_for_s": slot.different_for.seconds if slot.difference else 0,
         "needs": slot.needs,
@@ -202,54 +200,35 @@ def _table(agents: list[pb.Agent]) -> Table:
     for name in ("tier", "region", "seen", "runs", "difference", "for", "needs"):
         table.add_column(name)
     for agent in agents:
-        different = [slot for slot in agent.slots if slot.difference]
+        different = words.different(agent)
         table.add_row(
-            escape(_id(agent)),
+            escape(words.agent_id(agent)),
             escape(agent.tier),
             escape(agent.region),
-            "[green]connected[/]" if agent.connected else f"[yellow]{_seen(agent)}[/]",
-            escape(", ".join(_runs(slot) for slot in agent.slots) or "-"),
+            "[green]connected[/]" if agent.connected else f"[yellow]{words.seen(agent)}[/]",
+            escape(", ".join(words.runs(slot) for slot in agent.slots) or "-"),
             escape("; ".join(f"{slot.model}: {slot.difference}" for slot in different)),
-            _span(max((slot.different_for for slot in different), key=lambda span: span.seconds, default=Duration())),
+            words.lasting(different),
             escape("; ".join(sorted({slot.needs for slot in different if slot.needs}))),
         )
     return table
 
 
 def _details(agent: pb.Agent) -> RenderableType:
-    hardware = agent.hardware
-    rows = (
-        ("tier", agent.tier),
-        ("region", agent.region),
-        ("labels", ", ".join(f"{key}={value}" for key, value in sorted(agent.labels.items()))),
-        ("address", agent.address or "nobody calls it"),
-        ("seen", "connected" if agent.connected else f"not connected, last seen {_seen(agent)}"),
-        ("program", agent.program_version),
-        ("machine", f"{hardware.machine}, {hardware.cores} cores, {hardware.memory_bytes / 2**20:.0f} MiB of memory"),
-        ("runtime", f"{hardware.runtime} {hardware.runtime_version}"),
-        ("fetched", _fetched(agent)),
-        ("pools", pooling_told(agent.pooling) if agent.HasField("pooling") else "nothing yet"),
-        ("decided", ", ".join(f"{name} {count:,}" for name, count in sorted(agent.decisions.items())) or "nothing yet"),
-    )
     about = Table(box=None, show_header=False, pad_edge=False)
-    for name, value in rows:
+    for name, value in words.about(agent):
         about.add_row(name, escape(value))
     table = Table(
         "model", "desired", "runs", "state", "rows", "difference", "for", "needs", "audits", box=None, pad_edge=False
     )
     for slot in agent.slots:
-        desired = slot.desired.version.rpartition("/")[2] if slot.HasField("desired") else "-"
-        cells = (slot.model, desired, _active(slot), _state(slot.reported), str(slot.reported.counters.rows))
-        more = (slot.difference or "as desired", _span(slot.different_for) if slot.difference else "", slot.needs)
-        table.add_row(*map(escape, (*cells, *more, told(slot.reported.monitor))))
+        reported = slot.reported
+        cells = (slot.model, words.wanted(slot), words.answering(slot), words.state(reported))
+        more = (str(reported.counters.rows), slot.difference or "as desired", words.lasting([slot]), slot.needs)
+        table.add_row(*map(escape, (*cells, *more, told(reported.monitor))))
     stale = [Text(f"{slot.model}: its certificate is stale: {slot.stale}") for slot in agent.slots if slot.stale]
-    learnt = [Text(f"{slot.model}: {line}") for slot in agent.slots if (line := told_refined(slot.reported))]
-    return Group(Text(_id(agent), style="bold"), about, Text(), table, *stale, *learnt)
-
-
-def _fetched(agent: pb.Agent) -> str:
-    told = f"{agent.fetched_control_plane_bytes:,} bytes from the control plane, {agent.fetched_agent_bytes:,} from"
-    return f"{told} agents; {agent.delta_saved_bytes:,} saved by deltas"
+    learnt = [Text(f"{slot.model}: {line}") for slot in agent.slots if (line := words.refined(slot.reported))]
+    return Group(Text(words.agent_id(agent), style="bold"), about, Text(), table, *stale, *learnt)
 
 
 def _show_live(changes: Iterator[Any], console: Console) -> None:
@@ -261,51 +240,11 @@ def _show_live(changes: Iterator[Any], console: Console) -> None:
 
 def _overview(agents: list[pb.Agent]) -> RenderableType:
     ordered = sorted(agents, key=lambda agent: (agent.in_sync, agent.name))
-    different = sum(not agent.in_sync for agent in ordered)
-    connected = sum(agent.connected for agent in ordered)
-    told = f"{len(ordered)} agents, {connected} connected, {different} not as desired"
-    return Group(_table(ordered[:_LIVE_ROWS]), Text(told, style="bold"))
+    return Group(_table(ordered[:_LIVE_ROWS]), Text(words.counted(ordered), style="bold"))
 
 
 def _line(agent: pb.Agent) -> str:
-    different = "; ".join(f"{slot.model}: {slot.difference}" for slot in agent.slots if slot.difference)
+    different = "; ".join(f"{slot.model}: {slot.difference}" for slot in words.different(agent))
     where = "connected" if agent.connected else "not connected"
-    runs = ", ".join(_runs(slot) for slot in agent.slots) or "nothing"
-    return f"{_id(agent)} {where}, runs {runs}{f' ({different})' if different else ''}"
-
-
-def _id(agent: pb.Agent) -> str:
-    return agent.name.removeprefix("agents/")
-
-
-def _runs(slot: pb.AgentSlot) -> str:
-    return f"{slot.model} {_active(slot)}{' ALARM' if slot.reported.monitor.HasField('alarm_time') else ''}"
-
-
-def _active(slot: pb.AgentSlot) -> str:
-    reported = slot.reported
-    if not reported.HasField("active"):
-        return "-"
-    version = reported.active.version.rpartition("/")[2]
-    return f"{version} refined" if reported.HasField("refined") else version
-
-
-def _state(report: sync_pb2.SlotReport) -> str:
-    return sync_pb2.SlotState.Name(report.state).removeprefix("SLOT_STATE_").lower().replace("unspecified", "empty")
-
-
-def _failure(report: sync_pb2.SlotReport) -> str | None:
-    name = sync_pb2.Failure.Name(report.failure).removeprefix("FAILURE_").lower().replace("_", "-")
-    return None if name == "unspecified" else name
-
-
-def _seen(agent: pb.Agent) -> str:
-    return datetime.fromtimestamp(agent.last_seen_time.seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _span(duration: Duration) -> str:
-    seconds = duration.seconds
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s" if seconds else ""
+    runs = ", ".join(words.runs(slot) for slot in agent.slots) or "nothing"
+    return f"{words.agent_id(agent)} {where}, runs {runs}{f' ({different})' if different else ''}"

@@ -1,4 +1,4 @@
-"""How an agent pools what it has learnt, as `upriver fleet show` tells it."""
+"""How an agent pools what it has learnt, for programs."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from upriver.v1 import sync_pb2 as pb
 
 
 def pooling_document(told: pb.PoolingReport) -> dict[str, Any]:
-    """For programs."""
+    """As `upriver fleet show --json` has it."""
     return {
         "parent": told.parent,
         "standing": told.standing,
@@ -16,13 +16,3 @@ def pooling_document(told: pb.PoolingReport) -> dict[str, Any]:
         "epsilon": told.epsilon,
         "delta": told.delta,
     }
-
-
-def pooling_told(told: pb.PoolingReport) -> str:
-    """For people, in a line."""
-    if not told.parent:
-        return f"with nobody so far{f': {told.trouble}' if told.trouble else ''}"
-    told_to = f"with {told.parent}, for {told.agents} agents" if told.agents > 1 else f"with {told.parent}"
-    hidden = f", lessons hidden by noise: epsilon {told.epsilon:.3g} at delta {told.delta:g}" if told.epsilon else ""
-    trouble = f"; {told.trouble}" if told.trouble else ""
-    return f"{told_to} ({told.standing or 'nothing was sent yet'}){hidden}{trouble}"

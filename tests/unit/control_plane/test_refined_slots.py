@@ -11,13 +11,14 @@ from upriver_agent.refinement import Base, Ended, Refined, Standing
 from upriver_agent.serving.statistics import ModelCounters
 from upriver_agent.slot import Pair, Slot, State
 from upriver_agent.sync.wire import write_slots
-from upriver_control.cli.refined import refined_document, told_refined
+from upriver_control.cli.refined import refined_document
 from upriver_control.documents import from_document, to_document
 from upriver_control.fleet import in_sync, slots
 from upriver_control.intent import Intent
 from upriver_control.observed import AgentFacts, RefinedFacts
 from upriver_control.rollout import RolloutState
 from upriver_control.sync_wire import read_slots
+from upriver_control.telling import fleet as words
 from upriver_control.wire import write_slot
 
 HEAD = "sha256:" + "e" * 64
@@ -51,9 +52,9 @@ def test_what_an_agent_refined_is_told_beside_what_was_assigned() -> None:
 
 def test_why_it_answers_no_more_is_told() -> None:
     report = told_by_agent(Standing(None, None, Ended("its audits have rung the alarm", 5.0)))
-    assert told_refined(report) == "what it had refined answers no more: its audits have rung the alarm"
+    assert words.refined(report) == "what it had refined answers no more: its audits have rung the alarm"
     assert read_slots(sync_pb2.Status(slots=[report]))["digits"].unrefined == "its audits have rung the alarm"
-    assert told_refined(told_by_agent(Standing())) == ""
+    assert words.refined(told_by_agent(Standing())) == ""
 
 
 def test_a_refined_slot_is_as_desired() -> None:
@@ -71,11 +72,11 @@ def test_a_refined_slot_is_kept_with_its_agent() -> None:
 
 def test_an_operator_reads_its_certificate() -> None:
     report = write_slot("digits", replace(active(NEW), refined=REFINED))
-    assert told_refined(report) == (
+    assert words.refined(report) == (
         "refined there from 1,240 lessons, attempt 7, since 2023-11-14T22:13:20Z; head eeeeeeeeeeee, threshold 0.75, "
         "at most 1.00% lost with 99.8000% confidence (2 of 900)"
     )
     assert refined_document(report.refined)["head"] == HEAD
     broken = write_slot("digits", replace(active(NEW), refined=RefinedFacts("{", 3)))
-    assert "can't be read" in told_refined(broken)
+    assert "can't be read" in words.refined(broken)
     assert refined_document(broken.refined)["epsilon"] is None
