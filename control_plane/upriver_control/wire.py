@@ -20,13 +20,14 @@ from upriver_control.observed import (
     SlotFacts,
     SlotState,
 )
-from upriver_control.rollout import Gates, Ring, RingStatus, Rollout, RolloutState, Strategy
+from upriver_control.rollout import Action, Gates, Ring, RingStatus, Rollout, RolloutState, Strategy, actions
 from upriver_control.rollout.model import PROGRESS_DEADLINE_S
 from upriver_control.sync_wire import duration, write_activation, write_pair, write_pooling
 
 MAX_RINGS = 32
 MAX_S = 366 * 86400.0
 _STATES = {state: getattr(rollout_pb2, f"ROLLOUT_STATE_{state.name}") for state in RolloutState}
+_ACTIONS = {action: getattr(rollout_pb2, f"ROLLOUT_ACTION_{action.name}") for action in Action}
 _SLOT_STATES: dict[SlotState, sync_pb2.SlotState] = {
     state: getattr(sync_pb2, f"SLOT_STATE_{state.name}") for state in SlotState if state is not SlotState.EMPTY
 }
@@ -79,6 +80,7 @@ def write_rollout(rollout: Rollout) -> rollout_pb2.Rollout:
         update_time=timestamp(rollout.updated or rollout.created),
         end_time=None if rollout.ended is None else timestamp(rollout.ended),
         revision=rollout.revision,
+        actions=[_ACTIONS[action] for action in actions(rollout)],
     )
 
 

@@ -23,6 +23,14 @@ class RolloutState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ROLLOUT_STATE_ROLLED_BACK: _ClassVar[RolloutState]
     ROLLOUT_STATE_CANCELLED: _ClassVar[RolloutState]
     ROLLOUT_STATE_SUPERSEDED: _ClassVar[RolloutState]
+
+class RolloutAction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ROLLOUT_ACTION_UNSPECIFIED: _ClassVar[RolloutAction]
+    ROLLOUT_ACTION_PAUSE: _ClassVar[RolloutAction]
+    ROLLOUT_ACTION_RESUME: _ClassVar[RolloutAction]
+    ROLLOUT_ACTION_CANCEL: _ClassVar[RolloutAction]
+    ROLLOUT_ACTION_ROLL_BACK: _ClassVar[RolloutAction]
 ROLLOUT_STATE_UNSPECIFIED: RolloutState
 ROLLOUT_STATE_PROGRESSING: RolloutState
 ROLLOUT_STATE_SOAKING: RolloutState
@@ -32,9 +40,14 @@ ROLLOUT_STATE_COMPLETED: RolloutState
 ROLLOUT_STATE_ROLLED_BACK: RolloutState
 ROLLOUT_STATE_CANCELLED: RolloutState
 ROLLOUT_STATE_SUPERSEDED: RolloutState
+ROLLOUT_ACTION_UNSPECIFIED: RolloutAction
+ROLLOUT_ACTION_PAUSE: RolloutAction
+ROLLOUT_ACTION_RESUME: RolloutAction
+ROLLOUT_ACTION_CANCEL: RolloutAction
+ROLLOUT_ACTION_ROLL_BACK: RolloutAction
 
 class Rollout(_message.Message):
-    __slots__ = ("name", "pair", "selector", "strategy", "state", "reason", "ring", "rings", "generation", "create_time", "update_time", "end_time", "revision")
+    __slots__ = ("name", "pair", "selector", "strategy", "state", "reason", "ring", "rings", "generation", "create_time", "update_time", "end_time", "revision", "actions")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PAIR_FIELD_NUMBER: _ClassVar[int]
     SELECTOR_FIELD_NUMBER: _ClassVar[int]
@@ -48,6 +61,7 @@ class Rollout(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    ACTIONS_FIELD_NUMBER: _ClassVar[int]
     name: str
     pair: _sync_pb2.Pair
     selector: str
@@ -61,7 +75,8 @@ class Rollout(_message.Message):
     update_time: _timestamp_pb2.Timestamp
     end_time: _timestamp_pb2.Timestamp
     revision: int
-    def __init__(self, name: _Optional[str] = ..., pair: _Optional[_Union[_sync_pb2.Pair, _Mapping]] = ..., selector: _Optional[str] = ..., strategy: _Optional[_Union[Strategy, _Mapping]] = ..., state: _Optional[_Union[RolloutState, str]] = ..., reason: _Optional[str] = ..., ring: _Optional[int] = ..., rings: _Optional[_Iterable[_Union[RingStatus, _Mapping]]] = ..., generation: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
+    actions: _containers.RepeatedScalarFieldContainer[RolloutAction]
+    def __init__(self, name: _Optional[str] = ..., pair: _Optional[_Union[_sync_pb2.Pair, _Mapping]] = ..., selector: _Optional[str] = ..., strategy: _Optional[_Union[Strategy, _Mapping]] = ..., state: _Optional[_Union[RolloutState, str]] = ..., reason: _Optional[str] = ..., ring: _Optional[int] = ..., rings: _Optional[_Iterable[_Union[RingStatus, _Mapping]]] = ..., generation: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ..., actions: _Optional[_Iterable[_Union[RolloutAction, str]]] = ...) -> None: ...
 
 class Strategy(_message.Message):
     __slots__ = ("rings", "max_unavailable", "soak_time", "failure_limit", "min_sample", "progress_deadline", "gates", "activation")

@@ -27,6 +27,7 @@ from upriver_control.cli.policy_documents import calibration_document, policy_do
 from upriver_control.cli.policy_publishing import publish_command
 from upriver_control.cli.policy_results import Plot, draw, show, terminal
 from upriver_control.cli.policy_views import policy_table, policy_view
+from upriver_control.telling.strategies import RINGS, SOAK, read_rings, read_span
 
 app = typer.Typer(
     name="policy",
@@ -81,8 +82,8 @@ def calibrate_command(
     age: Annotated[str, typer.Option(metavar="TIME", help="With --data audits: those of so long until now.")] = "30d",
     fuse: Annotated[bool, typer.Option("--fuse", help="Let a tier fuse answers from below where that helps.")] = False,
     rollout: RollOut = False,
-    rings: Rings = "1,10%,100%",
-    soak: Soak = "30s",
+    rings: Rings = RINGS,
+    soak: Soak = SOAK,
     plot: Plot = None,
     timeout: Annotated[float, typer.Option(metavar="SECONDS", min=1.0, help="For the upload.")] = 3600.0,
     request_id: Annotated[str, typer.Option(metavar="ID", help="With the same id again it is the same one.")] = "",
@@ -118,8 +119,8 @@ def calibrate_command(
         agreement=parts.agreement(agreement),
         fuse=fuse,
     )
-    drawn, all_rings = parts.plot_file(plot), rollout_options.rings(rings)
-    soaking = rollout_options.span(soak, "--soak")
+    drawn, all_rings = parts.plot_file(plot), read_rings(rings)
+    soaking = read_span(soak, "--soak")
     watch = Watch(Console(stderr=True, quiet=as_json))
     with Connection(control_plane, token_file, ca) as connection:
         if data == parts.AUDITS:
@@ -144,8 +145,8 @@ def recertify_command(
     ] = "",
     confidence: Annotated[str, typer.Option(metavar="SHARE", help="Likewise.")] = "",
     rollout: RollOut = False,
-    rings: Rings = "1,10%,100%",
-    soak: Soak = "30s",
+    rings: Rings = RINGS,
+    soak: Soak = SOAK,
     request_id: Annotated[str, typer.Option(metavar="ID", help="With the same id again it is the same one.")] = "",
     control_plane: ControlPlane = DEFAULT,
     token_file: TokenFile = None,
@@ -159,7 +160,7 @@ def recertify_command(
     upriver policy recertify digits --tier device --age 7d --rollout
     ```
     """
-    all_rings, soaking = rollout_options.rings(rings), rollout_options.span(soak, "--soak")
+    all_rings, soaking = read_rings(rings), read_span(soak, "--soak")
     request = pb.RecertifyPolicyRequest(
         parent=f"models/{model.removeprefix('models/')}",
         tier=tier,

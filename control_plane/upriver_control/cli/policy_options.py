@@ -8,8 +8,8 @@ from google.protobuf.duration_pb2 import Duration
 
 from upriver.errors import ConfigError, InvalidInput
 from upriver.v1 import policy_pb2 as pb
-from upriver_control.cli.rollout_options import span
 from upriver_control.jobs.wording import read_agreement
+from upriver_control.telling.strategies import read_span
 
 WHAT = "upriver policy calibrate"
 AUDITS = "audits"
@@ -94,7 +94,7 @@ def tiers(model: str, versions: Iterable[str], hops: Iterable[str], costs: Itera
 
 def age(text: str, option: str = "--age") -> Duration:
     """`30d`, `12h` as a Duration; raises ConfigError."""
-    return span(text, option)
+    return read_span(text, option)
 
 
 def plot_file(path: Path | None) -> Path | None:

@@ -19,6 +19,7 @@ from upriver_control.cli import rollout_options as parts
 from upriver_control.cli.connection import DEFAULT, AsJson, Ca, Connection, ControlPlane, TokenFile
 from upriver_control.cli.rollout_views import document, line, listing, view
 from upriver_control.telling.rollouts import state_name
+from upriver_control.telling.strategies import FAILURE_LIMIT, RINGS, SOAK, read_rings, read_share, read_span
 
 SERVICE = pb.DESCRIPTOR.services_by_name["RolloutService"]
 AWAY_S = 60.0
@@ -41,10 +42,10 @@ def start_command(
         str,
         typer.Option("--selector", "-l", metavar="TERMS", help="Which agents: tier=device,canary!=true. Empty: all."),
     ] = "",
-    rings: Annotated[str, typer.Option(metavar="SIZES", help="Agents in all, ring by ring.")] = "1,10%,100%",
+    rings: Annotated[str, typer.Option(metavar="SIZES", help="Agents in all, ring by ring.")] = RINGS,
     max_unavailable: Annotated[int, typer.Option(metavar="N", help="Agents on their way at once; 0: any.", min=0)] = 0,
-    soak: Annotated[str, typer.Option(metavar="TIME", help="How long a ring is watched before the next.")] = "30s",
-    failure_limit: Annotated[str, typer.Option(metavar="SHARE", help="Share of a ring that may fail.")] = "10%",
+    soak: Annotated[str, typer.Option(metavar="TIME", help="How long a ring is watched before the next.")] = SOAK,
+    failure_limit: Annotated[str, typer.Option(metavar="SHARE", help="Share of a ring that may fail.")] = FAILURE_LIMIT,
     min_sample: Annotated[
         int, typer.Option(metavar="N", help="Agents, or rows, from which gates judge a ring that is under way.", min=1)
     ] = 5,
@@ -89,22 +90,22 @@ def start_command(
     ```
     """
     gates = pb.Gates(
-        min_agreement=None if min_agreement is None else parts.share(min_agreement, "--min-agreement"),
+        min_agreement=None if min_agreement is None else read_share(min_agreement, "--min-agreement"),
         max_latency_ratio=max_latency_ratio,
         max_escalation_increase=None
         if max_escalation_increase is None
-        else parts.share(max_escalation_increase, "--max-escalation-increase"),
+        else read_share(max_escalation_increase, "--max-escalation-increase"),
     )
     strategy = pb.Strategy(
-        rings=parts.rings(rings),
+        rings=read_rings(rings),
         max_unavailable=max_unavailable,
-        soak_time=parts.span(soak, "--soak"),
-        failure_limit=parts.share(failure_limit, "--failure-limit"),
+        soak_time=read_span(soak, "--soak"),
+        failure_limit=read_share(failure_limit, "--failure-limit"),
         min_sample=min_sample,
-        progress_deadline=parts.span(progress_deadline, "--progress-deadline"),
+        progress_deadline=read_span(progress_deadline, "--progress-deadline"),
         gates=gates,
     )
-    strategy.activation.shadow_time.CopyFrom(parts.span(shadow, "--shadow"))
+    strategy.activation.shadow_time.CopyFrom(read_span(shadow, "--shadow"))
     strategy.activation.shadow_rows = shadow_rows
     strategy.activation.min_agreement = gates.min_agreement
     request = pb.CreateRolloutRequest(

@@ -1,6 +1,6 @@
 """Rollouts decide which agents move to a pair, and when they must go back. Pure: the clock and all reports come in."""
 
-from upriver_control.rollout.lifecycle import cancel, pause, resume, roll_back, supersede
+from upriver_control.rollout.lifecycle import Action, actions, cancel, pause, resume, roll_back, supersede
 from upriver_control.rollout.model import (
     Baseline,
     Gates,
@@ -16,6 +16,7 @@ from upriver_control.rollout.model import (
 from upriver_control.rollout.stepping import Command, Finish, Release, Withdraw, step
 
 __all__ = [
+    "Action",
     "Baseline",
     "Command",
     "Finish",
@@ -29,6 +30,7 @@ __all__ = [
     "Strategy",
     "Wave",
     "Withdraw",
+    "actions",
     "cancel",
     "pause",
     "position",

@@ -4,11 +4,32 @@ Asking again for what is so already changes nothing; what a state forbids raises
 """
 
 from dataclasses import replace
+from enum import StrEnum
 
 from upriver.errors import NotNow
 from upriver_control.rollout.model import ENDED, Rollout, RolloutState
 
 _UNDER_WAY = (RolloutState.PROGRESSING, RolloutState.SOAKING)
+
+
+class Action(StrEnum):
+    """What people can ask of a rollout."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    CANCEL = "cancel"
+    ROLL_BACK = "roll-back"
+
+
+def actions(rollout: Rollout) -> tuple[Action, ...]:
+    """What would change it now: neither what is so already, nor what its state forbids."""
+    if rollout.is_withdrawn:
+        return ()
+    if rollout.state is RolloutState.PAUSED:
+        return (Action.RESUME, Action.CANCEL, Action.ROLL_BACK)
+    if rollout.state in _UNDER_WAY:
+        return (Action.PAUSE, Action.CANCEL, Action.ROLL_BACK)
+    return (Action.ROLL_BACK,)
 
 
 def pause(rollout: Rollout, now: float) -> Rollout:

@@ -1,6 +1,8 @@
-"""Rollouts in words: their states, the sizes of their rings, why agents failed."""
+"""Rollouts in words: their states and rings, why agents failed, what gates look at, what asking something would do."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from upriver.v1 import rollout_pb2 as pb
@@ -34,3 +36,66 @@ def failures(rollout: pb.Rollout) -> Sequence[tuple[str, int]]:
 def short_version(version: str) -> str:
     """`models/digits/versions/7` as `digits/7`."""
     return version.removeprefix("models/").replace("/versions/", "/")
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One bound on what moved agents report: what it is of, the bound, and what a ring shows ("" where nothing yet)."""
+
+    what: str
+    bound: str
+    seen: str
+
+
+def gates(rollout: pb.Rollout, status: pb.RingStatus) -> tuple[Gate, ...]:
+    """What a ring is judged by, as asked for, beside what it shows. Whether that is a breach is not said here."""
+    bounds, settled = rollout.strategy.gates, status.active + status.failed
+    found = [
+        Gate("agents that failed", f"at most {_share(rollout.strategy.failure_limit)}", f"{status.failed} of {settled}")
+    ]
+    if bounds.HasField("min_agreement"):
+        told = _figure(status.agreement, _share(status.agreement))
+        found.append(Gate("shadowed rows that agree", f"at least {_share(bounds.min_agreement)}", told))
+    if bounds.HasField("max_latency_ratio"):
+        told = _figure(status.latency_ratio, f"{status.latency_ratio:.2f} times")
+        found.append(Gate("p95 of the model", f"at most {bounds.max_latency_ratio:g} times the others'", told))
+    if bounds.HasField("max_escalation_increase"):
+        bound = f"at most {_share(bounds.max_escalation_increase)} more than the others"
+        found.append(Gate("rows that go up", bound, _figure(status.escalation_rate, _share(status.escalation_rate))))
+    return tuple(found)
+
+
+def action_name(action: pb.RolloutAction) -> str:
+    """`Pause`, `Roll back` and so on."""
+    return pb.RolloutAction.Name(action).removeprefix("ROLLOUT_ACTION_").replace("_", " ").capitalize()
+
+
+def consequence(rollout: pb.Rollout, action: pb.RolloutAction) -> str:
+    """What will happen when this is asked of a rollout as it stands, with its agents counted."""
+    agents, told = sum(one.agents for one in rollout.rings), sum(one.released for one in rollout.rings)
+    active, version = sum(one.active for one in rollout.rings), short_version(rollout.pair.version)
+    where = f"It is at ring {rollout.ring + 1} of {max(1, len(rollout.strategy.rings))}: "
+    stands = f"{where}{told} of {_agents(agents)} were told to move, and {active} run {version}. "
+    match action:
+        case pb.ROLLOUT_ACTION_PAUSE:
+            return stands + "No further agent is told until it is resumed. A breach of its gates still rolls it back."
+        case pb.ROLLOUT_ACTION_RESUME:
+            return stands + f"It goes on: {_agents(agents - told)} are left to be told."
+        case pb.ROLLOUT_ACTION_CANCEL:
+            left = f"{_agents(agents - told)} keep what they run" if agents > told else "none is left to be told"
+            return stands + f"It ends here: {_agents(told)} stay on {version}, {left}."
+        case pb.ROLLOUT_ACTION_ROLL_BACK:
+            return stands + f"It ends, and {_agents(told)} go back to what they ran before."
+    return stands
+
+
+def _agents(count: int) -> str:
+    return "1 agent" if count == 1 else f"{count:,} agents"
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.3g} %"
+
+
+def _figure(value: float, text: str) -> str:
+    return "" if math.isnan(value) else text

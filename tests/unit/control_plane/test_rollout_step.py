@@ -16,6 +16,7 @@ from upriver_control.rollout import (
     RolloutState,
     Strategy,
     Withdraw,
+    actions,
     cancel,
     pause,
     resume,
@@ -319,3 +320,22 @@ def test_an_agent_half_way_is_told_apart_from_one_that_has_not_begun():
     put(agents, "a00000", replace(active(), candidate=NEW, state=SlotState.STAGING))
     current, _ = step(current, agents, 60.0)
     assert "still staging after 60 s" in current.reason
+
+
+ASKED = {
+    "pause": lambda one: pause(one, 5.0),
+    "resume": lambda one: resume(one, 5.0),
+    "cancel": lambda one: cancel(one, 5.0),
+    "roll-back": lambda one: roll_back(one, "", 5.0),
+}
+
+
+@pytest.mark.parametrize("state", RolloutState)
+@pytest.mark.parametrize("asked", ASKED)
+def test_a_rollout_says_what_can_be_asked_of_it_and_nothing_that_is_refused_or_changes_nothing(asked, state):
+    current = replace(rollout(), state=state)
+    try:
+        changes = ASKED[asked](current) is not current
+    except NotNow:
+        changes = False
+    assert (asked in actions(current)) == changes
