@@ -18,7 +18,10 @@ def question(model="pattern"):
 
 
 def ask(agent, model="pattern", timeout=20):
-    message = question(model)
+    return send(agent, question(model), timeout)
+
+
+def send(agent, message, timeout=20):
     with grpc.insecure_channel(agent.address) as channel:
         call = channel.unary_unary(
             "/inference.GRPCInferenceService/ModelInfer",

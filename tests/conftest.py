@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("upriver", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("upriver")
 
-REAL = ("real_consul", "real_postgresql")
+REAL = ("real_browser", "real_consul", "real_postgresql")
 
 
 @pytest.hookimpl(wrapper=True)

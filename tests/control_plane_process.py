@@ -33,6 +33,8 @@ class ControlPlaneProcess:
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
     join: str = ""
+    console: str = ""
+    """Where its pages are, `http://host:port`; empty where it has none."""
 
     @property
     def address(self) -> str:
@@ -75,6 +77,7 @@ class ControlPlaneProcess:
             time.sleep(0.02)
         facts = json.loads(ready.read_text())
         self.port, self.join = int(facts["address"].rpartition(":")[2]), facts["join"]
+        self.console = facts.get("console", "")
 
     def kill(self) -> None:
         """kill -9."""
