@@ -25,6 +25,7 @@ from upriver.v1 import (
     audit_pb2,
     blob_pb2,
     fleet_pb2,
+    inbox_pb2,
     log_pb2,
     policy_pb2,
     pool_pb2,
@@ -44,6 +45,7 @@ from upriver_control.metrics import Collector, Snapshot
 from upriver_control.needed import FleetNeeds
 from upriver_control.pooling import Pooling
 from upriver_control.publishing import Publisher
+from upriver_control.reaching import Reaching
 from upriver_control.reconcile.consul_lock import ConsulLock
 from upriver_control.reconcile.exchange import Exchange
 from upriver_control.reconcile.file_lock import FileLock
@@ -96,6 +98,7 @@ _SERVICES: Final = tuple(
         (train_pb2, "LessonIntakeService"),
         (train_pb2, "TrainService"),
         (log_pb2, "LogService"),
+        (inbox_pb2, "InboxService"),
     )
 )
 
@@ -162,6 +165,7 @@ class ControlPlane:
             kept, self._publisher, self._certifying, self._sessions, self._mirror, self._rollouts.start, me
         )
         self._watching = Watching(kept, lambda: self._reconciler.leads)
+        self._reaching = Reaching(config, self._sessions)
         rate = config.server.arrivals_per_s
         servicers = (
             self._registry,
@@ -175,6 +179,7 @@ class ControlPlane:
             self._teaching.intake,
             self._teaching.servicer,
             LogServicer(logs.LevelSetter()),
+            self._reaching.inbox,
         )
         self._server = grpc.aio.server(
             interceptors=[OperatorTokens(kept.operator_token), AgentTokens(kept.join_token, kept.operator_token)],
@@ -261,6 +266,7 @@ class ControlPlane:
         await self._health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
         await self._server.stop(DRAIN_S)
         await self._registry.close()
+        await self._reaching.close()
         if self._metrics is not None:
             await asyncio.to_thread(self._metrics.close)
         for job in self._jobs:

@@ -8,10 +8,11 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from upriver.errors import ConfigError
 
@@ -22,6 +23,9 @@ _PATHS = (
     ("server", "certificate"),
     ("server", "key"),
     ("server", "client_ca"),
+    ("calling", "ca"),
+    ("calling", "certificate"),
+    ("calling", "key"),
     ("access", "operator_token_file"),
     ("access", "join_token_file"),
     ("training", "python"),
@@ -193,6 +197,34 @@ class SpansSection(_Section):
     forward: str = Field(default="", pattern=r"^(|https?://[^/]+/?)$")
 
 
+class CallingSection(_Section):
+    """How agents are called at the addresses that they told, for what operators want of them; off calls nobody.
+
+    `ca` verifies agents that serve TLS (none: the system's authorities), `certificate` and `key` are what they are
+    shown; with one of these, agents without TLS are not called. `networks` are those that agents are called in, as
+    `10.0.0.0/8`; none are all but reserved and link-local ones, and loopback where `server.listen` is not.
+    """
+
+    enabled: bool = True
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    networks: tuple[str, ...] = ()
+
+    @field_validator("networks", mode="before")
+    @classmethod
+    def _from_a_variable(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _usable(self) -> "CallingSection":
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key go together: give both or neither")
+        for network in self.networks:
+            ip_network(network)  # its ValueError names what is wrong
+        return self
+
+
 class LogSection(_Section):
     """What is logged and how."""
 
@@ -218,6 +250,7 @@ class ControlPlaneConfig(_Section):
     training: TrainingSection = TrainingSection()
     regions: RegionsSection = RegionsSection()
     spans: SpansSection = SpansSection()
+    calling: CallingSection = CallingSection()
     metrics: MetricsSection = MetricsSection()
     log: LogSection = LogSection()
 
@@ -271,9 +304,13 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> ControlPlaneCo
         problems += [_told(entry) for entry in error.errors()]
         raise ConfigError("configuration", problems) from error
     problems += [
-        f"server.{name} = {str(file)!r}: expected a file that this user can read"
-        for name in ("certificate", "key", "client_ca")
-        if (file := getattr(config.server, name)) is not None and not os.access(file, os.R_OK)
+        f"{section}.{name} = {str(file)!r}: expected a file that this user can read"
+        for section, names in (
+            ("server", ("certificate", "key", "client_ca")),
+            ("calling", ("ca", "certificate", "key")),
+        )
+        for name in names
+        if (file := getattr(getattr(config, section), name)) is not None and not os.access(file, os.R_OK)
     ]
     if problems:
         raise ConfigError("configuration", problems)

@@ -8,16 +8,18 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class OpenTicket(_message.Message):
-    __slots__ = ("agent", "ticket", "labels", "png")
+    __slots__ = ("agent", "ticket", "labels", "png", "input_problem")
     AGENT_FIELD_NUMBER: _ClassVar[int]
     TICKET_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     PNG_FIELD_NUMBER: _ClassVar[int]
+    INPUT_PROBLEM_FIELD_NUMBER: _ClassVar[int]
     agent: str
     ticket: _ticket_pb2.Ticket
     labels: _containers.RepeatedScalarFieldContainer[str]
     png: bytes
-    def __init__(self, agent: _Optional[str] = ..., ticket: _Optional[_Union[_ticket_pb2.Ticket, _Mapping]] = ..., labels: _Optional[_Iterable[str]] = ..., png: _Optional[bytes] = ...) -> None: ...
+    input_problem: str
+    def __init__(self, agent: _Optional[str] = ..., ticket: _Optional[_Union[_ticket_pb2.Ticket, _Mapping]] = ..., labels: _Optional[_Iterable[str]] = ..., png: _Optional[bytes] = ..., input_problem: _Optional[str] = ...) -> None: ...
 
 class ListOpenTicketsRequest(_message.Message):
     __slots__ = ("model", "page_size", "page_token", "include_input")

@@ -20,6 +20,7 @@ OPERATOR_SERVICES: Final = (
             "RegionService",
             "TrainService",
             "LogService",
+            "InboxService",
         )
     ),
     "upriver.v1.AuditService/ListAudits",

@@ -29,6 +29,7 @@ CODES: Final[dict[type[errors.UpriverError], grpc.StatusCode]] = {
     errors.ModelNotFound: grpc.StatusCode.NOT_FOUND,
     errors.VersionNotFound: grpc.StatusCode.NOT_FOUND,
     errors.BlobNotFound: grpc.StatusCode.NOT_FOUND,
+    errors.TicketGone: grpc.StatusCode.NOT_FOUND,
     errors.VersionConflict: grpc.StatusCode.ALREADY_EXISTS,
     errors.NotNow: grpc.StatusCode.FAILED_PRECONDITION,
     errors.RuntimeMissing: grpc.StatusCode.FAILED_PRECONDITION,

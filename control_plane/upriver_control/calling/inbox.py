@@ -1,0 +1,213 @@
+"""The open tickets of all agents in one order, page by page, with what a person needs to answer them."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Protocol, TypeVar
+
+from upriver import parameters as names
+from upriver.errors import InvalidInput, NotFound, NotSupported, TicketGone, UpriverError
+from upriver.labels import split_labels
+from upriver.oip.v2 import inference_pb2 as oip
+from upriver.v1 import inbox_pb2 as pb
+from upriver.v1 import ticket_pb2
+from upriver_control.calling.choice import whom_to_ask
+from upriver_control.calling.handed import handed_inputs, picture_in
+from upriver_control.calling.methods import ANSWER_TICKET, GET_TICKET, LIST_TICKETS, Method
+from upriver_control.observed import AgentFacts
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+MAX_TICKETS: Final = 5000
+"""Tickets of one agent that are looked through for a page."""
+MAX_UNREACHABLE: Final = 100
+MAX_LABELS: Final = 1000
+MAX_PAGE_BYTES: Final = 3 << 20
+CALL_S: Final = 5.0
+ALL_S: Final = 10.0
+_AGENT_PAGE: Final = 100
+_OPEN: Final = ticket_pb2.TICKET_STATE_OPEN
+
+
+class Calls(Protocol):
+    """As `Agents` has it."""
+
+    async def call(self, agent: str, method: Method[Q, R], request: Q, timeout_s: float) -> R:
+        """Calls an agent; raises UpriverError."""
+        ...
+
+
+class Place(NamedTuple):
+    """Where a ticket stands among all: by when its agent says that it was issued, then by name."""
+
+    issued_ns: int
+    agent: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Tickets, oldest first; `after` is where to go on, None on the last page. `unreachable` has for an agent why."""
+
+    tickets: Sequence[pb.OpenTicket]
+    after: Place | None
+    unreachable: Mapping[str, str]
+
+
+class Inbox:
+    """Looks through what waits at `agents`, which are all that are known."""
+
+    def __init__(self, calls: Calls, agents: Callable[[], Iterable[AgentFacts]], all_s: float = ALL_S) -> None:
+        """Who has not answered after `all_s` is left out, and told of."""
+        self._calls = calls
+        self._agents = agents
+        self._all_s = all_s
+
+    async def page(self, model: str, size: int, after: Place | None, with_input: bool) -> Page:
+        """The next tickets behind a place."""
+        choice = whom_to_ask(self._agents(), model)
+        unreachable = dict(choice.left_out)
+        tasks = {agent: asyncio.create_task(self._waiting(agent, model, size + 1, after)) for agent in choice.asked}
+        if tasks:
+            _, late = await asyncio.wait(tasks.values(), timeout=self._all_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
+        found: dict[Place, ticket_pb2.Ticket] = {}
+        for agent, task in tasks.items():
+            if task.cancelled():
+                unreachable[agent] = f"it did not answer within {self._all_s:g} s"
+                continue
+            error = task.exception()
+            if error is None:
+                found |= {_place(agent, ticket): ticket for ticket in task.result()}
+            elif isinstance(error, NotSupported):
+                continue  # it gives out no tickets
+            elif isinstance(error, UpriverError):
+                unreachable[agent] = str(error)
+            else:
+                raise error
+        places = sorted(found)
+        shown = await self._shown([(place, found[place]) for place in places[:size]], with_input)
+        kept = _within(shown)
+        behind = places[len(kept) :]
+        last = places[len(kept) - 1] if kept and behind else None
+        told = dict(sorted(unreachable.items())[:MAX_UNREACHABLE])
+        return Page([one for one in kept if one is not None], last, told)
+
+    async def answer(self, agent: str, name: str, label: str) -> ticket_pb2.Ticket:
+        """Answers a ticket in a person's name; raises what its agent says is wrong, and Unreachable."""
+        request = ticket_pb2.AnswerTicketRequest(name=name, label=label)
+        return (await self._calls.call(agent, ANSWER_TICKET, request, CALL_S)).ticket
+
+    async def _waiting(self, agent: str, model: str, most: int, after: Place | None) -> list[ticket_pb2.Ticket]:
+        """An agent's first open tickets behind a place."""
+        found: list[ticket_pb2.Ticket] = []
+        token, looked = "", 0
+        while True:
+            request = ticket_pb2.ListTicketsRequest(
+                page_size=min(most, _AGENT_PAGE) if after is None else _AGENT_PAGE,
+                page_token=token,
+                state=_OPEN,
+                model=model,
+            )
+            reply = await self._calls.call(agent, LIST_TICKETS, request, CALL_S)
+            looked += len(reply.tickets)
+            found += [
+                ticket
+                for ticket in reply.tickets
+                if ticket.state == _OPEN
+                and (not model or ticket.model == model)
+                and (after is None or _place(agent, ticket) > after)
+            ]
+            token = reply.next_page_token
+            if not token or not reply.tickets or len(found) >= most:
+                return found[:most]
+            if looked >= MAX_TICKETS:
+                raise InvalidInput(f"more than {MAX_TICKETS} tickets wait there: answer or delete the oldest first")
+
+    async def _shown(
+        self, tickets: Sequence[tuple[Place, ticket_pb2.Ticket]], with_input: bool
+    ) -> list[pb.OpenTicket | None]:
+        """Tickets with what a person needs; None for one that is not open any more."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._one(place.agent, ticket, with_input)) for place, ticket in tickets]
+        return [task.result() for task in tasks]
+
+    async def _one(self, agent: str, ticket: ticket_pb2.Ticket, with_input: bool) -> pb.OpenTicket | None:
+        if with_input:
+            request = ticket_pb2.GetTicketRequest(name=ticket.name, include_input=True)
+            try:
+                ticket = (await self._calls.call(agent, GET_TICKET, request, CALL_S)).ticket
+            except (NotFound, TicketGone):
+                return None
+            except UpriverError as error:  # it can be answered all the same, by who knows it otherwise
+                return pb.OpenTicket(
+                    agent=agent, ticket=ticket, labels=labels_of(ticket.guess), input_problem=str(error)
+                )
+            if ticket.state != _OPEN:
+                return None
+        shown = pb.OpenTicket(agent=agent, ticket=ticket, labels=labels_of(ticket.guess))
+        if ticket.HasField("input"):
+            shown.png = await asyncio.to_thread(_picture, ticket.input)
+        return shown
+
+
+def labels_of(guess: oip.ModelInferResponse) -> list[str]:
+    """What a person may answer, as the agent takes it: the columns of the guess's scores."""
+    for output in guess.outputs:
+        if names.SCORES_ARE in output.parameters:
+            if names.LABELS in output.parameters:
+                return list(split_labels(output.parameters[names.LABELS].string_param))[:MAX_LABELS]
+            columns = output.shape[1] if len(output.shape) > 1 else 0
+            return [str(column) for column in range(min(columns, MAX_LABELS))]
+    return []
+
+
+def write_place(place: Place | None) -> str:
+    """A place as a page's token; empty for none."""
+    return json.dumps(place, ensure_ascii=True, separators=(",", ":")) if place is not None else ""
+
+
+def read_place(token: str) -> Place | None:
+    """Reads it; raises InvalidInput for what is no token of ours."""
+    if not token:
+        return None
+    try:
+        issued, agent, name = json.loads(token)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidInput(f"page_token {token[:80]!r}: expected the next_page_token of an answer") from error
+    if type(issued) is not int or type(agent) is not str or type(name) is not str:
+        raise InvalidInput(f"page_token {token[:80]!r}: expected the next_page_token of an answer")
+    return Place(issued, agent, name)
+
+
+def _place(agent: str, ticket: ticket_pb2.Ticket) -> Place:
+    issued = ticket.create_time
+    return Place(issued.seconds * 10**9 + issued.nanos, agent, ticket.name)
+
+
+def _picture(request: oip.ModelInferRequest) -> bytes:
+    try:
+        return picture_in(handed_inputs(request))
+    except InvalidInput:  # what it can't be read as is seen in it
+        return b""
+
+
+def _within(shown: Sequence[pb.OpenTicket | None]) -> list[pb.OpenTicket | None]:
+    """As many as go into one message; one that is too large for any goes without what it has of the question."""
+    kept: list[pb.OpenTicket | None] = []
+    size = 0
+    for one in shown:
+        if one is not None:
+            if one.ByteSize() > MAX_PAGE_BYTES // 2:
+                one.input_problem = f"it takes {one.ByteSize()} bytes, which is too much to be shown"
+                for field in ("input", "guess"):
+                    one.ticket.ClearField(field)
+                one.ClearField("png")
+            size += one.ByteSize()
+        if kept and size > MAX_PAGE_BYTES:
+            break
+        kept.append(one)
+    return kept
