@@ -59,7 +59,7 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
 def test_how_agents_are_called_is_checked(tmp_path: Path) -> None:
     networks = {"UPRIVER_CONTROL_CALLING_NETWORKS": "10.0.0.0/8, fd00::/8"}
     assert load_config(None, networks).calling.networks == ("10.0.0.0/8", "fd00::/8")
-    with pytest.raises(ConfigError, match="10.0.0.1/8 has host bits set"):
+    with pytest.raises(ConfigError, match=r"10\.0\.0\.1/8 has host bits set"):
         load_config(None, {"UPRIVER_CONTROL_CALLING_NETWORKS": "10.0.0.1/8"})
     file = tmp_path / "control.toml"
     file.write_text('[calling]\ncertificate = "calling.crt"\n')
