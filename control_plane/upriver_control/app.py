@@ -29,6 +29,7 @@ from upriver.v1 import (
     log_pb2,
     policy_pb2,
     pool_pb2,
+    question_pb2,
     region_pb2,
     registry_pb2,
     rollout_pb2,
@@ -99,6 +100,7 @@ _SERVICES: Final = tuple(
         (train_pb2, "TrainService"),
         (log_pb2, "LogService"),
         (inbox_pb2, "InboxService"),
+        (question_pb2, "QuestionService"),
     )
 )
 
@@ -164,8 +166,8 @@ class ControlPlane:
         self._teaching = Teaching(
             kept, self._publisher, self._certifying, self._sessions, self._mirror, self._rollouts.start, me
         )
-        self._watching = Watching(kept, lambda: self._reconciler.leads)
         self._reaching = Reaching(config, self._sessions)
+        self._watching = Watching(kept, lambda: self._reconciler.leads, self._sessions.agents, self._audits)
         rate = config.server.arrivals_per_s
         servicers = (
             self._registry,
@@ -180,6 +182,7 @@ class ControlPlane:
             self._teaching.servicer,
             LogServicer(logs.LevelSetter()),
             self._reaching.inbox,
+            self._watching.questions,
         )
         self._server = grpc.aio.server(
             interceptors=[OperatorTokens(kept.operator_token), AgentTokens(kept.join_token, kept.operator_token)],

@@ -12,13 +12,19 @@ from opentelemetry.util.re import parse_env_headers
 
 from upriver.errors import DiskTrouble, Unreachable
 from upriver_control.kept import Kept
+from upriver_control.observed import AgentFacts
 from upriver_control.services.otlp import OtlpServicer
+from upriver_control.services.questions import QuestionServicer
+from upriver_control.services.span_standing import SpanStanding
+from upriver_control.services.trace_views import TraceViews
+from upriver_control.spans.following import Following
 from upriver_control.spans.forwarding import Forwarding, Receiver
 from upriver_control.spans.intake import Intake
 from upriver_control.spans.own import OwnSpans
 from upriver_control.spans.rates import RateTable
 from upriver_control.spans.store import SpanStore
 from upriver_control.spans.sweeping import Bounds, Sweeper
+from upriver_control.store.audits import AuditTable
 
 _LOG = logging.getLogger(__name__)
 SWEEP_S: Final = 10.0
@@ -31,8 +37,19 @@ _DAY_NS: Final = 86_400 * 10**9
 class Watching:
     """Made and used on a running event loop."""
 
-    def __init__(self, kept: Kept, leads: Callable[[], bool], environ: Mapping[str, str] = os.environ) -> None:
-        """`leads` says whether this process is the one that forwards; `environ` has OpenTelemetry's headers."""
+    def __init__(
+        self,
+        kept: Kept,
+        leads: Callable[[], bool],
+        agents: Callable[[], Mapping[str, AgentFacts]],
+        audits: AuditTable,
+        environ: Mapping[str, str] = os.environ,
+        trace_url: str = "",
+    ) -> None:
+        """`leads` says whether this process is the one that forwards; `environ` has OpenTelemetry's headers.
+
+        `agents` gives all agents. `trace_url` is where another back end shows traces, with `{trace_id}` in it.
+        """
         section = kept.config.spans
         self.store = SpanStore(kept.spans)
         self.intake = Intake(self.store)
@@ -46,6 +63,19 @@ class Watching:
             headers = parse_env_headers(environ.get("OTEL_EXPORTER_OTLP_HEADERS", ""), liberal=True)
             receiver = Receiver(section.forward, tuple((name.lower(), value) for name, value in headers.items()))
             self.forwarding = Forwarding(self.store, receiver, leads)
+        self._sweep_trouble = ""
+        self._following = Following(self.store, self.intake)
+        standing = SpanStanding(
+            self.store,
+            self.intake,
+            self.forwarding,
+            section.forward,
+            bounds.max_bytes,
+            agents,
+            lambda: self._sweep_trouble,
+        )
+        views = TraceViews(self.store, audits, standing.trouble, trace_url)
+        self.questions = QuestionServicer(views, self._following, standing)
 
     async def start(self) -> None:
         """Begins to write. A database that can't be used now is tried again whenever spans come."""
@@ -59,13 +89,19 @@ class Watching:
 
     def jobs(self) -> tuple[tuple[str, Coroutine[Any, Any, None]], ...]:
         """What runs until the end."""
-        return (("spans are forwarded", self.forwarding.run()),) if self.forwarding is not None else ()
+        forwarded = () if self.forwarding is None else (("spans are forwarded", self.forwarding.run()),)
+        return ("questions are followed", self._following.run()), *forwarded
 
     def sweep(self) -> None:
         """Takes away what is too much, every `SWEEP_S`; blocks."""
         now_ns = time.time_ns()
-        self._sweeper.sweep(now_ns)
-        self.rates.sweep((now_ns - RATES_NS) // _MINUTE_NS)
+        try:
+            self._sweeper.sweep(now_ns)
+            self.rates.sweep((now_ns - RATES_NS) // _MINUTE_NS)
+        except (Unreachable, DiskTrouble) as error:
+            self._sweep_trouble = f"what is too old can't be removed: {error}"
+            raise
+        self._sweep_trouble = ""
 
     def close(self) -> None:
         """Writes what waits; blocks. No more come when this is called."""

@@ -57,7 +57,7 @@ class AuditServicer:
             request.disagreements,
         )
         return pb.ListAuditsResponse(
-            audits=[_written(audit) for audit in page.audits],
+            audits=[write_audit(audit) for audit in page.audits],
             next_page_token=str(page.before) if page.before else "",
         )
 
@@ -128,7 +128,8 @@ def _read(audit: pb.Audit) -> Audit:
     )
 
 
-def _written(audit: Audit) -> pb.Audit:
+def write_audit(audit: Audit) -> pb.Audit:
+    """An audit as operators see it."""
     return pb.Audit(
         question=audit.question,
         row=audit.row,

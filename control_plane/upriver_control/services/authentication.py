@@ -21,6 +21,7 @@ OPERATOR_SERVICES: Final = (
             "TrainService",
             "LogService",
             "InboxService",
+            "QuestionService",
         )
     ),
     "upriver.v1.AuditService/ListAudits",

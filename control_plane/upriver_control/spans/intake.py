@@ -75,6 +75,8 @@ class Intake:
         self._closed = False
         self._counts = Counts()
         self.trouble = ""
+        self.on_questions: Callable[[], None] = _nobody
+        """Called on the writing thread when questions were committed; must be quick, and raise nothing."""
         self._thread = threading.Thread(target=self._run, name="upriver-spans", daemon=True)
 
     @property
@@ -189,6 +191,8 @@ class Intake:
             everything.links.extend(parsed.links)
             taken.append(Taken(parsed.rejected, parsed.reasons))
         new = self._store.write(everything) if everything.spans else 0
+        if everything.hops:
+            self.on_questions()
         came, wrong = len(everything.spans), sum(each.rejected for each in taken) + sum(had.unread for _, had in opened)
         with self._lock:
             self._count(received=new, duplicates=came - new, rejected=wrong)
@@ -207,3 +211,7 @@ class Intake:
         elif self.trouble and not trouble:
             _LOG.info("spans are taken again")
         self.trouble = trouble
+
+
+def _nobody() -> None:
+    """Nobody wants to know."""

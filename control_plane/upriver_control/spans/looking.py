@@ -1,14 +1,15 @@
 """Looking for questions among the hops: pages of them, figures over them, and which agent asks which."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, func, select, text
 
 from upriver_control.spans.filters import Filter, Operand, conditions, sql
 from upriver_control.spans.histogram import Group
 from upriver_control.spans.rows import HopRow
+from upriver_control.spans.schema import hops
 
 MAX_PAGE: Final = 1000
 MAX_SUMMED: Final = 200_000
@@ -53,6 +54,14 @@ class Figures:
     truncated: bool
 
 
+class Fresh(NamedTuple):
+    """Rows that came behind an id, the newest; `last` is the id of the last one, `skipped` how many more came."""
+
+    rows: tuple[HopRow, ...]
+    last: int
+    skipped: int
+
+
 class Edge(NamedTuple):
     """Questions that went from one agent up to another, by how long they took there; `failed` are those that did."""
 
@@ -93,6 +102,46 @@ def figures(connection: Connection, wanted: Filter) -> Figures:
         max((row[6] for row in found), default=0),
         sum(group.kept for group in groups) >= MAX_SUMMED,
     )
+
+
+def one(connection: Connection, trace: bytes, span: bytes) -> HopRow | None:
+    """What is kept of a question at one agent; None when it is not here."""
+    asked = select(*(hops.c[name] for name in HopRow._fields)).where(hops.c.trace == trace, hops.c.span == span)
+    found = connection.execute(asked).first()
+    return None if found is None else _hop(found)
+
+
+def first_of(connection: Connection, question: str) -> tuple[bytes, bytes] | None:
+    """The trace and span of where a question was first asked: one that is asked again has the same id."""
+    asked = select(hops.c.trace, hops.c.span).where(hops.c.question == question, hops.c.question != "")
+    found = connection.execute(asked.order_by(hops.c.hop, hops.c.at_ns).limit(1)).first()
+    return None if found is None else (bytes(found.trace), bytes(found.span))
+
+
+def thresholds(connection: Connection, rows: Iterable[HopRow]) -> dict[tuple[bytes, str], float]:
+    """What those who answered held these questions' answers against, by trace and agent; of those that are here."""
+    traces = sorted({row.trace for row in rows if row.answered_by not in ("", row.agent)})
+    if not traces:
+        return {}
+    asked = select(hops.c.trace, hops.c.agent, hops.c.threshold)
+    found = connection.execute(asked.where(hops.c.trace.in_(traces), hops.c.threshold.is_not(None)))
+    return {(bytes(row.trace), row.agent): row.threshold for row in found}
+
+
+def newest(connection: Connection) -> int:
+    """The id of the row that came last; 0 without any."""
+    return int(connection.scalar(select(func.max(hops.c.id))) or 0)
+
+
+def fresh(connection: Connection, after: int, most: int) -> Fresh:
+    """The rows that came behind an id, the newest first, at most so many."""
+    asked = select(*(hops.c[name] for name in HopRow._fields), hops.c.id).where(hops.c.id > after)
+    found = connection.execute(asked.order_by(hops.c.id.desc()).limit(most)).all()
+    last, skipped = (found[0].id if found else after), 0
+    if len(found) == most:
+        counted = select(func.count()).select_from(hops).where(hops.c.id > after, hops.c.id <= last)
+        skipped = int(connection.scalar(counted) or 0) - most
+    return Fresh(tuple(_hop(row) for row in found), last, skipped)
 
 
 def edges(connection: Connection, since_ns: int) -> list[Edge]:

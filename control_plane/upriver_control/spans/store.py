@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from upriver_control.spans import looking
 from upriver_control.spans.facts import SpanFacts
 from upriver_control.spans.filters import Filter
-from upriver_control.spans.looking import Edge, Figures, Page, Place
+from upriver_control.spans.looking import Edge, Figures, Fresh, Page, Place
 from upriver_control.spans.reading import Origin, facts_of, whose, written
 from upriver_control.spans.rows import HopRow, LinkRow, Parsed, SpanRow
 from upriver_control.spans.schema import cursors, links, origins, spans
@@ -111,6 +111,26 @@ class SpanStore:
         """Questions that fit, counted; their groups are to be given to `histogram.summarize`."""
         return self.database.read(lambda connection: looking.figures(connection, wanted))
 
+    def question(self, trace: bytes, span: bytes) -> HopRow | None:
+        """What is listed of a question at one agent; None when it is not here."""
+        return self.database.read(lambda connection: looking.one(connection, trace, span))
+
+    def first_of(self, question: str) -> tuple[bytes, bytes] | None:
+        """The trace and span of where a question of this id was first asked; None when it is not here."""
+        return self.database.read(lambda connection: looking.first_of(connection, question))
+
+    def thresholds(self, rows: Sequence[HopRow]) -> dict[tuple[bytes, str], float]:
+        """What those who answered held these questions' answers against, by trace and agent; of those that are here."""
+        return self.database.read(lambda connection: looking.thresholds(connection, rows))
+
+    def newest(self) -> int:
+        """Where somebody begins who wants what comes from now on, see `fresh`."""
+        return self.database.read(looking.newest)
+
+    def fresh(self, after: int, most: int) -> Fresh:
+        """Questions at agents that came behind an id, the newest first, at most so many."""
+        return self.database.read(lambda connection: looking.fresh(connection, after, most))
+
     def edges(self, since_ns: int) -> list[Edge]:
         """Questions that went up from an agent to one above since then, of those whose both hops are here."""
         return self.database.read(lambda connection: looking.edges(connection, since_ns))
@@ -118,6 +138,11 @@ class SpanStore:
     def trace(self, trace: bytes) -> list[SpanFacts]:
         """What is here of a trace, the earliest spans first, as many as are shown, and 16 MiB of them at most."""
         return [_facts(row) for row in self._of_trace(trace)]
+
+    def count(self, trace: bytes) -> int:
+        """How many spans of a trace are here."""
+        asked = select(func.count()).select_from(spans).where(spans.c.trace == trace)
+        return int(self.database.read(lambda connection: connection.scalar(asked)) or 0)
 
     def exported(self, trace: bytes) -> bytes:
         """The same as OTLP's `TracesData`."""
@@ -187,6 +212,14 @@ class SpanStore:
             return int(connection.scalar(behind) or 0), int(found.lost)
 
         return self.database.read(run)
+
+    def senders(self, since_ns: int = 0) -> frozenset[str]:
+        """The ids of agents and others whose spans came since then, as far as they are told: to some seconds."""
+        asked = select(origins.c.resource, origins.c.scope, origins.c.resource_url, origins.c.scope_url)
+        found = self.database.read(
+            lambda connection: connection.execute(asked.where(origins.c.seen_ns >= since_ns)).all()
+        )
+        return frozenset(whose(_origin(row))[1] for row in found) - {""}
 
     def standing(self) -> Standing:
         """How much there is."""

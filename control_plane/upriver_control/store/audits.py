@@ -121,6 +121,16 @@ class AuditTable:
         found = self._database.read(lambda connection: connection.execute(wanted).all())
         return Page(tuple(_read(row) for row in found[:size]), found[size - 1].number if len(found) > size else 0)
 
+    def of_question(self, question: str, agents: Sequence[str], limit: int = 100) -> Sequence[Audit]:
+        """The audits that these agents made of a question, by agent and row."""
+        wanted = (
+            select(audits)
+            .where(audits.c.agent.in_(agents), audits.c.question == question)
+            .order_by(audits.c.agent, audits.c.row)
+            .limit(limit)
+        )
+        return [_read(row) for row in self._database.read(partial(_rows, wanted))]
+
     def of_version(
         self, model: str, version_digest: str, tier: str = "", since: float = 0.0, limit: int = MAX_OF_A_MODEL
     ) -> Iterator[Audit]:
