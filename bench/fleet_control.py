@@ -43,7 +43,7 @@ class ControlPlane:
         config = folder / "control.toml"
         config.write_text(
             f'[state]\nfolder = "{folder / "state"}"\n[server]\nlisten = "{self.address}"\n{settings}\n'
-            f'[log]\nlevel = "{log_level}"\n'
+            f'[log]\nlevel = "{log_level}"\n[console]\nenabled = false\n'
         )
 
     @property

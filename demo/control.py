@@ -31,7 +31,10 @@ class ControlPlane:
         """
         self._state = folder / "state-control"
         config = folder / "control.toml"
-        config.write_text(f'[state]\nfolder = "{self._state}"\n[server]\nlisten = "127.0.0.1:0"\n{more}')
+        config.write_text(
+            f'[state]\nfolder = "{self._state}"\n[server]\nlisten = "127.0.0.1:0"\n'
+            f'[console]\nlisten = "127.0.0.1:0"\n{more}'
+        )
         self.program = Program("control", ["-m", "upriver_control", "run", "-c", str(config)], folder)
         self.address = ""
         self.join = ""

@@ -29,7 +29,7 @@ class ControlPlaneProcess:
     settings: str = ""
     name: str = "control"
     server: str = ""
-    """Further settings of [server]."""
+    """Further settings of [server]. Without a section [console] in `settings` there is none: it takes a port."""
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
     join: str = ""
@@ -55,9 +55,11 @@ class ControlPlaneProcess:
     def start(self, wait: bool = True) -> None:
         self.folder.mkdir(exist_ok=True)
         config = self.folder / f"{self.name}.toml"
+        console = "" if "[console]" in self.settings else "[console]\nenabled = false\n"
         config.write_text(
             f'[state]\nfolder = "{self.state}"\n{self.settings}\n[server]\nlisten = "127.0.0.1:{self.port}"\n'
             + self.server
+            + console
         )
         ready = self.folder / f"{self.name}.ready"
         ready.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -18,7 +19,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from upriver import logs
-from upriver.errors import Unreachable, UpriverError
+from upriver.errors import RuntimeMissing, Unreachable, UpriverError
 from upriver.metrics_http import MetricsServer
 from upriver.services import handlers, method_handlers
 from upriver.v1 import (
@@ -40,6 +41,8 @@ from upriver_control.blobs.deltas import Deltas
 from upriver_control.blobs.servicer import BlobServicer
 from upriver_control.certifying import Certifying
 from upriver_control.config import ControlPlaneConfig, TrustSection
+from upriver_control.console.service import ConsoleService
+from upriver_control.console.settings import Settings
 from upriver_control.kept import Kept, open_kept
 from upriver_control.listening import bind, facts, write_ready
 from upriver_control.metrics import Collector, Snapshot
@@ -217,8 +220,14 @@ class ControlPlane:
         if config.metrics.listen:
             collector = Collector(lambda: self._ask(self._snapshot))
             self._metrics = MetricsServer(config.metrics.listen, collector.families)
+        self._console = _console(kept)
         self._jobs: list[asyncio.Task[None]] = []
         self.address = ""
+
+    @property
+    def console(self) -> str:
+        """Where browsers find the console; empty where there is none."""
+        return self._console.url if self._console is not None else ""
 
     async def start(self) -> None:
         """Reads what is kept, binds and serves; raises ConfigError, Unreachable and DiskTrouble."""
@@ -230,6 +239,8 @@ class ControlPlane:
         await self._teaching.start()
         await self._watching.start()
         port = bind(self._server, config)
+        if self._console is not None:
+            self._console.bind(self._server)
         self.address = f"{config.server.listen.rpartition(':')[0]}:{port}"
         await self._server.start()
         await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
@@ -253,6 +264,7 @@ class ControlPlane:
                 ("audits are swept", self._every(_SWEEP_S, lambda: self._audits.sweep(time.time()))),
                 ("spans are swept", self._every(SWEEP_S, self._watching.sweep)),
                 *self._watching.jobs(),
+                *((("browsers are served", self._console.run()),) if self._console is not None else ()),
             )
         ]
 
@@ -275,6 +287,8 @@ class ControlPlane:
         for job in self._jobs:
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
+        if self._console is not None:
+            self._console.close()
         await asyncio.to_thread(self._watching.close)
         self._deltas.close()
         if isinstance(self._lock, ConsulLock):
@@ -338,13 +352,26 @@ async def _serve(kept: Kept, ready_file: Path | None) -> None:
     settle()
     try:
         _LOG.info("the control plane serves on %s; its root is %s", control_plane.address, kept.fingerprint)
+        if control_plane.console:
+            _LOG.info("the console is at %s", control_plane.console)
         _LOG.info("agents join with what `upriver-control join` prints")
         if ready_file is not None:
-            await asyncio.to_thread(write_ready, ready_file, facts(kept, control_plane.address))
+            await asyncio.to_thread(write_ready, ready_file, facts(kept, control_plane.address, control_plane.console))
         await control_plane.wait(ended)
         _LOG.info("ending")
     finally:
         await control_plane.stop()
+
+
+def _console(kept: Kept) -> ConsoleService | None:
+    section = kept.config.console
+    if not section.enabled:
+        return None
+    try:
+        return ConsoleService(Settings(section.listen, kept.operator_token, version("upriver-control")))
+    except RuntimeMissing as error:
+        _LOG.info("%s", error)
+        return None
 
 
 def _leader_lock(config: ControlPlaneConfig) -> LeaderLock:

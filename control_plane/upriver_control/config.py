@@ -225,6 +225,18 @@ class CallingSection(_Section):
         return self
 
 
+class ConsoleSection(_Section):
+    """The pages in a browser, where the `console` extra is installed.
+
+    `trace_url` is where another back end shows a trace, with `{trace_id}` in it, such as
+    `http://tempo.example/trace/{trace_id}`; empty for nowhere.
+    """
+
+    enabled: bool = True
+    listen: _Address = "127.0.0.1:8481"
+    trace_url: str = Field(default="", pattern=r"^(|https?://.*\{trace_id\}.*)$")
+
+
 class LogSection(_Section):
     """What is logged and how."""
 
@@ -252,6 +264,7 @@ class ControlPlaneConfig(_Section):
     spans: SpansSection = SpansSection()
     calling: CallingSection = CallingSection()
     metrics: MetricsSection = MetricsSection()
+    console: ConsoleSection = ConsoleSection()
     log: LogSection = LogSection()
 
     @property

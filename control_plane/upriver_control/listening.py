@@ -31,10 +31,11 @@ def bind(server: grpc.aio.Server, config: ControlPlaneConfig) -> int:
         ) from error
 
 
-def facts(kept: Kept, address: str) -> Mapping[str, Any]:
-    """What the ready file tells."""
+def facts(kept: Kept, address: str, console: str) -> Mapping[str, Any]:
+    """What the ready file tells; `console` is where browsers find it, empty where there is none."""
     return {
         "address": address,
+        "console": console,
         "pid": os.getpid(),
         "fingerprint": kept.fingerprint,
         "join": join_text(kept.config, kept.join_token, kept.fingerprint, address),

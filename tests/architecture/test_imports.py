@@ -18,6 +18,7 @@ HEAVY = {
     "typer": "for people at terminals (the extra cli)",
 }
 NOT_SERVED = {
+    "nicegui": "1 s of import, for the pages in a browser; brought when the control plane serves, where they are on",
     "pyarrow": "44 MB, for control planes that have lessons; imported where they are read and written",
     "scipy": "60 MB, for calibrations, which run in processes of their own",
     "sklearn": "for calibrations too",

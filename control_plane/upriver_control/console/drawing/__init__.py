@@ -1,0 +1,1 @@
+"""Pictures and tables of the console: pure functions from data to markup."""

@@ -1,0 +1,83 @@
+"""The console as the control plane has it: bound early, loaded later, and left out where it is not installed.
+
+This module does not load NiceGUI; `upriver_control.console.app` does, once the control plane serves.
+"""
+
+import asyncio
+import importlib
+import importlib.util
+import os
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import grpc.aio
+
+from upriver.errors import ConfigError, RuntimeMissing
+from upriver_control.console.settings import Settings
+
+_LIBRARY: Final = "nicegui"
+_APP: Final = "upriver_control.console.app"
+_BACKLOG: Final = 128
+
+
+class ConsoleService:
+    """One console. Its services are called over a socket in a private folder, whatever the public port asks for."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises RuntimeMissing without the extra."""
+        if importlib.util.find_spec(_LIBRARY) is None:
+            raise RuntimeMissing("the console needs NiceGUI: pip install 'upriver[console]'")
+        self._settings = settings
+        host = settings.listen.rpartition(":")[0]
+        self._listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+        # Not in the state folder: control planes may share that, and a socket's path has 107 bytes at most.
+        self._folder = Path(tempfile.mkdtemp(prefix="upriver-console-"))  # for this user only, as mkdtemp has it
+        self._target = f"unix:{self._folder / 'console.sock'}"
+
+    @property
+    def url(self) -> str:
+        """Where browsers find it."""
+        return f"http://{self._settings.listen}/"
+
+    def bind(self, server: grpc.aio.Server) -> None:
+        """Has the server listen for the console too, and binds where browsers call; raises ConfigError."""
+        mask = os.umask(0o177)
+        try:
+            server.add_insecure_port(self._target)
+        except RuntimeError as error:
+            raise ConfigError("can't serve", [f"console: {error}; expected a folder for temporary files"]) from error
+        finally:
+            os.umask(mask)
+        _bind(self._listener, self._settings)
+        port = self._listener.getsockname()[1]
+        listen = f"{self._settings.listen.rpartition(':')[0]}:{port}"
+        self._settings = Settings(listen, self._settings.token, self._settings.version)
+
+    async def run(self) -> None:
+        """Serves browsers until it is cancelled; before that, loads what it takes on a thread of its own."""
+        app = await asyncio.to_thread(importlib.import_module, _APP)
+        await app.serve(self._listener, self._target, self._settings)
+
+    def close(self) -> None:
+        """Gives the port and the private folder back."""
+        self._listener.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _bind(listener: socket.socket, settings: Settings) -> None:
+    host, _, port = settings.listen.rpartition(":")
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host.strip("[]"), int(port)))
+        listener.listen(_BACKLOG)  # who calls before the pages are loaded waits
+    except (OSError, OverflowError) as error:
+        raise ConfigError(
+            "can't serve",
+            [
+                f"console.listen = {settings.listen!r}: {error}; expected a free port on an address of this host, or "
+                "console.enabled = false"
+            ],
+        ) from error

@@ -1,0 +1,151 @@
+"""What every page stands in: header, navigation, footer, and the way news come into it."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Final, TypeVar
+
+from nicegui import background_tasks, ui
+
+from upriver_control.console import units
+from upriver_control.console.drawing.svg import Markup, join, tag
+from upriver_control.console.feeds import Feed
+from upriver_control.console.remote import Remote
+from upriver_control.console.settings import Settings
+
+T = TypeVar("T")
+STATIC: Final = Path(__file__).parent / "static"
+NAVIGATION: Final = (
+    ("Questions", "/questions"),
+    ("Mesh", "/mesh"),
+    ("Fleet", "/fleet"),
+    ("Models", "/models"),
+    ("Policies", "/policies"),
+    ("Learning", "/learning"),
+)
+_FIRST_S: Final = 1.0
+"""How long a page waits for its first news, so that it is drawn with them."""
+_LOOK_S: Final = 1.0
+
+
+class Part:
+    """A piece of a page whose content is set again and again; what has not changed is not sent."""
+
+    def __init__(self, element: ui.html) -> None:
+        self.element = element
+
+    def set(self, content: Markup) -> None:
+        """Shows something else."""
+        if self.element.content != content:
+            self.element.set_content(content)
+
+
+class Frame:
+    """An open page: parts are added to it, and news shown in them."""
+
+    def __init__(self, stale: Part) -> None:
+        self._stale = stale
+        self._client = ui.context.client
+
+    def part(self, content: Markup | str = "", classes: str = "") -> Part:
+        """Adds a piece of markup; a page has few of them, each drawn as a whole."""
+        shown = content if isinstance(content, Markup) else join(content)
+        return Part(ui.html(shown, sanitize=False).classes(classes))
+
+    async def live(self, feed: Feed[T], show: Callable[[T], None]) -> None:
+        """Shows a feed's news as they come, until the browser has gone; the first before the page is drawn, if they
+        come within a second."""
+        came = asyncio.Event()
+
+        async def follow() -> None:
+            async for news in feed.follow():
+                show(news)
+                came.set()
+
+        async def look() -> None:
+            while True:
+                await asyncio.sleep(_LOOK_S)
+                self._stale.set(_stale(feed) if feed.stale(time.time()) else Markup())
+
+        for job in (follow(), look()):
+            self._client.on_delete(background_tasks.create(job, name="a page is kept up to date").cancel)
+        waiting = asyncio.create_task(came.wait())
+        await asyncio.wait([waiting], timeout=_FIRST_S)
+        waiting.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What pages are made with."""
+
+    remote: Remote
+    settings: Settings
+    _feeds: dict[str, Feed[object]] = field(default_factory=dict)
+
+    def feed(self, name: str, make: Callable[[], Feed[T]]) -> Feed[T]:
+        """The feed of this name, made when a page asks for it first: all pages share it."""
+        if name not in self._feeds:
+            self._feeds[name] = make()  # type: ignore[assignment]  # the name says of which kind it is
+        return self._feeds[name]  # type: ignore[return-value]  # as above
+
+    @contextmanager
+    def frame(self, title: str, path: str) -> Iterator[Frame]:
+        """A page: `title` is its one heading and in the browser's title, `path` the entry of the navigation."""
+        client = ui.context.client
+        client.title = f"{title} · Upriver"
+        with client.layout:
+            ui.html(header(path), sanitize=False, tag="header").classes("top").move(target_index=0)
+            ui.html(footer(self.settings), sanitize=False, tag="footer").classes("bottom")
+        stale = Part(ui.html("", sanitize=False).props('role="status"').classes("stale"))
+        ui.html(tag("h1", {"id": "content", "tabindex": -1}, title), sanitize=False)
+        yield Frame(stale)
+
+
+def header(path: str) -> Markup:
+    """The header: the way to the content, to the other pages, and the switch of light and dark."""
+    entries = [
+        tag("li", None, tag("a", {"href": to, "aria-current": "page" if to == path else None}, word))
+        for word, to in NAVIGATION
+    ]
+    return join(
+        tag("a", {"class": "skip", "href": "#content"}, "Skip to content"),
+        tag("a", {"class": "brand", "href": "/"}, "Upriver"),
+        tag("nav", {"aria-label": "Pages"}, tag("ul", None, *entries)),
+        tag("button", {"type": "button", "class": "theme", "data-theme-switch": True}, "Light or dark"),
+    )
+
+
+def footer(settings: Settings) -> Markup:
+    """The footer."""
+    leave = tag("form", {"method": "post", "action": "/logout"}, tag("button", {"type": "submit"}, "Log out"))
+    return join(
+        tag("a", {"href": "/about"}, "About"),
+        tag("span", {"class": "quiet"}, f"Upriver {settings.version}"),
+        tag("span", {"class": "quiet wide-only"}, "Keys: j k Enter to choose, / to search"),
+        leave if settings.token else None,
+    )
+
+
+def head() -> Markup:
+    """What every page has in its head: the stylesheet and the script, by their content."""
+    return join(
+        tag("link", {"rel": "stylesheet", "href": static("console.css")}),
+        tag("script", {"src": static("console.js")}),
+    )
+
+
+@cache
+def static(name: str) -> str:
+    """The address of a file of the console's own, which changes with its content."""
+    return f"/static/{name}?{sha256((STATIC / name).read_bytes()).hexdigest()[:12]}"
+
+
+def _stale(feed: Feed[T]) -> Markup:
+    since = units.clock(datetime.fromtimestamp(feed.at, UTC))
+    return tag("p", None, f"No news since {since} UTC: {feed.trouble}")

@@ -1,0 +1,60 @@
+// Keys, the switch of light and dark, and the focus that stays where it was when a list is drawn anew. No page needs it to be read.
+"use strict";
+(() => {
+  const root = document.documentElement;
+  const kept = localStorage.getItem("upriver-theme");
+  if (kept === "light" || kept === "dark") root.dataset.theme = kept;
+
+  const dark = () => (root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches);
+  const tell = () => window.Quasar?.Dark?.set(dark());
+
+  let last = "";  // the key of the row that had the focus
+  const items = () => [...document.querySelectorAll("[data-item]")].filter((item) => item.offsetParent !== null);
+  const keyOf = (item) => item.closest("[data-key]")?.dataset.key ?? "";
+  const step = (by) => {
+    const all = items();
+    if (!all.length) return;
+    const at = all.findIndex((item) => item === document.activeElement || (last && keyOf(item) === last));
+    const next = all[at < 0 ? 0 : Math.min(all.length - 1, Math.max(0, at + by))];
+    next.focus({ preventScroll: true });
+    next.scrollIntoView({ block: "nearest" });
+  };
+  const typing = (target) => target.closest("input, textarea, select, [contenteditable]");
+
+  document.addEventListener("focusin", (event) => {
+    if (event.target.matches("[data-item]")) last = keyOf(event.target);
+    else if (event.target !== document.body) last = "";
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (typing(event.target)) {
+      if (event.key === "Escape") event.target.blur();
+      return;
+    }
+    if (event.key === "j") step(1);
+    else if (event.key === "k") step(-1);
+    else if (event.key === "/") document.querySelector("[data-search]")?.focus();
+    else return;
+    event.preventDefault();
+  });
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("[data-theme-switch]")) return;
+    root.dataset.theme = dark() ? "light" : "dark";
+    localStorage.setItem("upriver-theme", root.dataset.theme);
+    tell();
+  });
+  // A select whose choice is the whole of what its form says: it is sent at once.
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("[data-now]")) event.target.form.requestSubmit();
+  });
+  // What is left empty does not belong into the address.
+  document.addEventListener("submit", (event) => {
+    if (event.target.method !== "get") return;
+    for (const field of event.target.elements) if (field.name && !field.value) field.disabled = true;
+  });
+  new MutationObserver(() => {
+    if (!last || (document.activeElement && document.activeElement !== document.body)) return;
+    items().find((item) => keyOf(item) === last)?.focus({ preventScroll: true });
+  }).observe(root, { childList: true, subtree: true });
+  addEventListener("load", tell);
+})();
