@@ -68,7 +68,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def console_mesh(folder: Path, settings: str = "") -> Iterator[ConsoleMesh]:
+def console_mesh(folder: Path, settings: str = '[console]\nlisten = "127.0.0.1:0"\n') -> Iterator[ConsoleMesh]:
     """The mesh, provisioned and asked; `settings` are further sections of the control plane's configuration."""
     with (
         control_plane(folder / "control", settings) as plane,

@@ -37,6 +37,8 @@ class Feed(Generic[T]):
         """When it was last known to be well, in seconds since 1970."""
         self.trouble = ""
         """Why no news come; empty while they may."""
+        self.failed = asyncio.Event()
+        """Set while it is in trouble."""
 
     def stale(self, now: float) -> bool:
         """Whether what is shown may be old: it is in trouble, and for longer than `STALE_S`."""
@@ -83,6 +85,7 @@ class Feed(Generic[T]):
                         _LOG.warning("the console has no news: %s", error)
                         self.at = self._clock()
                     self.trouble = str(error)
+                    self.failed.set()
                 await asyncio.sleep(wait_s)
                 wait_s = min(2 * wait_s, _AGAIN_S[1])
         finally:
@@ -91,6 +94,7 @@ class Feed(Generic[T]):
 
     def _well(self) -> None:
         self.at, self.trouble = self._clock(), ""
+        self.failed.clear()
 
 
 class _Follower(Generic[T]):

@@ -39,8 +39,8 @@ class ConsoleService:
 
     @property
     def url(self) -> str:
-        """Where browsers find it."""
-        return f"http://{self._settings.listen}/"
+        """Where browsers find it, `http://host:port`."""
+        return f"http://{self._settings.listen}"
 
     def bind(self, server: grpc.aio.Server) -> None:
         """Has the server listen for the console too, and binds where browsers call; raises ConfigError."""

@@ -75,9 +75,12 @@ class Frame:
 
         for job in (follow(), look()):
             self._client.on_delete(background_tasks.create(job, name="a page is kept up to date").cancel)
-        waiting = asyncio.create_task(came.wait())
-        await asyncio.wait([waiting], timeout=_FIRST_S)
-        waiting.cancel()
+        waiting = [asyncio.create_task(event.wait()) for event in (came, feed.failed)]
+        await asyncio.wait(waiting, timeout=_FIRST_S, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        if feed.trouble:
+            self._stale.set(_stale(feed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,4 +151,4 @@ def static(name: str) -> str:
 
 def _stale(feed: Feed[T]) -> Markup:
     since = units.clock(datetime.fromtimestamp(feed.at, UTC))
-    return tag("p", None, f"No news since {since} UTC: {feed.trouble}")
+    return tag("p", None, f"No news since {since} UTC. {feed.trouble}")

@@ -1,6 +1,5 @@
 """The console beside a real control plane: who is let in, and what is left behind."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,89 +23,85 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlaneProc
 
 
 @pytest.fixture
-def browser(plane: ControlPlaneProcess) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=url(plane), timeout=60) as client:
+def caller(plane: ControlPlaneProcess) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=plane.console, timeout=60) as client:
         yield client
 
 
-def url(plane: ControlPlaneProcess) -> str:
-    return str(json.loads((plane.folder / "control.ready").read_text())["console"])
+def log_in(caller: httpx.Client, plane: ControlPlaneProcess, target: str = "/about") -> httpx.Response:
+    return caller.post("/login", data={"token": plane.token, "next": target})
 
 
-def log_in(browser: httpx.Client, plane: ControlPlaneProcess, target: str = "/about") -> httpx.Response:
-    return browser.post("/login", data={"token": plane.token, "next": target})
-
-
-def test_who_has_not_logged_in_is_sent_to_the_login_and_from_there_where_they_wanted_to(plane, browser) -> None:
-    sent = browser.get("/questions?model=digits&tier=device")
+def test_who_has_not_logged_in_is_sent_to_the_login_and_from_there_where_they_wanted_to(plane, caller) -> None:
+    sent = caller.get("/questions?model=digits&tier=device")
     assert sent.status_code == 303
     assert sent.headers["location"] == "/login?next=/questions%3Fmodel%3Ddigits%26tier%3Ddevice"
-    page = browser.get(sent.headers["location"])
+    page = caller.get(sent.headers["location"])
     assert "The operator&#x27;s token" in page.text
-    assert log_in(browser, plane, "/questions?model=digits").headers["location"] == "/questions?model=digits"
+    assert log_in(caller, plane, "/questions?model=digits").headers["location"] == "/questions?model=digits"
 
 
-def test_the_login_gives_a_cookie_that_scripts_and_other_sites_do_not_get(plane, browser) -> None:
-    cookie = log_in(browser, plane).headers["set-cookie"]
+def test_the_login_gives_a_cookie_that_scripts_and_other_sites_do_not_get(plane, caller) -> None:
+    cookie = log_in(caller, plane).headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
     assert plane.token not in cookie
-    assert browser.get("/about").status_code == 200
+    assert caller.get("/about").status_code == 200
 
 
-def test_a_link_with_the_token_logs_in(plane, browser) -> None:
-    answer = browser.get(f"/login?token={plane.token}")
+def test_a_link_with_the_token_logs_in(plane, caller) -> None:
+    answer = caller.get(f"/login?token={plane.token}")
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
 
 
 @pytest.mark.parametrize("token", ["wrong", "", "wröng"])
-def test_another_token_is_refused(plane, browser, token: str) -> None:
-    answer = browser.post("/login", data={"token": token})
+def test_another_token_is_refused(plane, caller, token: str) -> None:
+    answer = caller.post("/login", data={"token": token})
     assert answer.status_code == (403 if token else 200)
     assert "set-cookie" not in answer.headers
-    assert browser.get("/about").status_code == 303
+    assert caller.get("/about").status_code == 303
 
 
 @pytest.mark.parametrize("target", ["https://elsewhere.example/", "//elsewhere.example", "/\\elsewhere.example", "x"])
-def test_the_login_leads_nowhere_but_to_the_console(plane, browser, target: str) -> None:
-    assert log_in(browser, plane, target).headers["location"] == "/"
+def test_the_login_leads_nowhere_but_to_the_console(plane, caller, target: str) -> None:
+    assert log_in(caller, plane, target).headers["location"] == "/"
 
 
-def test_pages_of_other_sites_are_refused_with_the_cookie_too(plane, browser) -> None:
-    log_in(browser, plane)
+def test_pages_of_other_sites_are_refused_with_the_cookie_too(plane, caller) -> None:
+    log_in(caller, plane)
     foreign = {"Origin": "https://elsewhere.example"}
-    assert browser.get("/about", headers=foreign).status_code == 403
-    assert browser.post("/login", data={"token": plane.token}, headers=foreign).status_code == 403
-    assert browser.get(_SOCKET, headers=_UPGRADE | foreign).status_code == 403
-    own = {"Origin": str(browser.base_url).rstrip("/")}
-    assert browser.get("/about", headers=own).status_code == 200
+    assert caller.get("/about", headers=foreign).status_code == 403
+    assert caller.post("/login", data={"token": plane.token}, headers=foreign).status_code == 403
+    assert caller.get(_SOCKET, headers=_UPGRADE | foreign).status_code == 403
+    own = {"Origin": str(caller.base_url).rstrip("/")}
+    assert caller.get("/about", headers=own).status_code == 200
 
 
-def test_the_live_connection_wants_the_cookie(plane, browser) -> None:
-    assert browser.get(_SOCKET, headers=_UPGRADE).status_code == 403
-    log_in(browser, plane)
-    with browser.stream("GET", _SOCKET, headers=_UPGRADE) as answer:
+def test_the_live_connection_wants_the_cookie(plane, caller) -> None:
+    assert caller.get(_SOCKET, headers=_UPGRADE).status_code == 403
+    log_in(caller, plane)
+    with caller.stream("GET", _SOCKET, headers=_UPGRADE) as answer:
         assert answer.status_code == 101
 
 
-def test_who_logs_out_has_to_log_in_again(plane, browser) -> None:
-    log_in(browser, plane)
-    browser.post("/logout")
-    assert browser.get("/about").status_code == 303
+def test_who_logs_out_has_to_log_in_again(plane, caller) -> None:
+    log_in(caller, plane)
+    caller.post("/logout")
+    assert caller.get("/about").status_code == 303
 
 
-def test_a_page_may_load_from_the_console_alone(plane, browser) -> None:
-    log_in(browser, plane)
-    page = browser.get("/about")
+def test_a_page_may_load_from_the_console_alone(plane, caller) -> None:
+    log_in(caller, plane)
+    page = caller.get("/about")
     assert "default-src 'self'" in page.headers["content-security-policy"]
     named = page.text.replace("http://www.w3.org/", "").replace("https://github.com/zauberzeug", "")
     assert 'src="http' not in named
     assert 'href="http' not in named
 
 
-def test_the_console_leaves_no_folder_and_little_in_memory(plane, browser) -> None:
-    log_in(browser, plane)
-    assert browser.get("/about").status_code == 200
+def test_the_console_leaves_no_folder_and_little_in_memory(plane, caller) -> None:
+    log_in(caller, plane)
+    assert caller.get("/about").status_code == 200
     assert not (ROOT / ".nicegui").exists()
     assert not (Path.cwd() / ".nicegui").exists()
     status = Path(f"/proc/{plane.process.pid}/status").read_text()
@@ -115,7 +110,7 @@ def test_the_console_leaves_no_folder_and_little_in_memory(plane, browser) -> No
 
 
 def test_a_port_that_is_taken_is_named(plane, tmp_path: Path) -> None:
-    second = ControlPlaneProcess(tmp_path, f'[console]\nlisten = "{url(plane)[7:-1]}"\n')
+    second = ControlPlaneProcess(tmp_path, f'[console]\nlisten = "{plane.console.removeprefix("http://")}"\n')
     try:
         with pytest.raises(AssertionError, match=r"console\.listen = '127\.0\.0\.1:\d+': .*console\.enabled = false"):
             second.start()
