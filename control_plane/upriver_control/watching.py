@@ -44,11 +44,10 @@ class Watching:
         agents: Callable[[], Mapping[str, AgentFacts]],
         audits: AuditTable,
         environ: Mapping[str, str] = os.environ,
-        trace_url: str = "",
     ) -> None:
         """`leads` says whether this process is the one that forwards; `environ` has OpenTelemetry's headers.
 
-        `agents` gives all agents. `trace_url` is where another back end shows traces, with `{trace_id}` in it.
+        `agents` gives all agents.
         """
         section = kept.config.spans
         self.store = SpanStore(kept.spans)
@@ -74,7 +73,7 @@ class Watching:
             agents,
             lambda: self._sweep_trouble,
         )
-        views = TraceViews(self.store, audits, standing.trouble, trace_url)
+        views = TraceViews(self.store, audits, standing.trouble, kept.config.console.trace_url)
         self.questions = QuestionServicer(views, self._following, standing)
 
     async def start(self) -> None:
