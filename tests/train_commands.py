@@ -31,10 +31,10 @@ def command(app, name, plane, *arguments, status=0):
     return result.stdout
 
 
-def taught(number, region="north"):
+def taught(number, region="north", **more):
     label = number % 10
     return lesson(f"{region}-{number}", LABELS[label], region, "pattern",
-                  pattern(label, np.random.default_rng(number)), labels=(), scores=())  # fmt: skip
+                  pattern(label, np.random.default_rng(number)), labels=(), scores=(), **more)  # fmt: skip
 
 
 @contextmanager

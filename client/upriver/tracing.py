@@ -35,8 +35,8 @@ class SpanName(StrEnum):
     TICKET = "upriver.ticket"  # a ticket is answered
     PROMOTE = "upriver.promote"  # what was learnt from lessons begins to answer
     TRAIN = "upriver.train"  # a version was made of lessons
-    TRAIN_LESSONS = "upriver.train.lessons"  # below it, with links to further lessons
-    ROLLOUT = "upriver.rollout"
+    TRAIN_LESSONS = "upriver.train.lessons"  # below it or a rollout, with links to further lessons
+    ROLLOUT = "upriver.rollout"  # a rollout has ended
 
 
 class EventName(StrEnum):
@@ -80,6 +80,9 @@ class Attribute(StrEnum):
     HOP = "upriver.hop"  # int: 0 at the touch point
     KEPT_SHARE = "upriver.kept_share"  # float: the probability with which such a question is kept; absent is 1
     LESSONS = "upriver.lessons"  # int: lessons that something came of, with or without a link
+    TRAINING = "upriver.training"  # the training's name
+    ROLLOUT = "upriver.rollout"  # the rollout's name
+    STATE = "upriver.state"  # how it ended
     FUSED = "upriver.fused"  # list of digests: versions below whose answers went into this one
     UPSTREAM_AGENT = "upriver.upstream.agent"
     UPSTREAM_TIER = "upriver.upstream.tier"

@@ -166,11 +166,18 @@ class ControlPlane:
         self._registry = RegistryServicer(self._publisher)
         versions = RegistryVersions(store, self._certifying.policies, self._certifying.publisher)
         self._rollouts = RolloutServicer(rollouts, versions, self._mirror)
-        self._teaching = Teaching(
-            kept, self._publisher, self._certifying, self._sessions, self._mirror, self._rollouts.start, me
-        )
         self._reaching = Reaching(config, self._sessions)
         self._watching = Watching(kept, lambda: self._reconciler.leads, self._sessions.agents, self._audits)
+        self._teaching = Teaching(
+            kept,
+            self._publisher,
+            self._certifying,
+            self._sessions,
+            self._mirror,
+            self._rollouts.start,
+            me,
+            self._watching.own,
+        )
         rate = config.server.arrivals_per_s
         servicers = (
             self._registry,

@@ -19,17 +19,21 @@ from upriver_control.observed import AgentFacts
 from upriver_control.publishing import Publisher
 from upriver_control.reconcile.mirror import RolloutMirror
 from upriver_control.reconcile.ports import FleetView
+from upriver_control.services.deeds import Deeds
 from upriver_control.services.lessons import LessonIntakeServicer
 from upriver_control.services.lineage import Lineages
 from upriver_control.services.source_uploads import SourceUploads
 from upriver_control.services.train import Parts, TrainServicer
 from upriver_control.services.training_bases import TrainingBases
 from upriver_control.services.training_triggers import TrainingTriggers
+from upriver_control.spans.own import OwnSpans
 from upriver_control.store.lessons import LessonTable
 from upriver_control.store.questions import QuestionTable
 from upriver_control.store.trainings import SourceTable, TrainingTable
+from upriver_control.store.trials import TrialTable
 from upriver_control.training.finishing import Following, Start, TrainingBench
 from upriver_control.training.threaded import Trainings
+from upriver_control.training.used import Lessons
 from upriver_control.training.workshop import Limits, TrainingWorkshop
 from upriver_control.working.child import Program
 from upriver_control.working.folders import Folders
@@ -53,14 +57,20 @@ class Teaching:
         mirror: RolloutMirror,
         start: Start,
         owner: str,
+        own: OwnSpans,
     ) -> None:
-        """`start` starts rollouts. Raises ConfigError and RuntimeMissing for the lessons' URL."""
+        """`start` starts rollouts, and `own` takes the spans of what is done here.
+
+        Raises ConfigError and RuntimeMissing for the lessons' URL.
+        """
         config, registry = kept.config.training, publisher.store
         self._fleet, self._mirror = fleet, mirror
         files = LessonFiles(kept.config.lessons_url, kept.config.artifacts_options)
         bounds = Bounds(int(config.max_gib * (1 << 30)), config.keep_days)
         self._keeper = Keeper(LessonTable(kept.database), files, bounds, time.time)
         self._sources = SourceTable(registry)
+        lessons = Lessons(self._sources, kept.artifacts, self._keeper, TrialTable(kept.database))
+        self._deeds = Deeds(own, lessons, mirror)
         table, questions = TrainingTable(kept.database), QuestionTable(registry)
         workshop = TrainingWorkshop(
             folders=Folders(kept.config.state.folder / "trainings"),
@@ -71,6 +81,7 @@ class Teaching:
             keeper=self._keeper,
             limits=Limits(config.memory_mib, config.disk_mib),
             clock=time.time,
+            told=self._deeds.trained,
         )
         self._workshop, self._table = workshop, table
         hop_ms = kept.config.policies.hop_ms
@@ -100,11 +111,12 @@ class Teaching:
         await asyncio.to_thread(self._workshop.folders.clean)
 
     async def run(self) -> None:
-        """Works on trainings, looks after the files of lessons, and for what starts a training."""
+        """Works on trainings, looks after the files of lessons, for what starts a training, and tells what was done."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._runner.run())
             group.create_task(self._tidy())
             group.create_task(self._triggers.run())
+            group.create_task(self._deeds.run())
 
     async def _tidy(self) -> None:
         while True:

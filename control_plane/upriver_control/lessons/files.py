@@ -5,7 +5,7 @@ What is not in its place lies in `_staging`, which engines that read Parquet pas
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -60,8 +60,11 @@ class LessonFiles:
                 if not self._files.exists(there):  # else it was moved before, or by another process at this moment
                     raise
 
-    def read(self, part: Part) -> "pa.Table":
-        """The rows of a file, wherever it is; raises NotFound when it has gone, DiskTrouble when it is damaged."""
+    def read(self, part: Part, columns: Sequence[str] | None = None) -> "pa.Table":
+        """The rows of a file, wherever it is, with some columns or all.
+
+        Raises NotFound when it has gone, DiskTrouble when it is damaged.
+        """
         from upriver_control.lessons import tables  # here, so that pyarrow is there only when lessons are
 
         for path in (self._place(part), self._aside(part.name)):
@@ -71,7 +74,7 @@ class LessonFiles:
             except NotFound:
                 continue
             try:
-                return tables.decoded(data)
+                return tables.decoded(data, columns)
             except tables.DAMAGED as error:
                 raise DiskTrouble(f"the file of lessons {path} is damaged: bring a copy of it back") from error
         raise NotFound(f"the file of lessons {part.name} is gone")

@@ -114,15 +114,16 @@ class Keeper:
         self.files.place(part)
         self.table.placed(part)
 
-    def read(self, parts: Sequence[Part]) -> "list[tuple[Part, pa.Table]]":
-        """The lessons of some files that are there now; raises NotFound when one of them has gone."""
+    def read(self, parts: Sequence[Part], columns: Sequence[str] | None = None) -> "list[tuple[Part, pa.Table]]":
+        """The lessons of some files that are there now, with some columns (`id` among them) or all; raises NotFound
+        when one of them has gone."""
         from upriver_control.lessons import tables  # here, so that pyarrow is there only when lessons are
 
         ids = self.table.ids(parts)
         if len(ids) < len(parts):
             raise NotFound("files of lessons were put together with others, or are too old by now")
         return [
-            (part, tables.only(tables.whole(self.files.read(part)), ids[part.number]))
+            (part, tables.only(tables.whole(self.files.read(part, columns)), ids[part.number]))
             for part in parts
             if ids[part.number]
         ]

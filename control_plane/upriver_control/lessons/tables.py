@@ -77,9 +77,12 @@ def encoded(table: pa.Table) -> bytes:
     return made.getvalue()
 
 
-def decoded(data: bytes) -> pa.Table:
-    """The table of a file; raises one of `DAMAGED`."""
-    return pq.read_table(io.BytesIO(data))
+def decoded(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
+    """The table of a file, or some columns of it, as far as it has them; raises one of `DAMAGED`."""
+    if columns is not None:
+        found = set(pq.read_schema(io.BytesIO(data)).names)
+        columns = [name for name in columns if name in found]
+    return pq.read_table(io.BytesIO(data), columns=columns)
 
 
 def whole(table: pa.Table) -> pa.Table:

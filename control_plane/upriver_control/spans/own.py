@@ -1,8 +1,8 @@
 """The control plane's own spans, which go the way of all others: what it did, linked to what questions it came of."""
 
+import hashlib
 import logging
-import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import Final
 
@@ -25,32 +25,33 @@ Told = str | int | float | bool
 class OwnSpans:
     """Tells what this process, named `instance`, did. Used by any thread."""
 
-    def __init__(self, intake: Intake, instance: str, random_bytes: Callable[[int], bytes] = random.randbytes) -> None:
+    def __init__(self, intake: Intake, instance: str) -> None:
         self._intake = intake
         self._instance = instance
-        self._random_bytes = random_bytes
 
     def tell(
         self,
         name: SpanName,
-        start_ns: int,
-        end_ns: int,
+        about: str,
+        times: tuple[int, int],
         attributes: Mapping[str, Told],
         questions: Sequence[LinkFacts] = (),
     ) -> bytes:
         """Keeps a span in a trace of its own, with links to the questions' spans; gives the trace's id.
 
-        Does not wait. What is not kept is logged.
+        `about` says what it is of: the same again, by whichever process, has the same ids and is kept once. Of more
+        questions than fit into one span, spans below it link to the next ones, as many as `MAX_CHILDREN`; they say the
+        same. `times` are nanoseconds since the epoch. Does not wait. What is not kept is logged.
         """
-        trace, own = self._random_bytes(16), self._random_bytes(8)
+        trace, own = _id(about, "trace", 16), _id(about, "0", 8)
         told: dict[str, Told] = dict(attributes)
         if questions:
-            told[Attribute.LESSONS] = len(questions)
+            told.setdefault(Attribute.LESSONS, len(questions))
         parts = [questions[at : at + MAX_LINKS] for at in range(0, len(questions), MAX_LINKS)][: 1 + MAX_CHILDREN]
-        spans = [_span(trace, own, b"", name, (start_ns, end_ns), told, parts[0] if parts else ())]
+        spans = [_span(trace, own, b"", name, times, told, parts[0] if parts else ())]
         spans += [
-            _span(trace, self._random_bytes(8), own, SpanName.TRAIN_LESSONS, (end_ns, end_ns), {}, part)
-            for part in parts[1:]
+            _span(trace, _id(about, str(number), 8), own, SpanName.TRAIN_LESSONS, (times[1], times[1]), told, part)
+            for number, part in enumerate(parts[1:], 1)
         ]
         try:
             self._intake.offer(self._request(spans)).add_done_callback(_told)
@@ -65,6 +66,10 @@ class OwnSpans:
         scope = resource.scope_spans.add(spans=spans)
         scope.scope.name = INSTRUMENTATION
         return request.SerializeToString()
+
+
+def _id(about: str, which: str, size: int) -> bytes:
+    return hashlib.sha256(f"{SERVICE} {which} {about}".encode()).digest()[:size]
 
 
 def _told(done: "Future[Taken]") -> None:

@@ -22,8 +22,11 @@ NOWHERE: Final = Origin("", "")
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A version was made of lessons. `links` are for the training's own span, `parts` for spans below it, and `lessons`
-    is how many there were, with or without a link. Times are Unix times."""
+    """A version was made of lessons, by the training of this name.
+
+    `links` are for the training's own span, `parts` for spans below it, and `lessons` is how many there were, with or
+    without a link. Times are Unix times.
+    """
 
     training: str
     model: str

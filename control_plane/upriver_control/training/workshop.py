@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from upriver.errors import DiskTrouble, InvalidInput, NotFound, Unreachable
+from upriver.errors import DiskTrouble, InvalidInput, NotFound, Unreachable, UpriverError
 from upriver.listing import digest as digest_of
 from upriver.listing import format_listing
 from upriver_control.artifacts import Artifacts, put_bytes
@@ -37,7 +37,8 @@ from upriver_control.training.order import (
     read_result,
     write_order,
 )
-from upriver_control.training.origins import Origin, Trained, shared_out
+from upriver_control.training.origins import Trained, shared_out
+from upriver_control.training.used import trained_on
 from upriver_control.working.folders import Folders, bring
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ class TrainingWorkshop:
     limits: Limits
     clock: Callable[[], float]
     told: Callable[[Trained], None] = lambda _: None
-    """Called once when a version was published, with the questions that it was made of; must not wait."""
+    """Called when a version was published, with the questions that it was made of; must not wait. Called again where
+    the process was killed after that."""
 
     def prepare(self, job: Training) -> Path | None:
         """Makes the job's folder with everything that the work needs; None when its version is published already.
@@ -104,6 +106,7 @@ class TrainingWorkshop:
         made = self.folders.of(job) / MADE
         known = self.published(job)
         if known is not None:
+            self._tell(job, known)  # it may have been killed before it could
             return known
         try:
             result = read_result((made / RESULT).read_text())
@@ -128,8 +131,9 @@ class TrainingWorkshop:
             with path.open("rb") as stream:
                 self.artifacts.put(source.digest, stream)
         version = self._publish(job, made, result)
-        self.told(self._trained(job, made / MADE_LESSONS, version, result))
-        return Published(version, replace(result, version=version.name))
+        published = Published(version, replace(result, version=version.name))
+        self._tell(job, published)
+        return published
 
     def published(self, job: Training) -> Published | None:
         """What a training has published before; None when nothing."""
@@ -174,10 +178,15 @@ class TrainingWorkshop:
             version, _ = self.publisher.publish(incoming, job.model, lineage)
         return version
 
-    def _trained(self, job: Training, lessons: Path, version: StoredVersion, result: TrainResult) -> Trained:
-        links, parts = shared_out(_origins(lessons))
-        return Trained(
-            training=job.id,
+    def _tell(self, job: Training, published: Published) -> None:
+        version, result = published.version, published.result
+        try:
+            links, parts = shared_out(trained_on(self.sources, self.artifacts, version.digest))
+        except UpriverError as error:  # it is published all the same
+            _LOG.warning("the questions that %s was made of are not told: %s", version.name, error)
+            links, parts = (), ()
+        trained = Trained(
+            training=job.name,
             model=job.model,
             region=job.spec.region,
             version_digest=version.digest,
@@ -187,6 +196,7 @@ class TrainingWorkshop:
             started=job.created,
             ended=self.clock(),
         )
+        self.told(trained)
 
     def _hold(self, found: Source, rows: int) -> None:
         """Keeps the held-out questions for the calibration that follows, and no longer than it needs."""
@@ -246,17 +256,6 @@ class TrainingWorkshop:
 def prefix_of(job: Training) -> str:
     """What names of versions begin with that a training makes."""
     return f"train-{job.id}"
-
-
-def _origins(lessons: Path) -> Iterator[Origin]:
-    """Where the questions of lessons were that a version was trained on, the newest first; older files do not say."""
-    from upriver_control.lessons import tables  # here, so that pyarrow is there only when lessons are
-
-    table = tables.decoded(lessons.read_bytes())
-    if "span" in table.column_names:
-        for row in reversed(table.select(["use", "trace", "span"]).to_pylist()):
-            if row["use"] == "train":
-                yield Origin(row["trace"], row["span"])
 
 
 def _metrics(result: TrainResult) -> dict[str, float]:

@@ -20,8 +20,10 @@ from upriver_agent.head import read_prior
 from upriver_agent.versions.store import load_folder
 from upriver_control.cli.lineage import app as lineage_app
 from upriver_control.cli.models import app as models_app
+from upriver_control.cli.rollouts import app as rollouts_app
 from upriver_control.cli.train import app as train_app
 from upriver_control.convert import convert_to_version
+from upriver_control.spans.store import SpanStore, open_spans
 from upriver_control.training.order import MADE, SOURCE, read_result
 from upriver_control.validation import ChildValidation
 
@@ -81,7 +83,7 @@ def test_a_fleet_is_sent_what_its_lessons_taught_with_a_certificate_and_a_lineag
             roll_out(operator, "top", "tier=cloud")
             for agent, wanted in ((device, "v1"), (cloud, "top")):
                 until(lambda agent=agent, wanted=wanted: version_of(agent) == wanted, 60, "the first versions")
-            assert len(submit(plane, [taught(number) for number in range(700)]).kept) == 700
+            assert len(submit(plane, [taught(number, **origin(number)) for number in range(700)]).kept) == 700
             done = json.loads(command(train_app, "train", plane, "pattern", "--set", "epochs=5", "--set",
                                       "learning_rate=0.01", "--rollout", "--quantise", "float", "--max-loss", "10%",
                                       "--confidence", "90%", "--json"))  # fmt: skip
@@ -91,11 +93,30 @@ def test_a_fleet_is_sent_what_its_lessons_taught_with_a_certificate_and_a_lineag
             assert result["rollout"].startswith("rollouts/pattern-"), result["notes"]
             made = result["version"].rpartition("/")[2]
             until(lambda: version_of(device) == made, 60, "what was trained")
+            command(rollouts_app, "rollout", plane, "cancel", result["rollout"])  # it would soak for long
+            found = until(lambda: later(plane, 700, made), 60, "what came of its questions")
+            assert found == {"upriver.train", "upriver.train.lessons", "upriver.rollout"}
         ancestors = json.loads(command(lineage_app, "lineage", plane, f"pattern/{made}", "--json"))
         assert [one["version"] for one in ancestors] == [result["version"], "models/pattern/versions/v1"]
         assert ancestors[0]["training"]["result"]["lessons_digest"] == result["lessons_digest"]
         assert len(ancestors[0]["policies"]) == 1
         assert ancestors[0]["source_digest"] != ancestors[1]["source_digest"] != ""
+
+
+def origin(number):
+    """Where the question of a lesson was."""
+    return {"trace": f"{number + 1:032x}", "span": f"{number + 1:016x}"}
+
+
+def later(plane, questions, version):
+    """The names of spans that speak of any of so many questions; None until the end of the rollout is told."""
+    database = open_spans(f"sqlite:///{plane.state}/spans.sqlite")
+    store = SpanStore(database)
+    spans = [span for number in range(questions) for span in store.later((number + 1).to_bytes(16))]
+    database.close()
+    told = {span.attributes.get("upriver.training", span.attributes.get("upriver.rollout", "")) for span in spans}
+    assert len(told) <= 2, "one training, one rollout"
+    return {span.name for span in spans} if len(told) == 2 else None
 
 
 def top_of(folder):

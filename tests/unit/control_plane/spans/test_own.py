@@ -18,7 +18,7 @@ def test_a_training_is_found_from_each_of_its_questions(tmp_path):
     intake = Intake(store, lambda: MESH.began_ns)
     questions = [LinkFacts(MESH.trace(index), span_ids(MESH, index)[0]) for index in range(2000)]
     trace = OwnSpans(intake, "control-1").tell(
-        SpanName.TRAIN, MESH.began_ns, MESH.began_ns + 5, {Attribute.MODEL: "digits"}, questions
+        SpanName.TRAIN, "trainings/1", (MESH.began_ns, MESH.began_ns + 5), {Attribute.MODEL: "digits"}, questions
     )
     intake.start()
     intake.close()
@@ -32,6 +32,7 @@ def test_a_training_is_found_from_each_of_its_questions(tmp_path):
     assert first.attributes == {Attribute.MODEL: "digits", Attribute.LESSONS: 2000}
     assert len(children) == MAX_CHILDREN
     assert {child.parent for child in children} == {first.span}
+    assert all(child.attributes == first.attributes for child in children), "whoever finds one knows what it is of"
     assert [later.name for later in store.later(MESH.trace(0))] == ["upriver.train"]
     assert [later.name for later in store.later(MESH.trace(500))] == ["upriver.train.lessons"]
     assert store.later(MESH.trace(1999)) == []
@@ -43,6 +44,6 @@ def test_what_can_t_be_kept_is_logged_and_disturbs_nobody(tmp_path, caplog):
     intake = Intake(SpanStore(database))
     intake.close()
     with caplog.at_level(logging.WARNING):
-        OwnSpans(intake, "control-1").tell(SpanName.ROLLOUT, 1, 2, {})
+        OwnSpans(intake, "control-1").tell(SpanName.ROLLOUT, "rollouts/r", (1, 2), {})
     assert "closing" in caplog.text
     database.close()

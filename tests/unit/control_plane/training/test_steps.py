@@ -204,8 +204,25 @@ def test_what_comes_out_is_published_with_everything_that_it_was_made_of(world):
     assert (rollout.version, rollout.selector) == (result.version, "tier=device")
     assert rollout.policy == "models/pattern/policies/" + "7" * 64
     (told,) = world.told
-    assert (told.training, told.model, told.version_digest, told.lessons) == ("t1", "pattern", version.digest, 70)
+    assert (told.training, told.model, told.version_digest, told.lessons) == (
+        "models/pattern/trainings/t1", "pattern", version.digest, 70,
+    )  # fmt: skip
     assert (told.links, told.parts) == ((("cd" * 16, "cd" * 8),), ())  # held-out lessons taught it nothing
+
+
+def test_what_was_published_before_it_was_killed_is_told_by_who_goes_on(world):
+    def dies(trained):
+        raise Killed
+
+    bench = world.bench
+    world.bench = replace(bench, workshop=replace(world.workshop, told=dies))
+    with pytest.raises(Killed):
+        world.go(world.job())
+    assert len(world.registry.store.versions("pattern", None, 10)) == 2
+    assert not world.told
+    world.bench = bench
+    world.go(world.job())
+    assert [told.links for told in world.told] == [(("cd" * 16, "cd" * 8),)]
 
 
 @pytest.mark.parametrize("step", range(1, 24, 2))
