@@ -1,8 +1,8 @@
 """Calibrations and policies on the terminal."""
 
 import json
-import math
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
@@ -12,8 +12,10 @@ from rich.text import Text
 from upriver.v1 import policy_pb2 as pb
 from upriver_control.cli.policy_plot import on_terminal
 from upriver_control.telling.paths import drawing_of
-from upriver_control.telling.policies import agreement, form_name, percent, state_name, threshold, unit
+from upriver_control.telling.policies import agreement, outcome, percent, promise, state_name, threshold, unit
 from upriver_control.telling.times import moment
+
+_STYLES: Final = {"good": "green", "warn": "yellow", "": "none"}
 
 
 def print_result(calibration: pb.Calibration, console: Console) -> None:
@@ -95,34 +97,9 @@ def calibration_table(calibrations: Iterable[pb.Calibration]) -> Table:
 
 
 def _headline(calibration: pb.Calibration) -> Text:
-    result, spec = calibration.result, calibration.spec
-    text = Text(f"{calibration.name}\n", style="bold")
-    asked = f"{result.tune_questions:,} questions tuned, {result.calibrate_questions:,} others certify"
-    text.append(f"{asked}\n", style="none")
-    answering = [tier for tier in list(result.tiers)[:-1] if tier.policy and tier.threshold != math.inf]
-    if result.missing and not answering:
-        whole = math.ceil(result.missing / max(1e-9, 1.0 - spec.tune_share))
-        told = (
-            f"every tier escalates always: at least {whole:,} more questions are needed, {result.missing:,} to certify"
-        )
-        text.append(told, style="yellow")
-        return text
-    if not answering:
-        text.append("no tier may answer by itself: everything goes to the top", style="yellow")
-        return text
-    if not result.path:
-        for tier in answering:
-            told = f"{tier.tier}: at most {percent(tier.epsilon)} lost; {percent(tier.coverage)} pass\n"
-            text.append(told, style="green")
-        return text
-    local = sum(list(result.shipped.exit_shares)[:-1])
-    text.append(
-        f"at most {percent(result.certified_loss)} lost with {percent(spec.confidence)} confidence, "
-        f"{percent(local)} answered below the top",
-        style="green",
-    )
-    lost = f"{result.losses:g} of {result.calibrate_questions:,} lost"
-    text.append(f"; here {lost}, {result.shipped.cost:.4g} {unit(spec)} a question", style="none")
+    text = Text(f"{calibration.name}", style="bold")
+    for said in outcome(calibration):
+        text.append(f"\n{said.words}", style=_STYLES[said.tone])
     return text
 
 
@@ -164,13 +141,5 @@ def _ways(result: pb.CalibrationResult, cost_unit: str) -> Table:
 
 
 def _certificate_rows(policy: pb.Policy) -> Sequence[tuple[str, str]]:
-    found = policy.certificate
-    if not policy.HasField("certificate"):
-        return [("certificate", "none")]
-    basis = "labels" if found.labels else "the top"
-    shares = f"{percent(found.coverage)} pass, {percent(found.exit_share)} end here"
-    return [
-        ("certificate", f"at most {percent(found.epsilon)} lost with {percent(1 - found.delta)} confidence"),
-        ("", f"{form_name(found.form)}, by {basis}: {found.losses:g} of {found.questions:,} questions lost, {shares}"),
-        ("top", found.top_version or found.top_digest),
-    ]
+    said = promise(policy)
+    return [("certificate" if not line else "", words) for line, words in enumerate(said or ("none",))]
