@@ -117,13 +117,15 @@ def test_usage_errors_have_status_two(arguments):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", [[], ["infer"], ["agents"], ["agent"], ["agent", "run"], ["model"]])
+@pytest.mark.parametrize("command", [[], ["infer"], ["agents"], ["agent"], ["agent", "run"], ["model"], ["lineage"]])
 def test_help_teaches(command):
     done = upriver(*command, "--help")
     assert done.returncode == 0
     assert "Usage: upriver" in done.stdout
     if command in ([], ["infer"], ["agents"]):
         assert any(line.strip().startswith("upriver ") for line in done.stdout.splitlines())
+    if command == ["lineage"]:
+        assert "lineage lineage" not in done.stdout  # a command that is called as its group is that command
 
 
 def test_the_version_is_printed():

@@ -24,7 +24,6 @@ TOKEN_VARIABLE = "CONSUL_HTTP_TOKEN"  # noqa: S105 - the variable that Consul's 
 
 app = typer.Typer(
     name="agents",
-    help="Who is there, and how much an agent logs.",
     invoke_without_command=True,
     rich_markup_mode="markdown",
 )
@@ -52,7 +51,7 @@ def agents_command(
     server_name: opt.ServerName = "",
     as_json: opt.AsJson = False,
 ) -> None:
-    """List the agents that Consul knows to be healthy, or ask some directly what they serve.
+    """List the agents that Consul knows to be healthy, or ask some what they serve; or see how much one logs.
 
     The exit status is 1 when Consul, or one of the agents asked, can't be reached.
 

@@ -131,7 +131,10 @@ def _found() -> dict[str, list[EntryPoint]]:
 
 
 def _load(name: str, entries: Sequence[EntryPoint]) -> Any:
-    """One group of all commands that could be loaded; the first entry says what the group is for."""
+    """One group of all commands that could be loaded; the first entry says what the group is for.
+
+    A group of one command that is called as it is that command.
+    """
     loaded: list[Partial] = []
     missing: list[tuple[str, str]] = []
     for entry in entries:
@@ -146,7 +149,8 @@ def _load(name: str, entries: Sequence[EntryPoint]) -> Any:
     for other in loaded[1:]:
         loaded[0].commands.update(other.commands)
     loaded[0].missing = missing
-    return loaded[0]
+    alone = list(loaded[0].commands) == [name] and not missing
+    return loaded[0].commands[name] if alone else loaded[0]
 
 
 def _group(name: str, made: typer.Typer) -> "Partial":

@@ -25,7 +25,7 @@ def about() -> None:
     """What a version was made of: `upriver lineage MODEL/VERSION`."""
 
 
-@app.command("lineage")
+@app.command("lineage", no_args_is_help=True)
 def lineage_command(
     version: Annotated[str, typer.Argument(metavar="MODEL/VERSION", help="A version; MODEL@ALIAS as well.")],
     control_plane: ControlPlane = DEFAULT,
