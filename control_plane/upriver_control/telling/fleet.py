@@ -93,6 +93,17 @@ def state(report: sync_pb2.SlotReport) -> str:
     return sync_pb2.SlotState.Name(report.state).removeprefix("SLOT_STATE_").lower().replace("unspecified", "empty")
 
 
+def slowest_s(counters: sync_pb2.Counters, share: float) -> float | None:
+    """How long this share of the model's runs took at most, in seconds: the upper end of a bucket; None of no runs."""
+    buckets = sorted(counters.latency_buckets.items())
+    left = share * sum(count for _, count in buckets)
+    for bucket, count in buckets:
+        left -= count
+        if left <= 0:
+            return float(2.0 ** ((bucket + 1) / 4) / 1e6)
+    return None
+
+
 def failure(report: sync_pb2.SlotReport) -> str | None:
     """`self-test` and so on; None where nothing failed."""
     name = sync_pb2.Failure.Name(report.failure).removeprefix("FAILURE_").lower().replace("_", "-")

@@ -16,7 +16,7 @@ def troubles(agent: pb.MeshAgent) -> tuple[str, ...]:
     if not agent.in_sync:
         found.append("not as desired")
     if agent.load >= BUSY:
-        found.append(f"busy: {agent.load:.0%} of its places are taken")
+        found.append(f"busy: {agent.load:.0%} taken")
     return tuple(found)
 
 

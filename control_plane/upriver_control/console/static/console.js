@@ -43,6 +43,11 @@
     localStorage.setItem("upriver-theme", root.dataset.theme);
     tell();
   });
+  // In pictures, which are one thing for keys and screen readers: the table that says the same has real links.
+  document.addEventListener("click", (event) => {
+    const there = event.target.closest("[data-href]");
+    if (there) location.assign(there.dataset.href);
+  });
   // A select whose choice is the whole of what its form says: it is sent at once.
   document.addEventListener("change", (event) => {
     if (event.target.matches("[data-now]")) event.target.form.requestSubmit();

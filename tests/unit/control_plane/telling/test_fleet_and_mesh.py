@@ -61,7 +61,7 @@ def test_a_time_is_told_to_the_second() -> None:
 
 def test_what_is_wrong_at_an_agent_is_told_the_worst_first() -> None:
     agent = mesh_pb2.MeshAgent(connected=True, in_sync=False, load=0.95, alarms=["digits"])
-    assert mesh.troubles(agent) == ("ALARM digits", "not as desired", "busy: 95% of its places are taken")
+    assert mesh.troubles(agent) == ("ALARM digits", "not as desired", "busy: 95% taken")
     assert mesh.is_grave(agent)
 
 

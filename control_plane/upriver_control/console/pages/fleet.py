@@ -1,0 +1,102 @@
+"""Every agent: what it should run, what it runs, why they differ and since when. Live."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final
+from urllib.parse import urlencode
+
+from nicegui import ui
+
+from upriver.v1 import fleet_pb2 as pb
+from upriver_control.console import words
+from upriver_control.console.asking import Refused, or_refused
+from upriver_control.console.drawing import fleet as drawing
+from upriver_control.console.drawing import mesh_words
+from upriver_control.console.drawing.choosing import choose
+from upriver_control.console.drawing.svg import Markup, join, tag
+from upriver_control.console.feeds import Feed, polled
+from upriver_control.console.site import Site
+
+PAGE: Final = 100
+_EVERY_S: Final = 1.0
+Listed = tuple[pb.ListAgentsResponse, pb.ListAgentsResponse]
+
+
+def add(site: Site) -> None:
+    """Registers `/fleet` and `/fleet/{agent}`."""
+
+    @ui.page("/fleet")
+    async def fleet(selector: str = "", after: str = "") -> None:
+        def make() -> Feed[tuple[Markup, Markup]]:
+            return Feed(lambda: _listed(site, selector, after))
+
+        feed = make() if selector or after else site.feed("fleet", make)
+        with site.frame("Fleet", "/fleet") as frame:
+            frame.part(choose("/fleet", selector))
+            differing = frame.part(tag("p", {"class": "quiet"}, "No news of the fleet yet."))
+            everyone = frame.part()
+
+            def show(drawn: tuple[Markup, Markup]) -> None:
+                differing.set(drawn[0])
+                everyone.set(drawn[1])
+
+            await frame.live(feed, show)
+
+    @ui.page("/fleet/{agent:path}")
+    async def one(agent: str) -> None:
+        feed = Feed(lambda: _one(site, agent))
+        with site.frame(agent, "/fleet") as frame:
+            frame.part(drawing.ways(agent))
+            parts = [frame.part() for _ in range(3)]
+
+            def show(drawn: tuple[Markup, ...]) -> None:
+                for part, content in zip(parts, drawn, strict=True):
+                    part.set(content)
+
+            await frame.live(feed, show)
+
+
+async def _listed(site: Site, selector: str, after: str) -> AsyncIterator[tuple[Markup, Markup]]:
+    async def fetch() -> Listed:
+        differing = pb.ListAgentsRequest(selector=selector, out_of_sync=True, page_size=PAGE)
+        everyone = pb.ListAgentsRequest(selector=selector, page_size=PAGE, page_token=after)
+        told = await asyncio.gather(site.remote.fleet.ListAgents(differing), site.remote.fleet.ListAgents(everyone))
+        return told[0], told[1]
+
+    async for news in or_refused(polled(fetch, _EVERY_S)):
+        yield (words.problem(news.why), Markup()) if isinstance(news, Refused) else draw(news, selector)
+
+
+def draw(listed: Listed, selector: str) -> tuple[Markup, Markup]:
+    """Those that are not as desired, and all."""
+    differing, everyone = listed
+    if not everyone.total_size:
+        return mesh_words.empty(selector), Markup()
+    query = {"selector": selector, "after": everyone.next_page_token}
+    following = f"/fleet?{urlencode({key: value for key, value in query.items() if value})}"
+    return (
+        _card(drawing.differing(differing.agents, differing.total_size)),
+        _card(drawing.listing(everyone.agents, everyone.total_size, following if everyone.next_page_token else "")),
+    )
+
+
+async def _one(site: Site, agent: str) -> AsyncIterator[tuple[Markup, ...]]:
+    async def fetch() -> pb.Agent:
+        answer = await site.remote.fleet.GetAgent(pb.GetAgentRequest(name=f"agents/{agent}"))
+        found: pb.Agent = answer.agent
+        return found
+
+    async for news in or_refused(polled(fetch, _EVERY_S)):
+        if isinstance(news, Refused):
+            yield words.nothing(news.why, "upriver fleet list", "This lists all that are known."), *(Markup(),) * 2
+        else:
+            yield draw_one(news)
+
+
+def draw_one(agent: pb.Agent) -> tuple[Markup, ...]:
+    """One agent in three parts: how it is, its slots, and what it is."""
+    return join(drawing.state(agent), drawing.remarks(agent)), drawing.slots(agent), _card(drawing.about(agent))
+
+
+def _card(content: Markup) -> Markup:
+    return tag("div", {"class": "card whole-names"}, content)
