@@ -283,6 +283,7 @@ class Agent:
             fallback=self._fall_back,
             trials=self._sharing.trials,
             pooling=lambda: write_pooling(self._sharing.facts(), *self._sharing.privacy()),
+            lessons=self._teaching.lessons,
         )
         discovery = self._discovery if isinstance(self._discovery, ControlPlaneDiscovery) else None
         digests = [version.digest for version in self._configured.values() if version is not None]

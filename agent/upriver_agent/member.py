@@ -37,7 +37,8 @@ class Surroundings:
     `describe` gives the agent's own record, `load` its share of inflight requests, `draining` whether it ends,
     `decisions` how often each kind of decision was made, `standing` what was refined of a model; `changed` is called
     when another version answers, `fallback` puts a configured version back in a model's slot, `trials` takes heads to
-    be tried here, `pooling` says how what is learnt here is pooled.
+    be tried here, `pooling` says how what is learnt here is pooled, `lessons` how many there were of which model when
+    `decisions` was called last.
     """
 
     describe: Callable[[], AgentRecord]
@@ -49,6 +50,7 @@ class Surroundings:
     fallback: Callable[[str], None]
     trials: Callable[[Sequence[Trial]], None]
     pooling: Callable[[], pb.PoolingReport]
+    lessons: Callable[[], Mapping[str, int]]
 
 
 class Member:
@@ -137,6 +139,7 @@ class Member:
             draining=self._around.draining(),
             decisions=self._around.decisions(),
             pooling=self._around.pooling(),
+            lessons=self._around.lessons(),
         )
 
     def _disk_bytes(self) -> int:

@@ -49,6 +49,7 @@ class Teaching:
         self._slots = slots
         self._access = section.access
         self._counted: dict[str, int] = {}
+        self._lessons: dict[str, int] = {}
         self._open = False
 
     def open(self) -> None:
@@ -88,9 +89,15 @@ class Teaching:
         """What has become of lessons, by name; as last known when the journal can't be read."""
         if self._open:
             with suppress(DiskTrouble):
-                self._counted = self.journal.read(looking.tally)
+                self._counted, self._lessons = self.journal.read(
+                    lambda connection: (looking.tally(connection), looking.by_model(connection))
+                )
         told = {**self.school.counters(), **self._counted}
         return {f"lessons_{name}": count for name, count in told.items()}
+
+    def lessons(self) -> Mapping[str, int]:
+        """How many lessons count of which model, as `counters` found them last."""
+        return self._lessons
 
     def close(self) -> None:
         """Ends; what was heard is kept."""

@@ -28,6 +28,7 @@ from upriver.v1 import (
     fleet_pb2,
     inbox_pb2,
     log_pb2,
+    mesh_pb2,
     policy_pb2,
     pool_pb2,
     question_pb2,
@@ -104,6 +105,7 @@ _SERVICES: Final = tuple(
         (log_pb2, "LogService"),
         (inbox_pb2, "InboxService"),
         (question_pb2, "QuestionService"),
+        (mesh_pb2, "MeshService"),
     )
 )
 
@@ -167,7 +169,10 @@ class ControlPlane:
         versions = RegistryVersions(store, self._certifying.policies, self._certifying.publisher)
         self._rollouts = RolloutServicer(rollouts, versions, self._mirror)
         self._reaching = Reaching(config, self._sessions)
-        self._watching = Watching(kept, lambda: self._reconciler.leads, self._sessions.agents, self._audits)
+        self._watching = Watching(
+            kept, lambda: self._reconciler.leads, self._sessions.agents, lambda: self._mirror.intent, self._audits
+        )
+        self._sessions.on_report = self._watching.history.heard
         self._teaching = Teaching(
             kept,
             self._publisher,
@@ -193,6 +198,7 @@ class ControlPlane:
             LogServicer(logs.LevelSetter()),
             self._reaching.inbox,
             self._watching.questions,
+            self._watching.mesh,
         )
         self._server = grpc.aio.server(
             interceptors=[OperatorTokens(kept.operator_token), AgentTokens(kept.join_token, kept.operator_token)],

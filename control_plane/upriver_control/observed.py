@@ -190,7 +190,8 @@ class AgentFacts:
 
     `labels` include `agent`, `tier` and `region`; `last_seen` is a Unix time of the control plane's clock. `refusal`
     says why it refused the last world that it was sent; empty when it did not. `boot` names the run of its process,
-    `connected_since` is when its latest stream began, as `last_seen` is told.
+    `connected_since` is when its latest stream began, as `last_seen` is told. `lessons` are those that it keeps, by
+    model.
     """
 
     agent: str
@@ -212,6 +213,7 @@ class AgentFacts:
     traffic: Traffic = Traffic()
     decisions: Mapping[str, int] = field(default_factory=dict)
     pooling: PoolingFacts = PoolingFacts()
+    lessons: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def tier(self) -> str:

@@ -76,6 +76,7 @@ def read_hello(hello: pb.Hello, now: float) -> AgentFacts:
         traffic=read_traffic(hello.status),
         decisions=read_decisions(hello.status),
         pooling=read_pooling(hello.status),
+        lessons=read_lessons(hello.status),
     )
 
 
@@ -95,6 +96,12 @@ def read_decisions(status: pb.Status) -> Mapping[str, int]:
     """How often an agent decided what about its upstreams and callers; what is beyond the bounds is left out."""
     told = ((name, count) for name, count in sorted(status.decisions.items()) if len(name) <= MAX_DECISION_NAME)
     return dict(islice(told, MAX_DECISIONS))
+
+
+def read_lessons(status: pb.Status) -> Mapping[str, int]:
+    """How many lessons an agent keeps of which model, of the models of its slots; no more are told than it has."""
+    models = {report.model for report in status.slots}
+    return {model: count for model, count in status.lessons.items() if model in models and count > 0}
 
 
 def read_pooling(status: pb.Status) -> PoolingFacts:

@@ -11,8 +11,11 @@ from typing import Any, Final
 from opentelemetry.util.re import parse_env_headers
 
 from upriver.errors import DiskTrouble, Unreachable
+from upriver_control.history.recording import History
+from upriver_control.intent import Intent
 from upriver_control.kept import Kept
 from upriver_control.observed import AgentFacts
+from upriver_control.services.mesh import Edges, MeshServicer
 from upriver_control.services.otlp import OtlpServicer
 from upriver_control.services.questions import QuestionServicer
 from upriver_control.services.span_standing import SpanStanding
@@ -42,12 +45,13 @@ class Watching:
         kept: Kept,
         leads: Callable[[], bool],
         agents: Callable[[], Mapping[str, AgentFacts]],
+        intent: Callable[[], Intent],
         audits: AuditTable,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         """`leads` says whether this process is the one that forwards; `environ` has OpenTelemetry's headers.
 
-        `agents` gives all agents.
+        `agents` gives all agents, `intent` what they are to run.
         """
         section = kept.config.spans
         self.store = SpanStore(kept.spans)
@@ -57,11 +61,8 @@ class Watching:
         self.otlp = OtlpServicer(self.intake)
         bounds = Bounds(section.max_mib << 20, round(section.max_age_days * _DAY_NS))
         self._sweeper = Sweeper(kept.spans, bounds)
-        self.forwarding: Forwarding | None = None
-        if section.forward:
-            headers = parse_env_headers(environ.get("OTEL_EXPORTER_OTLP_HEADERS", ""), liberal=True)
-            receiver = Receiver(section.forward, tuple((name.lower(), value) for name, value in headers.items()))
-            self.forwarding = Forwarding(self.store, receiver, leads)
+        receiver = _receiver(section.forward, environ)
+        self.forwarding = Forwarding(self.store, receiver, leads) if receiver is not None else None
         self._sweep_trouble = ""
         self._following = Following(self.store, self.intake)
         standing = SpanStanding(
@@ -74,6 +75,8 @@ class Watching:
             lambda: self._sweep_trouble,
         )
         views = TraceViews(self.store, audits, standing.trouble, kept.config.console.trace_url)
+        self.history = History(self.rates, agents)
+        self.mesh = MeshServicer(agents, intent, self.history.recent, Edges(self.store), self.rates)
         self.questions = QuestionServicer(views, self._following, standing)
 
     async def start(self) -> None:
@@ -89,7 +92,8 @@ class Watching:
     def jobs(self) -> tuple[tuple[str, Coroutine[Any, Any, None]], ...]:
         """What runs until the end."""
         forwarded = () if self.forwarding is None else (("spans are forwarded", self.forwarding.run()),)
-        return ("questions are followed", self._following.run()), *forwarded
+        recorded = "rates are recorded", self.history.run()
+        return recorded, ("questions are followed", self._following.run()), *forwarded
 
     def sweep(self) -> None:
         """Takes away what is too much, every `SWEEP_S`; blocks."""
@@ -105,3 +109,10 @@ class Watching:
     def close(self) -> None:
         """Writes what waits; blocks. No more come when this is called."""
         self.intake.close()
+
+
+def _receiver(url: str, environ: Mapping[str, str]) -> Receiver | None:
+    if not url:
+        return None
+    headers = parse_env_headers(environ.get("OTEL_EXPORTER_OTLP_HEADERS", ""), liberal=True)
+    return Receiver(url, tuple((name.lower(), value) for name, value in headers.items()))

@@ -65,6 +65,12 @@ def tally(connection: sqlite3.Connection) -> dict[str, int]:
     return found
 
 
+def by_model(connection: sqlite3.Connection) -> dict[str, int]:
+    """How many lessons count of which model, of whichever version."""
+    found = connection.execute("SELECT model, sum(lessons) FROM class JOIN version ON number = version GROUP BY model")
+    return {model: lessons for model, lessons in found if lessons > 0}
+
+
 def must_go(connection: sqlite3.Connection) -> dict[tuple[str, str, int], int]:
     """How many lessons had counted and were forgotten, or not believed any more, since the journal began:
     {(model, digest, width): lessons}, versions in the order in which they came."""

@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15upriver/v1/mesh.proto\x12\nupriver.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"_\n\x10WatchMeshRequest\x12\x10\n\x08selector\x18\x01 \x01(\t\x12+\n\x08interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04once\x18\x03 \x01(\x08\"\x98\x01\n\x11WatchMeshResponse\x12%\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x15.upriver.v1.MeshAgent\x12#\n\x05\x65\x64ges\x18\x02 \x03(\x0b\x32\x14.upriver.v1.MeshEdge\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05tiers\x18\x04 \x03(\t\"\x87\x02\n\tMeshAgent\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0c\n\x04tier\x18\x02 \x01(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\x12\x11\n\tconnected\x18\x04 \x01(\x08\x12\x0c\n\x04load\x18\x05 \x01(\x01\x12\x10\n\x08versions\x18\x06 \x03(\t\x12\x12\n\nrows_per_s\x18\x07 \x01(\x01\x12\x17\n\x0f\x65scalated_share\x18\x08 \x01(\x01\x12&\n\x03p95\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06\x61larms\x18\n \x03(\t\x12\x0f\n\x07in_sync\x18\x0b \x01(\x08\x12\x13\n\x0bsends_spans\x18\x0c \x01(\x08\x12\x0f\n\x07\x61\x64\x64ress\x18\r \x01(\t\"}\n\x08MeshEdge\x12\x12\n\nfrom_agent\x18\x01 \x01(\t\x12\x10\n\x08to_agent\x18\x02 \x01(\t\x12\x13\n\x0b\x65scalations\x18\x03 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\x03\x12&\n\x03p95\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xb9\x01\n\x10ListRatesRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06region\x18\x02 \x01(\t\x12-\n\tfrom_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nuntil_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x04step\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"4\n\x11ListRatesResponse\x12\x1f\n\x05rates\x18\x01 \x03(\x0b\x32\x10.upriver.v1.Rate\"\x97\x01\n\x04Rate\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06region\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x0c\n\x04rows\x18\x05 \x01(\x03\x12\x16\n\x0e\x65scalated_rows\x18\x06 \x01(\x03\x12\x0f\n\x07lessons\x18\x07 \x01(\x03\x32\xa3\x01\n\x0bMeshService\x12J\n\tWatchMesh\x12\x1c.upriver.v1.WatchMeshRequest\x1a\x1d.upriver.v1.WatchMeshResponse0\x01\x12H\n\tListRates\x12\x1c.upriver.v1.ListRatesRequest\x1a\x1d.upriver.v1.ListRatesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15upriver/v1/mesh.proto\x12\nupriver.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"_\n\x10WatchMeshRequest\x12\x10\n\x08selector\x18\x01 \x01(\t\x12+\n\x08interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04once\x18\x03 \x01(\x08\"\xa9\x01\n\x11WatchMeshResponse\x12%\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x15.upriver.v1.MeshAgent\x12#\n\x05\x65\x64ges\x18\x02 \x03(\x0b\x32\x14.upriver.v1.MeshEdge\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05tiers\x18\x04 \x03(\t\x12\x0f\n\x07missing\x18\x05 \x03(\t\"\x87\x02\n\tMeshAgent\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0c\n\x04tier\x18\x02 \x01(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\x12\x11\n\tconnected\x18\x04 \x01(\x08\x12\x0c\n\x04load\x18\x05 \x01(\x01\x12\x10\n\x08versions\x18\x06 \x03(\t\x12\x12\n\nrows_per_s\x18\x07 \x01(\x01\x12\x17\n\x0f\x65scalated_share\x18\x08 \x01(\x01\x12&\n\x03p95\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06\x61larms\x18\n \x03(\t\x12\x0f\n\x07in_sync\x18\x0b \x01(\x08\x12\x13\n\x0bsends_spans\x18\x0c \x01(\x08\x12\x0f\n\x07\x61\x64\x64ress\x18\r \x01(\t\"}\n\x08MeshEdge\x12\x12\n\nfrom_agent\x18\x01 \x01(\t\x12\x10\n\x08to_agent\x18\x02 \x01(\t\x12\x13\n\x0b\x65scalations\x18\x03 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\x03\x12&\n\x03p95\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xb9\x01\n\x10ListRatesRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06region\x18\x02 \x01(\t\x12-\n\tfrom_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nuntil_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x04step\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"4\n\x11ListRatesResponse\x12\x1f\n\x05rates\x18\x01 \x03(\x0b\x32\x10.upriver.v1.Rate\"\x97\x01\n\x04Rate\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06region\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x0c\n\x04rows\x18\x05 \x01(\x03\x12\x16\n\x0e\x65scalated_rows\x18\x06 \x01(\x03\x12\x0f\n\x07lessons\x18\x07 \x01(\x03\x32\xa3\x01\n\x0bMeshService\x12J\n\tWatchMesh\x12\x1c.upriver.v1.WatchMeshRequest\x1a\x1d.upriver.v1.WatchMeshResponse0\x01\x12H\n\tListRates\x12\x1c.upriver.v1.ListRatesRequest\x1a\x1d.upriver.v1.ListRatesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,17 +36,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHMESHREQUEST']._serialized_start=102
   _globals['_WATCHMESHREQUEST']._serialized_end=197
   _globals['_WATCHMESHRESPONSE']._serialized_start=200
-  _globals['_WATCHMESHRESPONSE']._serialized_end=352
-  _globals['_MESHAGENT']._serialized_start=355
-  _globals['_MESHAGENT']._serialized_end=618
-  _globals['_MESHEDGE']._serialized_start=620
-  _globals['_MESHEDGE']._serialized_end=745
-  _globals['_LISTRATESREQUEST']._serialized_start=748
-  _globals['_LISTRATESREQUEST']._serialized_end=933
-  _globals['_LISTRATESRESPONSE']._serialized_start=935
-  _globals['_LISTRATESRESPONSE']._serialized_end=987
-  _globals['_RATE']._serialized_start=990
-  _globals['_RATE']._serialized_end=1141
-  _globals['_MESHSERVICE']._serialized_start=1144
-  _globals['_MESHSERVICE']._serialized_end=1307
+  _globals['_WATCHMESHRESPONSE']._serialized_end=369
+  _globals['_MESHAGENT']._serialized_start=372
+  _globals['_MESHAGENT']._serialized_end=635
+  _globals['_MESHEDGE']._serialized_start=637
+  _globals['_MESHEDGE']._serialized_end=762
+  _globals['_LISTRATESREQUEST']._serialized_start=765
+  _globals['_LISTRATESREQUEST']._serialized_end=950
+  _globals['_LISTRATESRESPONSE']._serialized_start=952
+  _globals['_LISTRATESRESPONSE']._serialized_end=1004
+  _globals['_RATE']._serialized_start=1007
+  _globals['_RATE']._serialized_end=1158
+  _globals['_MESHSERVICE']._serialized_start=1161
+  _globals['_MESHSERVICE']._serialized_end=1324
 # @@protoc_insertion_point(module_scope)

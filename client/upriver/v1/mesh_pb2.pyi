@@ -21,16 +21,18 @@ class WatchMeshRequest(_message.Message):
     def __init__(self, selector: _Optional[str] = ..., interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., once: _Optional[bool] = ...) -> None: ...
 
 class WatchMeshResponse(_message.Message):
-    __slots__ = ("agents", "edges", "time", "tiers")
+    __slots__ = ("agents", "edges", "time", "tiers", "missing")
     AGENTS_FIELD_NUMBER: _ClassVar[int]
     EDGES_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     TIERS_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
     agents: _containers.RepeatedCompositeFieldContainer[MeshAgent]
     edges: _containers.RepeatedCompositeFieldContainer[MeshEdge]
     time: _timestamp_pb2.Timestamp
     tiers: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, agents: _Optional[_Iterable[_Union[MeshAgent, _Mapping]]] = ..., edges: _Optional[_Iterable[_Union[MeshEdge, _Mapping]]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tiers: _Optional[_Iterable[str]] = ...) -> None: ...
+    missing: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, agents: _Optional[_Iterable[_Union[MeshAgent, _Mapping]]] = ..., edges: _Optional[_Iterable[_Union[MeshEdge, _Mapping]]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tiers: _Optional[_Iterable[str]] = ..., missing: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class MeshAgent(_message.Message):
     __slots__ = ("agent", "tier", "region", "connected", "load", "versions", "rows_per_s", "escalated_share", "p95", "alarms", "in_sync", "sends_spans", "address")

@@ -22,6 +22,7 @@ OPERATOR_SERVICES: Final = (
             "LogService",
             "InboxService",
             "QuestionService",
+            "MeshService",
         )
     ),
     "upriver.v1.AuditService/ListAudits",

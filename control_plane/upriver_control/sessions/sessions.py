@@ -17,6 +17,7 @@ from upriver_control.sessions.session import Kind, Session
 from upriver_control.sync_wire import (
     content_version,
     read_decisions,
+    read_lessons,
     read_pooling,
     read_slots,
     read_traffic,
@@ -69,6 +70,8 @@ class Sessions:
         self._off_rhythm: dict[str, None] = {}
         self._dirty: set[str] = set()
         self._changed_agents: dict[asyncio.Event, set[str]] = {}
+        self.on_report: Callable[[AgentFacts, bool], None] = _nobody
+        """Called with what agents report, and whether they are connected to this process."""
 
     def agents(self) -> Mapping[str, AgentFacts]:
         """Every agent that is known, by id."""
@@ -109,6 +112,7 @@ class Sessions:
         session = Session(facts, dict(has), REPORT_S)
         self._sessions[facts.agent] = session
         self._elsewhere.pop(facts.agent, None)
+        self.on_report(facts, True)
         self._changed(session)
         self._direct(session)
         self._refresh(session)
@@ -145,7 +149,9 @@ class Sessions:
             traffic=read_traffic(status),
             decisions=read_decisions(status),
             pooling=read_pooling(status),
+            lessons=read_lessons(status),
         )
+        self.on_report(session.facts, True)
         if _has_happened(before, session.facts) or self._is_quiet_too_long(session):
             self._changed(session)
         else:
@@ -163,6 +169,7 @@ class Sessions:
         for facts in agents:
             if facts.agent not in self._sessions and self._elsewhere.get(facts.agent) != facts:
                 self._elsewhere[facts.agent] = facts
+                self.on_report(facts, False)
                 self._note(facts, dirty=False)
 
     def forget(self, agent: str) -> None:
@@ -360,3 +367,7 @@ def _model(item: tuple[str, Desired]) -> str:
 
 def _share(region: str, agent: str) -> bytes:
     return hashlib.sha256(f"{region}/{agent}".encode()).digest()
+
+
+def _nobody(facts: AgentFacts, here: bool) -> None:
+    """Nobody wants to know."""

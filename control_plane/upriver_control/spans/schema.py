@@ -114,7 +114,24 @@ rates = Table(
     Column("escalated_rows", BigInteger, nullable=False),
     Column("lessons", BigInteger, nullable=False),
 )
-"""What agents counted, by the minute since the epoch."""
+"""What agents counted, by the minute since the epoch; `lessons` are those that they kept in it."""
+
+counted = Table(
+    "counted",
+    metadata,
+    Column("agent", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("boot", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("region", Text, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("escalated_rows", BigInteger, nullable=False),
+    Column("active_for_s", Double, nullable=False),
+    Column("at", Double, nullable=False, index=True),
+    Column("lessons", BigInteger, nullable=False),
+    Column("lessons_minute", BigInteger, nullable=False),
+)
+"""The last report of each agent that is counted in `rates`, see `counting`; its lessons are, up to `lessons_minute`."""
 
 cursors = Table(
     "cursors",

@@ -8,6 +8,7 @@ from alembic.migration import MigrationContext
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from bench.many_spans import MODELS, REASONS, REGIONS, VERSIONS, Mesh, question, requests, span_ids
+from upriver_control.spans.counting import Observed
 from upriver_control.spans.filters import Filter, conditions, matches
 from upriver_control.spans.flags import IMPORTANT, Flag
 from upriver_control.spans.histogram import summarize
@@ -233,16 +234,47 @@ def test_remarkable_questions_stay_twice_as_long(tmp_path):
     database.close()
 
 
-def test_rates_of_a_minute_add_up_and_go(database):
+REPORT = Observed("till", "digits", "boot-1", "v1", "eu", 30, 3, 30.0, 630.0)
+
+
+def test_rates_are_what_reports_say_more_than_those_before(database):
     table = RateTable(database)
-    table.add([RateRow(10, "eu", "digits", "v1", 100, 7, 1), RateRow(11, "eu", "digits", "v1", 50, 1, 0)])
-    table.add([RateRow(10, "eu", "digits", "v1", 5, 1, 2), RateRow(10, "us", "digits", "v1", 1, 1, 0)])
-    assert table.between(10, 11, region="eu") == [RateRow(10, "eu", "digits", "v1", 105, 8, 3)]
-    assert table.between(0, 100, model="digits", region="eu", step=5) == [RateRow(10, "eu", "digits", "v1", 155, 9, 3)]
-    assert [row.region for row in table.between(0, 100)] == ["eu", "us", "eu"]
+    table.count([REPORT, REPORT._replace(agent="other", region="us")], 10)
+    table.count([REPORT._replace(rows=90, escalated_rows=9, active_for_s=90.0, at=690.0)], 11)
+    eu = [RateRow(10, "eu", "digits", "v1", 60, 6, 0), RateRow(11, "eu", "digits", "v1", 30, 3, 0)]
+    assert table.between(0, 100, region="eu") == eu
+    assert table.between(10, 11, region="us") == [RateRow(10, "us", "digits", "v1", 30, 3, 0)]
+    assert table.between(0, 100, model="digits", region="eu", step=5) == [RateRow(10, "eu", "digits", "v1", 90, 9, 0)]
     assert table.between(0, 100, model="faces") == []
     assert table.sweep(11) == 2
-    table.add([])
+    assert table.between(0, 100) == eu[1:]
+
+
+def test_what_several_processes_bring_of_an_agent_counts_once(database):
+    one, two = RateTable(database), RateTable(database)
+    later = REPORT._replace(rows=50, active_for_s=50.0, at=650.0)
+    for table in (one, two, one):
+        table.count([REPORT], 10)
+    two.count([later], 10)
+    one.count([REPORT], 10)
+    assert [row.rows for row in one.between(0, 100)] == [50]
+
+
+def test_lessons_are_those_of_a_steps_last_minute_and_each_agents_once_a_minute(database):
+    table = RateTable(database)
+    for minute, lessons in ((10, 5), (10, 7), (11, 9), (12, 0)):
+        at = minute * 60 + 30.0
+        table.count([REPORT._replace(at=at, active_for_s=at - 600, lessons=lessons)], minute)
+    table.count([REPORT._replace(agent="other", version="v2", lessons=4, at=670.0)], 11)
+    told = {(row.minute, row.version): row.lessons for row in table.between(0, 100)}
+    assert told == {(10, "v1"): 5, (10, "v2"): 0, (11, "v1"): 9, (11, "v2"): 4}
+    assert [row.lessons for row in table.between(0, 100, step=5)] == [9, 4]
+
+
+def test_more_reports_than_one_transaction_takes_are_all_counted(database):
+    table = RateTable(database)
+    table.count([REPORT._replace(agent=f"a{number}") for number in range(1100)], 10)
+    assert [row.rows for row in table.between(0, 100)] == [33000]
 
 
 def test_an_origin_that_nobody_uses_goes(store, database):

@@ -41,6 +41,15 @@ def test_a_lesson_comes_back_as_it_was_kept(tmp_path):
     assert found.embedding.tobytes() == one.embedding.tobytes()
 
 
+def test_lessons_that_count_are_told_by_model_of_whichever_version(tmp_path):
+    with opened(tmp_path) as book:
+        assert book.journal.read(looking.by_model) == {}
+        book.offer([lesson(1), lesson(2), lesson(3, version_digest=OTHER)])
+        assert book.journal.read(looking.by_model) == {"digits": 3}
+        book.forget(Choice())
+        assert book.journal.read(looking.by_model) == {}
+
+
 def test_a_question_teaches_once_however_often_its_answer_comes(tmp_path):
     with opened(tmp_path) as book:
         sums = Sums(book)
