@@ -105,7 +105,7 @@ class Run:
         self._control = ControlPlane(folder)
         stack.callback(self._control.stop)
         self._control.wait_ready()
-        self._mesh = Mesh(folder, MeshOptions(self._control.join, "", HOPS_MS, 0.0))
+        self._mesh = Mesh(folder, MeshOptions(self._control.join, HOPS_MS, 0.0))
         stack.callback(self._mesh.stop)
         self._baseline = AlwaysUp(folder / "always-up", HOPS_MS)
         stack.callback(self._baseline.stop)

@@ -3,7 +3,7 @@
 import itertools
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import grpc
 import numpy as np
@@ -42,9 +42,10 @@ class Asker:
             response_deserializer=pb.ModelInferResponse.FromString,
         )
 
-    def ask(self, message: pb.ModelInferRequest) -> pb.ModelInferResponse:
+    def ask(self, message: pb.ModelInferRequest, headers: Mapping[str, str] | None = None) -> pb.ModelInferResponse:
         """One call; raises grpc.RpcError."""
-        response: pb.ModelInferResponse = self._call(message, timeout=TIMEOUT_S)
+        metadata = tuple((headers or {}).items())
+        response: pb.ModelInferResponse = self._call(message, timeout=TIMEOUT_S, metadata=metadata)
         return response
 
     def close(self) -> None:

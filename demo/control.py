@@ -24,8 +24,10 @@ _PUBLISH_S = 120.0
 class ControlPlane:
     """A control plane in a process of its own. Its operator's calls raise UpriverError."""
 
-    def __init__(self, folder: Path, more: str = "") -> None:
+    def __init__(self, folder: Path, more: str = "", console: bool = False) -> None:
         """Starts it, with everything that it keeps below `folder`, and `more` sections of its configuration.
+
+        With a `console` there are pages for browsers, on a free port.
 
         `wait_ready` comes before any other call.
         """
@@ -33,17 +35,18 @@ class ControlPlane:
         config = folder / "control.toml"
         config.write_text(
             f'[state]\nfolder = "{self._state}"\n[server]\nlisten = "127.0.0.1:0"\n'
-            f'[console]\nlisten = "127.0.0.1:0"\n{more}'
+            f'[console]\nenabled = {str(console).lower()}\nlisten = "127.0.0.1:0"\n{more}'
         )
         self.program = Program("control", ["-m", "upriver_control", "run", "-c", str(config)], folder)
         self.address = ""
         self.join = ""
+        self.console = ""
         self._connection: Connection | None = None
 
     def wait_ready(self) -> None:
         """Waits until it serves; raises DemoFailed with its log."""
         facts = self.program.wait_ready()
-        self.address, self.join = facts["address"], facts["join"]
+        self.address, self.join, self.console = facts["address"], facts["join"], facts["console"]
         self._connection = Connection(self.address, self.token_file)
 
     def stop(self) -> None:
@@ -56,6 +59,10 @@ class ControlPlane:
     def token_file(self) -> Path:
         """The operator's token."""
         return self._state / "operator-token"
+
+    def login(self, page: str = "/") -> str:
+        """A link that logs a browser in and shows a page; empty where there is no console."""
+        return f"{self.console}/login?token={self.token_file.read_text().strip()}&next={page}" if self.console else ""
 
     @property
     def access(self) -> str:

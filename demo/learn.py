@@ -30,6 +30,7 @@ from demo.plotting import plot
 from demo.processes import DemoFailed
 from demo.regional import LADDER, MAX_LOSS, RegionalMesh
 from demo.retraining import MISSING, PYTHON, Retrained, can_retrain, prepare, retrain
+from demo.showing import open_browser
 from demo.streams import KNOWN, REGIONS, SHOWN, Indices, Stream, streams
 from demo.tally import Answered, Tally
 
@@ -93,7 +94,7 @@ def play(arguments: argparse.Namespace, folder: Path, console: Console, stop: th
         digits = load_all()
         regions = {name: Region.of(name, digits, arguments.questions) for name in REGIONS}
     with ExitStack() as stack:
-        control = ControlPlane(folder, _CONTROL + (_TRAINING if retrains else ""))
+        control = ControlPlane(folder, _CONTROL + (_TRAINING if retrains else ""), console=not arguments.once)
         stack.callback(control.stop)
         with console.status("starting the control plane"):
             control.wait_ready()
@@ -131,6 +132,8 @@ def play(arguments: argparse.Namespace, folder: Path, console: Console, stop: th
         status = max(_end(arguments, regions, watcher, begun, retrained, console), failed)
         if not arguments.once and not stop.is_set():
             what_to_try(console, mesh, control)
+            if arguments.open:
+                open_browser(control.login("/learning"), console)
             stop.wait()
     return status
 

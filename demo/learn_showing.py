@@ -77,7 +77,8 @@ def summary_in_words(
 
 def what_to_try(console: Console, mesh: RegionalMesh, control: ControlPlane) -> None:
     """Prints commands for playing."""
-    lines = ["", "The agents and the control plane stay up; Ctrl-C ends them. Try, in another terminal:"]
+    lines = ["", "See it in a browser (the link logs in):", f"  {control.login('/learning')}", ""]
+    lines += ["The agents and the control plane stay up; Ctrl-C ends them. Try, in another terminal:"]
     device = mesh.all_devices[0].address
     lines += [f"  .venv/bin/upriver lessons {what} --agent {device}" for what in ("stats", "list", "heads digits")]
     lines += [f"  .venv/bin/upriver {what} {control.access}" for what in ("region heads", "fleet list", "train list")]

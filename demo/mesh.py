@@ -23,7 +23,6 @@ hop_delay_ms = {delay_ms}
 [tickets]
 access = "network"
 [telemetry]
-otlp_endpoint = {otlp}
 sample_rate = {rate}
 [control_plane]
 join = "{join}"
@@ -39,7 +38,6 @@ class MeshOptions:
     """
 
     join: str
-    otlp: str
     delays_ms: Sequence[float]
     sample_rate: float
     devices: int = 1
@@ -101,7 +99,6 @@ class Mesh:
             tiers=json.dumps(TIERS),
             state=json.dumps(str(self._folder / f"state-{name}")),
             delay_ms=self._delays[tier],
-            otlp=json.dumps(options.otlp),
             rate=options.sample_rate,
             join=options.join,
         )

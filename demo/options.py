@@ -26,6 +26,7 @@ _EPILOG = (
 )
 
 
+RATE, MOST_RATE = 2.0, 100.0
 MOST, MOST_LEARNING, USUAL_LEARNING = 10_000, 20_000, 8_000
 
 
@@ -62,13 +63,24 @@ def parse_delays(text: str) -> tuple[float, ...]:
     return delays
 
 
+def parse_rate(text: str) -> float:
+    """Reads `2`: questions a second while the demo stays up, 0 for none."""
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = -1.0
+    if not 0 <= rate <= MOST_RATE:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected 0 to {MOST_RATE:g} questions a second")
+    return rate
+
+
 def read_options() -> argparse.Namespace:
     """Reads the command line; ends the process when it is wrong."""
     parser = argparse.ArgumentParser(
         prog="scripts/demo",
         description="Agents (device, far edge, near edge, cloud) join a control plane, are sent their models by it, "
         "and answer 10,000 real handwritten digits. Every question goes to a device; what a tier is not sure of goes "
-        "up. Stays up for playing; Ctrl-C ends it all.",
+        "up. Stays up for playing and asks a little more, to be looked at in a browser; Ctrl-C ends it all.",
         epilog=_EPILOG,
     )
     parser.add_argument("--once", action="store_true", help="end after the summary")
@@ -106,6 +118,10 @@ def read_options() -> argparse.Namespace:
         help="another mesh: devices of two regions that know the digits 0 to 4 learn others from what they ask above",
     )
     parser.add_argument("--no-retrain", action="store_true", help="with --learn: train no whole model in the end")
+    parser.add_argument(
+        "--rate", type=parse_rate, default=RATE, metavar="N", help=f"questions a second afterwards, {RATE:g} by itself"
+    )
+    parser.add_argument("--open", action="store_true", help="open a browser with the console afterwards")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the summary as JSON")
     arguments = parser.parse_args()
     most = MOST_LEARNING if arguments.learn else MOST
@@ -113,6 +129,8 @@ def read_options() -> argparse.Namespace:
         arguments.questions = USUAL_LEARNING if arguments.learn else MOST
     if not 1 <= arguments.questions <= most:
         parser.error(f"--questions {arguments.questions}: expected 1 to {most}")
+    if arguments.open and arguments.once:
+        parser.error("--open: expected without --once, which leaves nothing to look at")
     if arguments.no_retrain and not arguments.learn:
         parser.error("--no-retrain: expected together with --learn")
     if arguments.learn and (arguments.consul or arguments.kill or any(arguments.hop_delay)):

@@ -18,7 +18,6 @@ from rich.live import Live
 from demo.asking import MODEL, alone, ask_all, make_request
 from demo.calibrating import SEED, Certified
 from demo.candidates import accuracies
-from demo.collector import Collector
 from demo.consul import consul
 from demo.control import MODELS, ControlPlane
 from demo.digits import Digits, DigitsMissing, load_test, load_unseen
@@ -30,8 +29,10 @@ from demo.options import Kill, read_options
 from demo.processes import DemoFailed
 from demo.provisioning import found, provision
 from demo.rollouts import DEVICES, RolloutStory
-from demo.showing import certified_in_words, live, summary_in_words, what_to_try
+from demo.showing import certified_in_words, live, open_browser, summary_in_words, what_to_try
 from demo.tally import Labels, Tally, loss
+from demo.traces import complete
+from demo.traffic import Traffic
 from upriver.errors import UpriverError
 
 SAMPLE_RATE = 0.05
@@ -69,7 +70,6 @@ class Stage:
     stop: threading.Event
     mesh: Mesh
     control: ControlPlane
-    collector: Collector
     certified: Certified
     digits: Digits
     top: Labels
@@ -85,19 +85,14 @@ def _run(arguments: argparse.Namespace, folder: Path, console: Console, stop: th
         if arguments.drift:
             digits = drifted(digits, half, SEED)
     with ExitStack() as stack:
-        collector = Collector()
-        collector.start()
-        stack.callback(collector.stop)
-        control = ControlPlane(folder)
+        control = ControlPlane(folder, console=not arguments.once)
         stack.callback(control.stop)
         address = stack.enter_context(consul(folder)) if arguments.consul else None
         with console.status("starting the control plane"):
             control.wait_ready()
         devices = 1 if arguments.candidate is None else DEVICES
         audits = (AUDITS_RATE, AUDITS_PER_S) if arguments.drift else None
-        options = MeshOptions(
-            control.join, collector.endpoint, arguments.hop_delay, SAMPLE_RATE, devices, address, audits
-        )
+        options = MeshOptions(control.join, arguments.hop_delay, SAMPLE_RATE, devices, address, audits)
         mesh = Mesh(folder, options)
         stack.callback(mesh.stop)
         certified = provision(mesh, control, unseen, _hops_ms(arguments.hop_delay), devices > 1, console)
@@ -109,9 +104,7 @@ def _run(arguments: argparse.Namespace, folder: Path, console: Console, stop: th
         drift = None
         if arguments.drift:
             drift = DriftStory(control, tally, top, len(digits), half, certified.max_loss, stop)
-        stage = Stage(
-            arguments, console, folder, stop, mesh, control, collector, certified, digits, top, tally, story, drift
-        )
+        stage = Stage(arguments, console, folder, stop, mesh, control, certified, digits, top, tally, story, drift)
         console.print(certified_in_words(certified), highlight=False, soft_wrap=True)
         where = f", found through Consul at {address}" if address else ""
         asked = ", ".join(agent.name for agent in mesh.devices)
@@ -119,7 +112,7 @@ def _run(arguments: argparse.Namespace, folder: Path, console: Console, stop: th
         _play(stage)
         if not arguments.once and not stop.is_set():
             what_to_try(console, mesh, control, digits, address)
-            stop.wait()
+            _stay(stage)
         console.print("ending the agents and the control plane")
     return 1 if tally.failed or any(one is not None and not one.is_as_meant for one in (story, drift)) else 0
 
@@ -131,8 +124,8 @@ def _play(stage: Stage) -> None:
     if not own and not stage.stop.is_set():
         own = _own(stage)
     tally, story = stage.tally, stage.story
-    complete = _complete(stage.collector, tally)
-    summary = tally.summary(own, len(TIERS) - 1, complete, stage.control.audits(MODEL)) | {
+    kept = _complete(stage.control, tally)
+    summary = tally.summary(own, len(TIERS) - 1, kept, stage.control.audits(MODEL)) | {
         "certificate": asdict(stage.certified),
         "realised": _realised(stage),
         "rollout": None if story is None or story.record is None else dict(story.record),
@@ -225,12 +218,24 @@ def _ask(stage: Stage) -> None:
         stage.console.print(told)
 
 
-def _complete(collector: Collector, tally: Tally) -> int:
+def _complete(control: ControlPlane, tally: Tally) -> int:
     """Waits, within bounds, for the spans that are still on their way."""
     deadline = time.monotonic() + _TRACE_WAIT_S
-    while (complete := collector.complete(tally.traces)) < len(tally.traces) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return complete
+    while (found := complete(control.connection, tally.traces)) < len(tally.traces) and time.monotonic() < deadline:
+        time.sleep(0.3)
+    return found
+
+
+def _stay(stage: Stage) -> None:
+    """Asks a little until Ctrl-C, for whoever looks; opens a browser for who wanted one."""
+    traffic = Traffic([device.address for device in stage.mesh.devices], stage.digits, stage.arguments.rate)
+    traffic.start()
+    try:
+        if stage.arguments.open:
+            open_browser(stage.control.login(), stage.console)
+        stage.stop.wait()
+    finally:
+        traffic.stop()
 
 
 if __name__ == "__main__":

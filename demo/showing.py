@@ -1,5 +1,6 @@
 """What the demo shows: the live table, the summary in words, and what to try while it stays up."""
 
+import webbrowser
 from collections.abc import Mapping, Sequence
 
 from PIL import Image
@@ -131,10 +132,12 @@ def what_to_try(console: Console, mesh: Mesh, control: ControlPlane, digits: Dig
     for index in range(min(10, len(digits))):
         Image.fromarray(digits.images[index, :, :, 0]).save(pictures / f"digit-{index}.png")
     device = mesh.first("device").address
-    lines = ["", "The agents and the control plane stay up; Ctrl-C ends them. Try, in another terminal:"]
+    lines = ["", "See it in a browser (the link logs in):", f"  {control.login()}", ""]
+    lines += ["The agents and the control plane stay up; Ctrl-C ends them. Try, in another terminal:"]
     lines.append(f"  .venv/bin/upriver infer digits {pictures}/*.png --agent {device}")
     lines.append(f"  .venv/bin/upriver infer digits {pictures}/digit-8.png --agent {device} --mode top")
     lines.append(f"  .venv/bin/upriver tickets list --agent {device}")
+    lines += [f"  .venv/bin/upriver {what} {control.access}" for what in ("top", "trace last", "why last")]
     lines += [f"  .venv/bin/upriver {what} list {control.access}" for what in ("model", "fleet", "policy", "rollout")]
     if consul:
         lines.append(f"  .venv/bin/upriver agents --consul {consul}")
@@ -142,3 +145,9 @@ def what_to_try(console: Console, mesh: Mesh, control: ControlPlane, digits: Dig
     for name, address, program in [*places, ("control plane", control.address, control.program)]:
         lines.append(f"  {name:<13} {address:<18} log {program.log}")
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
+
+
+def open_browser(link: str, console: Console) -> None:
+    """Opens a browser with the console, and says so where there is none to open."""
+    if not webbrowser.open(link):
+        console.print("[yellow]no browser could be opened here: follow the link above[/yellow]")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from demo.digits import DigitsMissing, load_test
@@ -163,6 +164,10 @@ def test_it_answers_as_certified_and_stays_up_for_playing_until_ctrl_c_ends_ever
             capture_output=True, text=True, timeout=30, check=True,
         )  # fmt: skip
         assert "device-14px" in listed.stdout
+        link = next(line.strip() for line in out.read_text().splitlines() if "/login?token=" in line)
+        with httpx.Client(trust_env=False, follow_redirects=True, timeout=30) as browser:
+            page = browser.get(link.replace("next=/", "next=/about"))
+        assert (page.status_code, page.url.path) == (200, "/about")
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
         assert children() == []
@@ -180,6 +185,8 @@ def test_it_answers_as_certified_and_stays_up_for_playing_until_ctrl_c_ends_ever
         ["--kill", "moon@3s"],
         ["--hop-delay", "1"],
         ["--once", "--kill", "device@1s"],
+        ["--rate", "1000"],
+        ["--open"],
     ],
 )
 def test_wrong_options_say_what_is_expected(wrong):

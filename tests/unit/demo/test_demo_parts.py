@@ -5,19 +5,12 @@ import argparse
 import numpy as np
 import pytest
 
-from demo.collector import SeenSpan, is_complete
-from demo.options import Kill, parse_delays, parse_kill
+from demo.options import Kill, parse_delays, parse_kill, parse_rate
 from demo.tally import Tally, Told, links_per_hop, local_share, loss
+from demo.traces import is_complete
 
 PATH = ("device-1", "far-edge-1", "cloud-1")
-SPANS = (
-    SeenSpan("upriver.serve", "a", "", "device-1"),
-    SeenSpan("upriver.escalate", "b", "a", "far-edge-1"),
-    SeenSpan("upriver.serve", "c", "b", "far-edge-1"),
-    SeenSpan("upriver.escalate", "x", "c", "near-edge-1"),  # tried and failed
-    SeenSpan("upriver.escalate", "d", "c", "cloud-1"),
-    SeenSpan("upriver.serve", "e", "d", "cloud-1"),
-)
+HOPS = tuple(enumerate(PATH))
 
 
 def told(label="7", tier="device"):
@@ -25,31 +18,28 @@ def told(label="7", tier="device"):
     return Told(label=label, tier=tier, version=f"{tier}-v1", bytes_up=0, latency_ms=1.0, **facts)
 
 
-def test_a_trace_with_every_hop_under_its_parent_is_complete():
-    assert is_complete(SPANS, PATH)
-    assert is_complete(SPANS[:1], PATH[:1])
+def test_a_trace_with_every_hop_at_its_place_is_complete():
+    assert is_complete(HOPS, PATH)
+    assert is_complete(HOPS[:1], PATH[:1])
+    assert is_complete((*HOPS, (1, "near-edge-1"), (2, "far-edge-1")), PATH)  # hedged
 
 
-@pytest.mark.parametrize("missing", [0, 1, 2, 4, 5])
+@pytest.mark.parametrize("missing", [0, 1, 2])
 def test_a_trace_that_lacks_a_hop_is_not(missing):
-    assert not is_complete(SPANS[:missing] + SPANS[missing + 1 :], PATH)
+    assert not is_complete(HOPS[:missing] + HOPS[missing + 1 :], PATH)
 
 
-def test_a_hop_under_the_wrong_parent_is_not_complete():
-    wrong = SeenSpan("upriver.serve", "e", "b", "cloud-1")
-    assert not is_complete((*SPANS[:-1], wrong), PATH)
+def test_a_hop_at_another_place_is_not_complete():
+    assert not is_complete((*HOPS[:-1], (1, PATH[-1])), PATH)
     assert not is_complete((), ())
 
 
-def test_a_hedged_trace_is_complete_though_an_agent_served_twice():
-    hedge = (
-        SeenSpan("upriver.serve", "c2", "x", "near-edge-1"),
-        SeenSpan("upriver.escalate", "d2", "c2", "cloud-1"),
-        SeenSpan("upriver.serve", "e2", "d2", "cloud-1"),
-    )
-    assert is_complete((*SPANS, *hedge), PATH)
-    assert is_complete((*hedge, *SPANS), PATH)
-    assert not is_complete((*hedge, *SPANS[:-1]), PATH)
+@pytest.mark.parametrize("text", ["-1", "101", "many", "nan"])
+def test_a_rate_that_is_none_is_refused(text):
+    assert parse_rate("0") == 0
+    assert parse_rate("2.5") == 2.5
+    with pytest.raises(argparse.ArgumentTypeError, match="expected 0 to 100"):
+        parse_rate(text)
 
 
 def test_the_summary_counts_what_was_told():
