@@ -12,7 +12,7 @@ from typing import Final, TypeAlias, assert_never
 
 from upriver.errors import InvalidInput
 from upriver_control.spans.flags import Flag
-from upriver_control.spans.rows import HopRow
+from upriver_control.spans.rows import HopRow, Kind
 
 MAX_TEXT: Final = 200
 """Characters of anything that is looked for."""
@@ -124,16 +124,26 @@ def sql(wanted: Sequence[Condition], table: str = "hops", gathered: bool = False
     few, or `gathered` first, which suits who counts them all.
     """
     values: dict[str, Operand] = {}
-    own = [_told(condition, table, values) for condition in wanted if not condition.any_hop]
-    if anywhere := [_told(condition, "other", values) for condition in wanted if condition.any_hop]:
-        inside = " AND ".join(anywhere)
+    told = _of_row([condition for condition in wanted if not condition.any_hop], table, values)
+    if anywhere := [condition for condition in wanted if condition.any_hop]:
+        mine, *_ = _of_row(anywhere, table, values)
+        other = mine.replace(f"{table}.kind", "other.kind", 1)
         # Made of names and numbers of this file alone.
         if gathered:
-            own.append(f"{table}.trace IN (SELECT other.trace FROM hops AS other WHERE {inside})")  # noqa: S608 - see above
+            told.append(f"{table}.trace IN (SELECT other.trace FROM hops AS other WHERE {other})")  # noqa: S608 - see above
         else:
-            inside = f"other.trace = {table}.trace AND {inside}"
-            own.append(f"EXISTS (SELECT 1 FROM hops AS other WHERE {inside})")  # noqa: S608 - see above
-    return " AND ".join(own) or "1 = 1", values
+            found = f"SELECT 1 FROM hops AS other WHERE other.trace = {table}.trace AND {other}"  # noqa: S608 - see above
+            told.append(f"({mine} OR EXISTS ({found}))")
+    return " AND ".join(told) or "1 = 1", values
+
+
+def _of_row(wanted: Sequence[Condition], table: str, values: dict[str, Operand]) -> list[str]:
+    """What a row itself must have: first that its kind is one of those that have what is wanted of a kind."""
+    common = [_told(condition, "kinds", values) for condition in wanted if condition.column in Kind._fields]
+    own = [_told(condition, table, values) for condition in wanted if condition.column not in Kind._fields]
+    if common:
+        own.insert(0, f"{table}.kind IN (SELECT kinds.id FROM kinds WHERE {' AND '.join(common)})")  # noqa: S608 - as in `sql`
+    return own
 
 
 def _searched(search: str, anywhere: bool) -> list[Condition]:
@@ -165,17 +175,15 @@ def _holds(condition: Condition, row: HopRow) -> bool:
 
 
 def _told(condition: Condition, table: str, values: dict[str, Operand]) -> str:
-    column, value = f"{table}.{condition.column}", condition.value
-    if condition.op is Op.HAS_ALL:
-        # Each bit by itself and as it is, so that the index of those that have it serves.
-        return " AND ".join(
-            f"({column} & {int(flag)}) <> 0" for flag in Flag if isinstance(value, int) and flag & value
-        )
-    name = f"p{len(values)}"
+    column, value, name = f"{table}.{condition.column}", condition.value, f"p{len(values)}"
     values[name] = value
     match condition.op:
+        case Op.IS if condition.column == "question":
+            return f"{column} = :{name} AND {column} <> ''"  # as its index has it
         case Op.IS | Op.FROM | Op.BELOW:
             return f"{column} {condition.op} :{name}"
+        case Op.HAS_ALL:
+            return f"({column} & :{name}) = :{name}"
         case Op.BEGINS:
             # LIKE looks at case in one database and not in the other.
             return f"substr({column}, 1, {len(value) if isinstance(value, str) else 0}) = :{name}"

@@ -1,28 +1,31 @@
 """Looking for questions among the hops: pages of them, figures over them, and which agent asks which."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, Select, func, select, text
 
 from upriver_control.spans.filters import Filter, Operand, conditions, sql
 from upriver_control.spans.histogram import Group
+from upriver_control.spans.kinds import columns
 from upriver_control.spans.rows import HopRow
-from upriver_control.spans.schema import hops
+from upriver_control.spans.schema import hops, kinds
 
 MAX_PAGE: Final = 1000
-MAX_SUMMED: Final = 200_000
-"""Questions that figures are made of, the newest."""
+MAX_SUMMED: Final = 1_000_000
+"""Rows of all agents that figures look at, the newest before the end of the time that is asked for."""
+MAX_PROBED: Final = 100_000
+"""The same where any hop of a trace will do and many have what is asked for: then each trace is looked into."""
 _FEW: Final = 20_000
-"""Questions of which it is quicker to look at each than to wait until enough of them come by."""
-_COLUMNS: Final = ", ".join(f"hops.{name}" for name in HopRow._fields)
-_COUNTED: Final = "hops.bucket, hops.answered_tier, hops.reason, hops.weight, hops.at_ns"
+"""Rows of which it is quicker to look at each than to wait until enough of them come by."""
+_COLUMNS: Final = ", ".join(columns())
 _EDGES: Final = """
-SELECT below.agent, above.agent, above.bucket, COUNT(*), SUM(CASE WHEN (above.flags & 8) <> 0 THEN 1 ELSE 0 END)
-FROM hops AS below JOIN hops AS above ON above.trace = below.trace AND above.hop = below.hop + 1
-WHERE below.at_ns >= :since AND (below.flags & 1) <> 0 AND above.agent <> below.agent
-GROUP BY below.agent, above.agent, above.bucket
+SELECT below.agent, above.agent, up.bucket, COUNT(*), SUM(CASE WHEN (above.flags & 8) <> 0 THEN 1 ELSE 0 END)
+FROM hops AS down JOIN kinds AS below ON below.id = down.kind
+JOIN hops AS up ON up.trace = down.trace JOIN kinds AS above ON above.id = up.kind AND above.hop = below.hop + 1
+WHERE down.at_ns >= :since AND (below.flags & 1) <> 0 AND above.agent <> below.agent
+GROUP BY below.agent, above.agent, up.bucket
 """
 
 
@@ -43,9 +46,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Questions counted by how long they took, who answered and why; of the newest `MAX_SUMMED` if `truncated`.
+    """Questions counted by how long they took, who answered and why.
 
-    `from_ns` and `until_ns` are when the first and the last of them were asked, 0 without any.
+    `from_ns` and `until_ns` are when the first and the last of them were asked, 0 without any. `truncated`: there may
+    be more before `from_ns`, where nobody looked.
     """
 
     groups: tuple[Group, ...]
@@ -75,46 +79,68 @@ class Edge(NamedTuple):
 def questions(connection: Connection, wanted: Filter, after: Place | None = None, size: int = 50) -> Page:
     """Questions that fit, newest first, behind a place."""
     size = max(1, min(size, MAX_PAGE))
-    where, values = _where(connection, wanted)
+    where, values, _ = _where(connection, wanted)
     if after is not None:
         where += " AND hops.at_ns <= :at_ns AND (hops.at_ns < :at_ns OR hops.id < :id)"
         values |= {"at_ns": after.at_ns, "id": after.id}
     # Made of our own names alone; see `sql`.
-    asked = f"SELECT {_COLUMNS}, hops.id FROM hops WHERE {where} ORDER BY hops.at_ns DESC, hops.id DESC LIMIT :size"  # noqa: S608 - see above
-    found = connection.execute(text(asked), {**values, "size": size + 1}).all()
-    shown = found[:size]
-    last = shown[-1] if len(found) > size else None
+    found = f"SELECT hops.* FROM hops WHERE {where} ORDER BY hops.at_ns DESC, hops.id DESC LIMIT :size"  # noqa: S608 - see above
+    told = f"SELECT {_COLUMNS}, hops.id FROM ({found}) AS hops JOIN kinds ON kinds.id = hops.kind"  # noqa: S608 - see above
+    asked = text(f"{told} ORDER BY hops.at_ns DESC, hops.id DESC")
+    rows = connection.execute(asked, {**values, "size": size + 1}).all()
+    shown = rows[:size]
+    last = shown[-1] if len(rows) > size else None
     return Page(tuple(_hop(row) for row in shown), Place(last.at_ns, last.id) if last is not None else None)
 
 
-def figures(connection: Connection, wanted: Filter) -> Figures:
+def figures(
+    connection: Connection, wanted: Filter, summed: int = MAX_SUMMED, probed: int = MAX_PROBED, few: int = _FEW
+) -> Figures:
     """Questions that fit, counted."""
-    where, values = _where(connection, wanted)
+    where, values, exact = _where(connection, wanted, few)
+    from_ns = _from(connection, wanted, summed if exact else probed)
+    if from_ns > wanted.from_ns:
+        where += " AND hops.at_ns >= :cut"
+        values["cut"] = from_ns
     # Made of our own names alone; see `sql`.
-    newest = f"SELECT {_COUNTED} FROM hops WHERE {where} ORDER BY hops.at_ns DESC LIMIT :most"  # noqa: S608 - see above
-    counted = "bucket, answered_tier, reason, COUNT(*), SUM(weight), MIN(at_ns), MAX(at_ns)"
-    asked = f"SELECT {counted} FROM ({newest}) AS newest GROUP BY bucket, answered_tier, reason"  # noqa: S608 - see above
-    found = connection.execute(text(asked), {**values, "most": MAX_SUMMED}).all()
-    groups = tuple(Group(row[0], row[1], row[2], int(row[3]), float(row[4])) for row in found)
-    return Figures(
-        groups,
-        min((row[5] for row in found), default=0),
-        max((row[6] for row in found), default=0),
-        sum(group.kept for group in groups) >= MAX_SUMMED,
+    counted = "COUNT(*) AS kept, SUM(hops.weight) AS weight, MIN(hops.at_ns) AS first, MAX(hops.at_ns) AS last"
+    by_kind = f"SELECT hops.kind, hops.bucket, {counted} FROM hops WHERE {where} GROUP BY hops.kind, hops.bucket"  # noqa: S608 - see above
+    asked = text(
+        "SELECT bucket, answered_tier, reason, SUM(kept), SUM(weight), MIN(first), MAX(last)"  # noqa: S608 - see above
+        f" FROM ({by_kind}) AS found JOIN kinds ON kinds.id = found.kind GROUP BY bucket, answered_tier, reason"
     )
+    found = connection.execute(asked, values).all()
+    return Figures(
+        tuple(Group(row[0], row[1], row[2], int(row[3]), float(row[4])) for row in found),
+        min((int(row[5]) for row in found), default=0),
+        max((int(row[6]) for row in found), default=0),
+        from_ns > wanted.from_ns,
+    )
+
+
+def _from(connection: Connection, wanted: Filter, most: int) -> int:
+    """From when on so many rows, or a few less, were asked before the end of what is wanted; 0 when there are less."""
+    ids = connection.execute(select(func.min(hops.c.id), func.max(hops.c.id))).one()
+    if ids[0] is None or ids[1] - ids[0] < most:
+        return 0
+    before = select(hops.c.at_ns).order_by(hops.c.at_ns.desc()).offset(most).limit(1)
+    if wanted.until_ns:
+        before = before.where(hops.c.at_ns < wanted.until_ns)
+    found = connection.scalar(before)
+    return 0 if found is None else int(found) + 1
 
 
 def one(connection: Connection, trace: bytes, span: bytes) -> HopRow | None:
     """What is kept of a question at one agent; None when it is not here."""
-    asked = select(*(hops.c[name] for name in HopRow._fields)).where(hops.c.trace == trace, hops.c.span == span)
-    found = connection.execute(asked).first()
+    found = connection.execute(_told().where(hops.c.trace == trace, hops.c.span == span)).first()
     return None if found is None else _hop(found)
 
 
 def first_of(connection: Connection, question: str) -> tuple[bytes, bytes] | None:
     """The trace and span of where a question was first asked: one that is asked again has the same id."""
-    asked = select(hops.c.trace, hops.c.span).where(hops.c.question == question, hops.c.question != "")
-    found = connection.execute(asked.order_by(hops.c.hop, hops.c.at_ns).limit(1)).first()
+    asked = select(hops.c.trace, hops.c.span).join(kinds, kinds.c.id == hops.c.kind)
+    wanted = asked.where(hops.c.question == question, hops.c.question != text("''"))
+    found = connection.execute(wanted.order_by(kinds.c.hop, hops.c.at_ns).limit(1)).first()
     return None if found is None else (bytes(found.trace), bytes(found.span))
 
 
@@ -123,7 +149,7 @@ def thresholds(connection: Connection, rows: Iterable[HopRow]) -> dict[tuple[byt
     traces = sorted({row.trace for row in rows if row.answered_by not in ("", row.agent)})
     if not traces:
         return {}
-    asked = select(hops.c.trace, hops.c.agent, hops.c.threshold)
+    asked = select(hops.c.trace, kinds.c.agent, hops.c.threshold).join(kinds, kinds.c.id == hops.c.kind)
     found = connection.execute(asked.where(hops.c.trace.in_(traces), hops.c.threshold.is_not(None)))
     return {(bytes(row.trace), row.agent): row.threshold for row in found}
 
@@ -135,7 +161,7 @@ def newest(connection: Connection) -> int:
 
 def fresh(connection: Connection, after: int, most: int) -> Fresh:
     """The rows that came behind an id, the newest first, at most so many."""
-    asked = select(*(hops.c[name] for name in HopRow._fields), hops.c.id).where(hops.c.id > after)
+    asked = _told().where(hops.c.id > after)
     found = connection.execute(asked.order_by(hops.c.id.desc()).limit(most)).all()
     last, skipped = (found[0].id if found else after), 0
     if len(found) == most:
@@ -150,20 +176,25 @@ def edges(connection: Connection, since_ns: int) -> list[Edge]:
     return [Edge(row[0], row[1], int(row[2]), int(row[3]), int(row[4])) for row in found]
 
 
-def _where(connection: Connection, wanted: Filter) -> tuple[str, dict[str, Operand]]:
-    """The conditions; where any hop of a trace will do, in the way that is quicker for as many of them as there are."""
+def _where(connection: Connection, wanted: Filter, few: int = _FEW) -> tuple[str, dict[str, Operand], bool]:
+    """The conditions, and whether they are quick for all rows that there are.
+
+    Where any hop of a trace will do, in the way that is quicker for as many of them as there are.
+    """
     needed = conditions(wanted)
-    gathered = False
+    gathered = True
     if anywhere := [replace(condition, any_hop=False) for condition in needed if condition.any_hop]:
         where, values = sql([*anywhere, *(condition for condition in needed if condition.column == "at_ns")])
-        few = f"SELECT COUNT(*) FROM (SELECT 1 FROM hops WHERE {where} LIMIT :few) AS found"  # noqa: S608 - our own names
-        gathered = _count(connection, few, values) < _FEW
+        some = f"SELECT COUNT(*) FROM (SELECT 1 FROM hops WHERE {where} LIMIT :few) AS found"  # noqa: S608 - our own names
+        gathered = int(connection.scalar(text(some), {**values, "few": few}) or 0) < few
     where, values = sql(needed, gathered=gathered)
-    return where, dict(values)
+    return where, dict(values), gathered
 
 
-def _count(connection: Connection, asked: str, values: Mapping[str, Operand]) -> int:
-    return int(connection.scalar(text(asked), {**values, "few": _FEW}) or 0)
+def _told() -> Select[Any]:
+    """Rows with all that `HopRow` has, and their ids."""
+    named = ((hops.c if name in hops.c else kinds.c)[name] for name in HopRow._fields)
+    return select(*named, hops.c.id).join(kinds, kinds.c.id == hops.c.kind)
 
 
 def _hop(row: Any) -> HopRow:

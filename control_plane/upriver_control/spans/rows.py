@@ -1,6 +1,7 @@
 """What is kept of spans that came in: a row for each span, for each question at each agent and for each link. Pure.
 
-The rows' fields are the columns, in order: they go into the database as they are.
+The rows' fields are the columns, in order: they go into the database as they are, but for what questions have in common
+(`Kind`), which is kept once.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -74,6 +75,41 @@ class HopRow(NamedTuple):
     flags: int
     question: str
     service: str
+
+
+class Kind(NamedTuple):
+    """What many questions have in common, named as in `HopRow`; kept once."""
+
+    hop: int
+    flags: int
+    agent: str
+    tier: str
+    region: str
+    model: str
+    version: str
+    reason: str
+    answered_by: str
+    answered_tier: str
+    policy: str
+    service: str
+
+
+def kind_of(row: HopRow) -> Kind:
+    """What a question has in common with others."""
+    return Kind(
+        row.hop,
+        row.flags,
+        row.agent,
+        row.tier,
+        row.region,
+        row.model,
+        row.version,
+        row.reason,
+        row.answered_by,
+        row.answered_tier,
+        row.policy,
+        row.service,
+    )
 
 
 class LinkRow(NamedTuple):

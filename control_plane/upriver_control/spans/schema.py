@@ -4,7 +4,6 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, MetaData, Table, Text, text
 
-from upriver_control.spans.flags import Flag
 from upriver_control.store.schema import metadata as _others
 
 NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")
@@ -41,10 +40,23 @@ spans = Table(
 )
 """Spans as they came, in the order in which they did."""
 
-COMPARED: Final = ("agent", "tier", "region", "model", "version", "reason", "answered_tier")
-"""What questions are looked for by, each with an index by time."""
-MARKED: Final = (Flag.DEGRADED, Flag.UNRESOLVED, Flag.FAILED, Flag.TICKETED, Flag.ALARMED)
-"""Flags that few questions have, each with an index of those that have it."""
+kinds = Table(
+    "kinds",
+    metadata,
+    Column("id", NUMBER, primary_key=True, autoincrement=True),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("hop", Integer, nullable=False),
+    Column("flags", Integer, nullable=False),
+    *(
+        Column(name, Text, nullable=False)
+        for name in ("agent", "tier", "region", "model", "version", "reason", "answered_by", "answered_tier")
+    ),
+    Column("policy", Text, nullable=False),
+    Column("service", Text, nullable=False),
+    Column("seen_ns", BigInteger, nullable=False, index=True),
+    sqlite_autoincrement=True,
+)
+"""What questions at agents have in common, once each; see `rows.Kind`. No span that came after `seen_ns` is of one."""
 
 hops = Table(
     "hops",
@@ -55,39 +67,20 @@ hops = Table(
     Column("at_ns", BigInteger, nullable=False),
     Column("duration_ns", BigInteger, nullable=False),
     Column("bucket", Integer, nullable=False),
-    Column("hop", Integer, nullable=False),
-    Column("agent", Text, nullable=False),
-    Column("tier", Text, nullable=False),
-    Column("region", Text, nullable=False),
-    Column("model", Text, nullable=False),
-    Column("version", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("answered_by", Text, nullable=False),
-    Column("answered_tier", Text, nullable=False),
-    Column("policy", Text, nullable=False),
+    Column("kind", BigInteger, nullable=False),
     Column("score", Double),
     Column("threshold", Double),
     Column("rows", Integer, nullable=False),
     Column("weight", Double, nullable=False),
-    Column("flags", Integer, nullable=False),
     Column("question", Text, nullable=False),
-    Column("service", Text, nullable=False),
     Index("ix_hops_trace", "trace", "span", unique=True),
-    Index("ix_hops_at_ns", "at_ns"),
-    *(Index(f"ix_hops_{name}", name, "at_ns") for name in COMPARED),
+    # Lists walk along the first, figures along the second, and neither looks at rows that it does not want.
+    Index("ix_hops_at_ns", "at_ns", "kind", "duration_ns"),
+    Index("ix_hops_kind", "kind", "bucket", "at_ns", "weight", "duration_ns"),
     Index("ix_hops_question", "question", sqlite_where=text("question <> ''"), postgresql_where=text("question <> ''")),
-    *(
-        Index(
-            f"ix_hops_{flag.name.lower()}",
-            "at_ns",
-            sqlite_where=text(f"(flags & {int(flag)}) <> 0"),
-            postgresql_where=text(f"(flags & {int(flag)}) <> 0"),
-        )
-        for flag in MARKED
-    ),
     sqlite_autoincrement=True,
 )
-"""Questions at agents, by everything that they are looked for by; see `rows.HopRow`."""
+"""Questions at agents, with their kind all that they are looked for by; see `rows.HopRow`."""
 
 links = Table(
     "links",

@@ -14,9 +14,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from upriver_control.spans import looking
 from upriver_control.spans.facts import SpanFacts
 from upriver_control.spans.filters import Filter
+from upriver_control.spans.kinds import KeptHop, Kinds
 from upriver_control.spans.looking import Edge, Figures, Fresh, Page, Place
 from upriver_control.spans.reading import Origin, facts_of, whose, written
-from upriver_control.spans.rows import HopRow, LinkRow, Parsed, SpanRow
+from upriver_control.spans.rows import HopRow, Kind, LinkRow, Parsed, SpanRow
 from upriver_control.spans.schema import cursors, links, origins, spans
 from upriver_control.spans.tree import MAX_SPANS
 from upriver_control.store.database import Database, Sqlite, open_database
@@ -69,9 +70,10 @@ class SpanStore:
         self.database = database
         self._seen: dict[str, tuple[int, int]] = {}
         marker = "?" if database.is_sqlite else "%s"
+        self._kinds = Kinds(database.is_sqlite)
         self._inserts = tuple(
             _insert(name, fields, marker)
-            for name, fields in (("spans", SpanRow._fields), ("hops", HopRow._fields), ("links", LinkRow._fields))
+            for name, fields in (("spans", SpanRow._fields), ("hops", KeptHop._fields), ("links", LinkRow._fields))
         )
 
     def origins(self, wanted: Iterable[Origin], now_ns: int) -> dict[Origin, int]:
@@ -92,16 +94,20 @@ class SpanStore:
 
     def write(self, parsed: Parsed) -> int:
         """Keeps what is new of it, all or none; gives how many spans were new."""
+        now_ns = max((row.received_ns for row in parsed.spans), default=0)
 
-        def run(connection: Connection) -> int:
+        def run(connection: Connection) -> tuple[int, dict[Kind, int]]:
+            hops, noted = self._kinds.note(connection, parsed.hops, now_ns)
             new = 0
-            for index, rows in enumerate((parsed.spans, parsed.hops, parsed.links)):
+            for index, rows in enumerate((parsed.spans, hops, parsed.links)):
                 if rows:
                     done = connection.exec_driver_sql(self._inserts[index], rows)  # type: ignore[arg-type]  # tuples are
                     new += done.rowcount if index == 0 else 0
-            return new
+            return new, noted
 
-        return self.database.write(run)
+        new, noted = self.database.write(run)
+        self._kinds.learn(noted, now_ns)
+        return new
 
     def questions(self, wanted: Filter, after: Place | None = None, size: int = 50) -> Page:
         """Questions that fit, newest first, behind a place; at most `looking.MAX_PAGE`."""
@@ -264,7 +270,7 @@ def size_of(connection: Connection) -> int:
         return (pages - free) * size
     asked = text(
         "SELECT COALESCE(SUM(pg_total_relation_size(relid) * n_live_tup / GREATEST(n_live_tup + n_dead_tup, 1)), 0)"
-        " FROM pg_stat_user_tables WHERE relname IN ('spans', 'hops', 'links', 'origins')"
+        " FROM pg_stat_user_tables WHERE relname IN ('spans', 'hops', 'kinds', 'links', 'origins')"
     )
     return int(connection.scalar(asked) or 0)
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, select, text
 
 from upriver_control.spans.flags import IMPORTANT
-from upriver_control.spans.schema import cursors, origins, spans
+from upriver_control.spans.schema import cursors, kinds, origins, spans
 from upriver_control.spans.store import size_of
 from upriver_control.store.database import Database
 
@@ -23,7 +23,10 @@ FREED: Final = 2000
 MAX_FREE: Final = 64 << 20
 _ORDINARY: Final = "ordinary"
 _GRACE_NS: Final = 60 * 10**9
-_REMARKABLE: Final = "SELECT 1 FROM hops WHERE hops.trace = spans.trace AND (hops.flags & :important) <> 0"
+_REMARKABLE: Final = (
+    "SELECT 1 FROM hops JOIN kinds ON kinds.id = hops.kind"
+    " WHERE hops.trace = spans.trace AND (kinds.flags & :important) <> 0"
+)
 _SWEPT: Final = f"spans.id > :low AND spans.id <= :high AND (:every = 1 OR NOT EXISTS ({_REMARKABLE}))"
 
 
@@ -135,7 +138,8 @@ def _reach(connection: Connection, number: int) -> None:
 
 
 def _unused(connection: Connection, now_ns: int) -> None:
-    """Origins go that no span is of: those that sent none since the oldest came."""
+    """Origins and kinds go that no span is of: those of which none came since the oldest did."""
     oldest = connection.scalar(select(spans.c.received_ns).order_by(spans.c.id).limit(1))
     before = min(now_ns if oldest is None else oldest, now_ns) - _GRACE_NS
     connection.execute(origins.delete().where(origins.c.seen_ns < before))
+    connection.execute(kinds.delete().where(kinds.c.seen_ns < before))

@@ -12,6 +12,7 @@ from upriver_control.spans.counting import Observed
 from upriver_control.spans.filters import Filter, conditions, matches
 from upriver_control.spans.flags import IMPORTANT, Flag
 from upriver_control.spans.histogram import summarize
+from upriver_control.spans.looking import figures as counted
 from upriver_control.spans.rates import RateRow, RateTable
 from upriver_control.spans.reading import read
 from upriver_control.spans.rows import Group, Parsed, rows_of
@@ -117,21 +118,69 @@ FILTERS = [
 ]
 
 
-def test_lists_and_figures_have_what_filters_say(store):
-    hops = fill(store)
+def hold_against(store, hops, filters=FILTERS):
+    """Lists and figures have of these rows what the filters say, no more and no less."""
     of_trace = {}
     for hop in hops:
         of_trace.setdefault(hop.trace, []).append(hop)
-    for wanted in FILTERS:
+    for wanted in filters:
         needed = conditions(wanted)
         expected = [hop for hop in hops if matches(needed, hop, of_trace[hop.trace])]
         page = store.questions(wanted, size=1000)
         assert sorted(page.questions) == sorted(expected), wanted
         assert [hop.at_ns for hop in page.questions] == sorted((hop.at_ns for hop in expected), reverse=True), wanted
-        figures = store.summary(wanted)
-        assert (summarize(figures.groups).kept, figures.truncated) == (len(expected), False), wanted
-        if expected:
-            assert (figures.from_ns, figures.until_ns) == (page.questions[-1].at_ns, page.questions[0].at_ns), wanted
+        for few in (0, 20_000):  # both ways of looking for any hop of a trace
+            figures = store.database.read(
+                lambda connection, wanted=wanted, few=few: counted(connection, wanted, few=few)
+            )
+            told = summarize(figures.groups)
+            assert (told.kept, told.estimated) == (len(expected), sum(hop.weight for hop in expected)), wanted
+            assert dict(told.reasons).keys() == {hop.reason for hop in expected}, wanted
+            assert not figures.truncated
+            if expected:
+                times = [hop.at_ns for hop in expected]
+                assert (figures.from_ns, figures.until_ns) == (min(times), max(times)), wanted
+
+
+def test_lists_and_figures_have_what_filters_say(store):
+    hold_against(store, fill(store))
+
+
+def test_what_is_swept_is_in_no_list_and_no_figure_and_what_it_had_in_common_goes_too(store, database):
+    # Other versions, models and agents come than those that went: what they had in common is nobody's then.
+    fill(store, questions=10)
+    gone = Mesh(devices=9, clouds=3, seed=2)
+    for request, _ in requests(gone, range(1, 40)):
+        store.write(parsed_of(store, request.SerializeToString(), NOW_NS))
+    later_ns = NOW_NS + 1000 * SECOND_NS
+    left = fill(store, first=100, questions=20, received_ns=later_ns)
+    sweeper = Sweeper(database, dataclasses.replace(WIDE, max_age_ns=500 * SECOND_NS))
+    sweeper.sweep(later_ns)
+    hold_against(store, left)
+    with database.engine.connect() as connection:
+        used = set(connection.exec_driver_sql("SELECT DISTINCT kind FROM hops").scalars())
+        there = set(connection.exec_driver_sql("SELECT id FROM kinds").scalars())
+    assert there == used
+    hold_against(store, left + fill(store, first=1, questions=5, received_ns=later_ns + 1))  # of kinds that went
+
+
+def test_of_too_many_the_newest_are_counted_and_it_is_told(store):
+    hops = sorted(fill(store), key=lambda hop: hop.at_ns)
+
+    def figures(wanted, **bounds):
+        return store.database.read(lambda connection: counted(connection, wanted, **bounds))
+
+    newest = figures(Filter(every_hop=True), summed=20)
+    assert (summarize(newest.groups).kept, newest.truncated) == (20, True)
+    assert newest.from_ns == hops[-20].at_ns
+    until_ns = hops[50].at_ns
+    before = figures(Filter(every_hop=True, until_ns=until_ns), summed=20)
+    assert (summarize(before.groups).kept, before.until_ns, before.truncated) == (20, hops[49].at_ns, True)
+    some = figures(Filter(every_hop=True, from_ns=hops[40].at_ns, until_ns=until_ns), summed=20)
+    assert (summarize(some.groups).kept, some.truncated) == (10, False)
+    assert not figures(Filter(), summed=len(hops)).truncated
+    assert figures(Filter(tier="cloud"), probed=20, few=0).truncated
+    assert not figures(Filter(tier="cloud"), probed=20).truncated
 
 
 def test_pages_have_everything_once_while_more_come(store):

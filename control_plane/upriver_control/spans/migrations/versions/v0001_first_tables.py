@@ -9,8 +9,6 @@ branch_labels = None
 depends_on = None
 
 _NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-_COMPARED = ("agent", "tier", "region", "model", "version", "reason", "answered_tier")
-_MARKED = {"degraded": 2, "unresolved": 4, "failed": 8, "ticketed": 16, "alarmed": 32}
 
 
 def upgrade() -> None:
@@ -74,28 +72,35 @@ def _spans() -> None:
 
 
 def _hops() -> None:
-    texts = ("agent", "tier", "region", "model", "version", "reason", "answered_by", "answered_tier", "policy")
+    texts = ("agent", "tier", "region", "model", "version", "reason", "answered_by", "answered_tier")
+    op.create_table(
+        "kinds",
+        sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        *(sa.Column(name, sa.Integer(), nullable=False) for name in ("hop", "flags")),
+        *(sa.Column(name, sa.Text(), nullable=False) for name in (*texts, "policy", "service")),
+        sa.Column("seen_ns", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_kinds")),
+        sa.UniqueConstraint("digest", name=op.f("uq_kinds_digest")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(op.f("ix_kinds_seen_ns"), "kinds", ["seen_ns"])
     op.create_table(
         "hops",
         sa.Column("id", _NUMBER, autoincrement=True, nullable=False),
         *(sa.Column(name, sa.LargeBinary(), nullable=False) for name in ("trace", "span")),
         *(sa.Column(name, sa.BigInteger(), nullable=False) for name in ("at_ns", "duration_ns")),
-        *(sa.Column(name, sa.Integer(), nullable=False) for name in ("bucket", "hop")),
-        *(sa.Column(name, sa.Text(), nullable=False) for name in texts),
+        sa.Column("bucket", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.BigInteger(), nullable=False),
         *(sa.Column(name, sa.Double()) for name in ("score", "threshold")),
         sa.Column("rows", sa.Integer(), nullable=False),
         sa.Column("weight", sa.Double(), nullable=False),
-        sa.Column("flags", sa.Integer(), nullable=False),
-        *(sa.Column(name, sa.Text(), nullable=False) for name in ("question", "service")),
+        sa.Column("question", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_hops")),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_hops_trace", "hops", ["trace", "span"], unique=True)
-    op.create_index("ix_hops_at_ns", "hops", ["at_ns"])
-    for name in _COMPARED:
-        op.create_index(f"ix_hops_{name}", "hops", [name, "at_ns"])
+    op.create_index("ix_hops_at_ns", "hops", ["at_ns", "kind", "duration_ns"])
+    op.create_index("ix_hops_kind", "hops", ["kind", "bucket", "at_ns", "weight", "duration_ns"])
     asked = sa.text("question <> ''")
     op.create_index("ix_hops_question", "hops", ["question"], sqlite_where=asked, postgresql_where=asked)
-    for name, flag in _MARKED.items():
-        marked = sa.text(f"(flags & {flag}) <> 0")
-        op.create_index(f"ix_hops_{name}", "hops", ["at_ns"], sqlite_where=marked, postgresql_where=marked)
