@@ -19,7 +19,7 @@ from upriver_control.cli import rollout_options as parts
 from upriver_control.cli.connection import DEFAULT, AsJson, Ca, Connection, ControlPlane, TokenFile
 from upriver_control.cli.rollout_views import document, line, listing, view
 from upriver_control.telling.rollouts import state_name
-from upriver_control.telling.strategies import FAILURE_LIMIT, RINGS, SOAK, read_rings, read_share, read_span
+from upriver_control.telling.strategies import FAILURE_LIMIT, MIN_SAMPLE, RINGS, SOAK, read_rings, read_share, read_span
 
 SERVICE = pb.DESCRIPTOR.services_by_name["RolloutService"]
 AWAY_S = 60.0
@@ -48,7 +48,7 @@ def start_command(
     failure_limit: Annotated[str, typer.Option(metavar="SHARE", help="Share of a ring that may fail.")] = FAILURE_LIMIT,
     min_sample: Annotated[
         int, typer.Option(metavar="N", help="Agents, or rows, from which gates judge a ring that is under way.", min=1)
-    ] = 5,
+    ] = MIN_SAMPLE,
     progress_deadline: Annotated[
         str, typer.Option(metavar="TIME", help="An agent that has not moved so long after it was told has failed.")
     ] = "10m",

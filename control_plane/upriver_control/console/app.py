@@ -14,13 +14,13 @@ from nicegui import ui
 from starlette.staticfiles import StaticFiles
 
 from upriver_control.console.access import Access
-from upriver_control.console.pages import about, fleet, login, mesh
+from upriver_control.console.pages import about, fleet, login, mesh, model, models, policies, policy
 from upriver_control.console.remote import Remote
 from upriver_control.console.settings import Settings
 from upriver_control.console.site import STATIC, Site, head
 
 _LOG = logging.getLogger(__name__)
-PAGES: Final = (about, fleet, mesh)
+PAGES: Final = (about, fleet, mesh, model, models, policies, policy)
 _HISTORY: Final = 100
 _END_S: Final = 2
 

@@ -75,22 +75,23 @@ def consequence(rollout: pb.Rollout, action: pb.RolloutAction) -> str:
     agents, told = sum(one.agents for one in rollout.rings), sum(one.released for one in rollout.rings)
     active, version = sum(one.active for one in rollout.rings), short_version(rollout.pair.version)
     where = f"It is at ring {rollout.ring + 1} of {max(1, len(rollout.strategy.rings))}: "
-    stands = f"{where}{told} of {_agents(agents)} were told to move, and {active} run {version}. "
+    moved = "1 was" if told == 1 else f"{told:,} were"
+    stands = f"{where}of {_agents(agents)} {moved} told to move, and {active:,} run {version}. "
     match action:
         case pb.ROLLOUT_ACTION_PAUSE:
             return stands + "No further agent is told until it is resumed. A breach of its gates still rolls it back."
         case pb.ROLLOUT_ACTION_RESUME:
-            return stands + f"It goes on: {_agents(agents - told)} are left to be told."
+            return stands + f"It goes on; left to be told: {_agents(agents - told)}."
         case pb.ROLLOUT_ACTION_CANCEL:
-            left = f"{_agents(agents - told)} keep what they run" if agents > told else "none is left to be told"
-            return stands + f"It ends here: {_agents(told)} stay on {version}, {left}."
+            kept = _agents(agents - told, "keeps what it runs", "keep what they run")
+            return stands + f"It ends here: {_agents(told, 'stays', 'stay')} on {version}, {kept}."
         case pb.ROLLOUT_ACTION_ROLL_BACK:
-            return stands + f"It ends, and {_agents(told)} go back to what they ran before."
+            return stands + f"It ends: {_agents(told, 'goes', 'go')} back to what ran there before."
     return stands
 
 
-def _agents(count: int) -> str:
-    return "1 agent" if count == 1 else f"{count:,} agents"
+def _agents(count: int, one: str = "", more: str = "") -> str:
+    return (f"1 agent {one}" if count == 1 else f"{count:,} agents {more}").strip()
 
 
 def _share(value: float) -> str:

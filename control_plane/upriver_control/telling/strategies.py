@@ -14,6 +14,8 @@ SOAK: Final = "30s"
 """Likewise: how long a ring is watched before the next."""
 FAILURE_LIMIT: Final = "10%"
 """Likewise: the share of a ring that may fail."""
+MIN_SAMPLE: Final = 5
+"""Likewise: agents, or rows, from which gates judge a ring that is under way."""
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
 _SPAN: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|)")
 _WHAT: Final = "rollout"

@@ -9,6 +9,7 @@
   const tell = () => window.Quasar?.Dark?.set(dark());
 
   let last = "";  // the key of the row that had the focus
+  let named = "";  // the id of what had it, dialogs aside
   const items = () => [...document.querySelectorAll("[data-item]")].filter((item) => item.offsetParent !== null);
   const keyOf = (item) => item.closest("[data-key]")?.dataset.key ?? "";
   const step = (by) => {
@@ -24,6 +25,7 @@
   document.addEventListener("focusin", (event) => {
     if (event.target.matches("[data-item]")) last = keyOf(event.target);
     else if (event.target !== document.body) last = "";
+    if (event.target !== document.body && !event.target.closest("[role=dialog]")) named = event.target.id;
   });
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -58,8 +60,9 @@
     for (const field of event.target.elements) if (field.name && !field.value) field.disabled = true;
   });
   new MutationObserver(() => {
-    if (!last || (document.activeElement && document.activeElement !== document.body)) return;
-    items().find((item) => keyOf(item) === last)?.focus({ preventScroll: true });
+    if (document.activeElement && document.activeElement !== document.body) return;
+    if (last) items().find((item) => keyOf(item) === last)?.focus({ preventScroll: true });
+    else if (named && !document.querySelector("[role=dialog]")) document.getElementById(named)?.focus({ preventScroll: true });
   }).observe(root, { childList: true, subtree: true });
   addEventListener("load", tell);
 })();

@@ -32,14 +32,14 @@ ROLLOUT = pb.Rollout(
     ("action", "told"),
     [
         (pb.ROLLOUT_ACTION_PAUSE, "No further agent is told until it is resumed"),
-        (pb.ROLLOUT_ACTION_RESUME, "It goes on: 8 agents are left to be told"),
-        (pb.ROLLOUT_ACTION_CANCEL, "It ends here: 4 agents stay on digits/7, 8 agents keep what they run"),
-        (pb.ROLLOUT_ACTION_ROLL_BACK, "It ends, and 4 agents go back to what they ran before"),
+        (pb.ROLLOUT_ACTION_RESUME, "It goes on; left to be told: 8 agents."),
+        (pb.ROLLOUT_ACTION_CANCEL, "It ends here: 4 agents stay on digits/7, 8 agents keep what they run."),
+        (pb.ROLLOUT_ACTION_ROLL_BACK, "It ends: 4 agents go back to what ran there before."),
     ],
 )
 def test_what_will_happen_is_told_with_rings_and_agents_counted(action, told):
     words = consequence(ROLLOUT, action)
-    assert words.startswith("It is at ring 2 of 3: 4 of 12 agents were told to move, and 2 run digits/7. ")
+    assert words.startswith("It is at ring 2 of 3: of 12 agents 4 were told to move, and 2 run digits/7. ")
     assert told in words
 
 
