@@ -114,11 +114,16 @@ def _provision(mesh: ConsoleMesh, names: Mapping[str, str]) -> None:
 
 def _ask(mesh: ConsoleMesh) -> None:
     """Asks until every tier has answered, then something that gets a ticket."""
-    until(lambda: mesh.ask(mode="top")["agent"] == "cloud-1", what="the device to find the cloud")
-    mesh.told.clear()
+    seen: set[str] = set()
+
+    def everybody_answered() -> bool:
+        seen.add(mesh.ask()["agent"])
+        return len(seen) == len(TIERS)
+
+    until(everybody_answered, what="a question that ends on each tier")
+    mesh.told.clear()  # some were asked before every upstream was found
     for _ in range(40):
         mesh.ask()
-    assert {told["agent"] for told in mesh.told} >= {"device-1", "far-edge-1", "cloud-1"}, mesh.told
     for _ in range(3):
         mesh.ask(RIDDLE)
     assert "ticket" in mesh.told[-1], mesh.told[-1]

@@ -10,7 +10,7 @@ from typing import Final
 
 import uvicorn
 from fastapi import FastAPI
-from nicegui import ui
+from nicegui import app, ui
 from starlette.staticfiles import StaticFiles
 
 from upriver_control.console.access import Access
@@ -53,6 +53,7 @@ def _configured(site: Site) -> uvicorn.Config:
     for page in PAGES:
         page.add(site)
     ui.add_head_html(head(), shared=True)
+    app.config.quasar_config["loadingBar"]["skipHijack"] = True  # a bar for each request, which has no name
     ui.run_with(
         web,
         title="Upriver",

@@ -6,10 +6,12 @@ Playwright keeps an event loop running in this thread for as long as the browser
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from demo.browser import browsing, find_chromium
 from tests.console_mesh import ConsoleMesh, console_mesh
+
+expect.set_options(timeout=60_000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
