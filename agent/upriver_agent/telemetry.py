@@ -77,6 +77,10 @@ class EscalateSpan:
         """The W3C context that goes with the call; empty when nothing is traced."""
         return tracing.inject(trace.set_span_in_context(self._span, self._context))
 
+    def sends(self, sent_bytes: int) -> None:
+        """So many bytes go up: the message and all that travels with it, the span's own context too."""
+        self._span.set_attribute(Attribute.BYTES, sent_bytes)
+
     def done(self, rows: Sequence[RowFacts]) -> None:
         """The upstream answered."""
         least = least_certain(rows)
@@ -101,13 +105,12 @@ class QuestionTrace:
         self.trace_id = tracing.trace_id_of(span.get_span_context())
         self.span_id = tracing.span_id_of(span)
 
-    def escalate(self, agent: str, tier: str, rows: int, sent_bytes: int) -> EscalateSpan:
+    def escalate(self, agent: str, tier: str, rows: int) -> EscalateSpan:
         """A call to an upstream begins."""
         attributes: dict[str, AttributeValue] = {
             Attribute.UPSTREAM_AGENT: agent,
             Attribute.UPSTREAM_TIER: tier,
             Attribute.ROWS: rows,
-            Attribute.BYTES: sent_bytes,
         }
         self._span.set_attribute(Attribute.ESCALATED, True)
         span = self._tracer.start_span(SpanName.ESCALATE, self._context, SpanKind.CLIENT, attributes)

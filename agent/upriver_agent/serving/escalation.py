@@ -231,8 +231,9 @@ class WayUp:
             metadata = self._travelling(outgoing)
             size = outgoing.size + _bytes_of(metadata)
             self._sent += size
-        span = self._trace.escalate(record.agent, record.tier, self._rows, size)
+        span = self._trace.escalate(record.agent, record.tier, self._rows)
         traced = span.metadata()
+        span.sends(size + _bytes_of(traced))
         try:
             pending = link.send(outgoing.message, (*metadata, *traced), ask.timeout_s)
         except ValueError as error:

@@ -206,8 +206,9 @@ def test_decision_events_are_bounded_and_finite(rows: int, score: float) -> None
 def begin(spans: Spans, parent: ParentContext | None) -> tuple[str, tuple[tuple[str, str], ...]]:
     """A question that is escalated to far-1 and answered; its trace's id and the metadata that went up."""
     question = telemetry(spans.tracer).begin(parent, marks(), "digits", "q-1", [row(0.4, resolved=False)], 0.9)
-    up = question.escalate("far-1", "far-edge", 1, 512)
+    up = question.escalate("far-1", "far-edge", 1)
     sent = up.metadata()
+    up.sends(512)
     up.done([row(0.99, agent="far-1")])
     question.finish([row(0.99, agent="far-1")])
     return question.trace_id, sent
@@ -246,7 +247,7 @@ def test_without_a_caller_a_question_begins_a_trace() -> None:
 def test_an_upstream_that_fails_shows_with_its_reason() -> None:
     spans = Spans()
     question = telemetry(spans.tracer).begin(None, marks(), "digits", "q-1", [row(0.4, resolved=False)], 0.9)
-    question.escalate("far-1", "far-edge", 1, 512).failed(Reason.UPSTREAM_FULL, "RESOURCE_EXHAUSTED: " + "x" * 5_000)
+    question.escalate("far-1", "far-edge", 1).failed(Reason.UPSTREAM_FULL, "RESOURCE_EXHAUSTED: " + "x" * 5_000)
     question.note("asked in vain")
     question.finish([row(0.4, resolved=False, degraded=True)])
     hop, serve = spans.one(SpanName.ESCALATE), spans.one(SpanName.SERVE)
@@ -279,7 +280,7 @@ def test_a_failed_request_shows_with_its_error(under_way: bool) -> None:
 @pytest.mark.parametrize("flags", ["00", "01"])
 def test_without_export_a_callers_context_goes_up_as_it_came(tracer: Tracer | None, flags: str) -> None:
     question = telemetry(tracer).begin(caller(flags), marks(), "digits", "q-1", [row()], 0.9)
-    up = question.escalate("far-1", "far-edge", 1, 512)
+    up = question.escalate("far-1", "far-edge", 1)
     assert question.trace_id == TRACE
     assert dict(up.metadata()) == {"traceparent": f"00-{TRACE}-{SPAN}-{flags}", "tracestate": "vendor=value"}
 
@@ -287,7 +288,7 @@ def test_without_export_a_callers_context_goes_up_as_it_came(tracer: Tracer | No
 def test_without_export_and_caller_nothing_goes_up() -> None:
     question = telemetry(None).begin(None, marks(), "digits", "q-1", [row()], 0.9)
     assert question.trace_id == ""
-    assert question.escalate("far-1", "far-edge", 1, 512).metadata() == ()
+    assert question.escalate("far-1", "far-edge", 1).metadata() == ()
 
 
 def test_spans_go_to_the_tracer_that_came_later() -> None:

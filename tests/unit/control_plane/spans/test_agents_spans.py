@@ -79,7 +79,8 @@ def test_a_question_over_two_agents_is_understood() -> None:
     own = row("device-1", 0.41, Reason.UPSTREAM_DOWN, ("device-1",))
     question = device.begin(None, marks(), "digits", "q-1", [own], 0.7)
     question.event(EventName.HELD_BACK, "far-2", Reason.BREAKER_OPEN)
-    call = question.escalate("far-1", "far", 1, 1234)
+    call = question.escalate("far-1", "far", 1)
+    call.sends(1234)
     above = row("far-1", 0.97, Reason.CONFIDENT, ("far-1",))
     far.local(far.extract(call.metadata()), marks(), "digits", [above], 0.9)
     answer = [above._replace(path=("device-1", "far-1"))]
