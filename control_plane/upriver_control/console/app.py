@@ -14,13 +14,23 @@ from nicegui import app, ui
 from starlette.staticfiles import StaticFiles
 
 from upriver_control.console.access import Access
-from upriver_control.console.pages import about, fleet, login, mesh, model, models, policies, policy
+from upriver_control.console.pages import about, fleet, inspector, login, mesh, model, models, policies, policy, questions
 from upriver_control.console.remote import Remote
 from upriver_control.console.settings import Settings
 from upriver_control.console.site import STATIC, Site, head
 
 _LOG = logging.getLogger(__name__)
-PAGES: Final = (about, fleet, mesh, model, models, policies, policy)
+PAGES: Final = (
+    questions,
+    inspector,
+    mesh,
+    fleet,
+    models,
+    model,
+    policies,
+    policy,
+    about,
+)
 _HISTORY: Final = 100
 _END_S: Final = 2
 

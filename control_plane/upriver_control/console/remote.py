@@ -7,7 +7,8 @@ import grpc
 import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 
-from upriver.refusals import error_of
+from upriver.errors import UpriverError
+from upriver.refusals import error_of, remade
 from upriver.services import Stub
 from upriver.v1 import (
     audit_pb2,
@@ -80,12 +81,18 @@ class Remote:
         return Calls(self._channel, module.DESCRIPTOR.services_by_name[name], self._token)
 
 
+def _told(failed: grpc.RpcError) -> UpriverError:
+    """The error, without where it comes from: there is one place only."""
+    error = error_of(failed, _HERE, _WHO)
+    return remade(type(error), str(error).removesuffix(f" ({_WHO} {_HERE})"))
+
+
 def _single(method: Any, metadata: tuple[tuple[str, str], ...]) -> Any:
     async def call(request: Any, timeout_s: float = TIMEOUT_S) -> Any:
         try:
             return await method(request, timeout=timeout_s, metadata=metadata)
         except grpc.RpcError as failed:
-            raise error_of(failed, _HERE, _WHO) from failed
+            raise _told(failed) from failed
 
     return call
 
@@ -97,7 +104,7 @@ def _streaming(method: Any, metadata: tuple[tuple[str, str], ...]) -> Any:
             async for answer in call:
                 yield answer
         except grpc.RpcError as failed:
-            raise error_of(failed, _HERE, _WHO) from failed
+            raise _told(failed) from failed
         finally:
             call.cancel()
 

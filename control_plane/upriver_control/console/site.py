@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -58,9 +58,11 @@ class Frame:
         shown = content if isinstance(content, Markup) else join(content)
         return Part(ui.html(shown, sanitize=False).classes(classes))
 
-    async def live(self, feed: Feed[T], show: Callable[[T], None]) -> None:
-        """Shows a feed's news as they come, until the browser has gone; the first before the page is drawn, if they
-        come within a second."""
+    async def live(self, feed: Feed[T], show: Callable[[T], None], first: bool = True) -> None:
+        """Shows a feed's news as they come, until the browser has gone.
+
+        With `first` it waits for the first of them, a second at most, so that the page is drawn with them.
+        """
         came = asyncio.Event()
 
         async def follow() -> None:
@@ -75,12 +77,18 @@ class Frame:
 
         for job in (follow(), look()):
             self._client.on_delete(background_tasks.create(job, name="a page is kept up to date").cancel)
+        if not first:
+            return
         waiting = [asyncio.create_task(event.wait()) for event in (came, feed.failed)]
         await asyncio.wait(waiting, timeout=_FIRST_S, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
             task.cancel()
         if feed.trouble:
             self._stale.set(_stale(feed))
+
+    def later(self, work: Coroutine[object, object, None]) -> None:
+        """Does something while the page is there already; what it draws comes when it is done."""
+        self._client.on_delete(background_tasks.create(work, name="a page is filled").cancel)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,11 +23,6 @@ def chip(word: str, tone: str = "") -> Markup:
     return tag("span", {"class": f"chip {tone}" if tone in TONES else "chip"}, word)
 
 
-def tier_class(tier: str, ladder: list[str]) -> str:
-    """The class that gives something its tier's colour, `tier-0` for the lowest; of five tiers the last repeats."""
-    return f"tier-{min(ladder.index(tier), 4)}" if tier in ladder else "tier-none"
-
-
 def facts(*pairs: tuple[str, Child]) -> Markup:
     """What is known, as pairs of a word and a value; pairs without a value are left out."""
     known = [(word, value) for word, value in pairs if value is not None and value != ""]

@@ -13,6 +13,7 @@ from upriver.tracing import Attribute, EventName, SpanName
 from upriver_control.spans.facts import text
 from upriver_control.spans.hops import Cause, Hop, Outcome, Try, named
 from upriver_control.spans.trace import Trace, way_up
+from upriver_control.telling.reasons import WHY_ENDED
 
 MAX_HOPS: Final = 8
 MAX_TRIES: Final = 4
@@ -21,20 +22,6 @@ MAX_NOTES: Final = 3
 MAX_QUOTED: Final = 160
 _UNITS: Final = (("ms", 1e6, 1e9), ("s", 1e9, 100e9), ("min", 60e9, 6000e9), ("h", 3600e9, 48 * 3600e9))
 """A unit, its nanoseconds, and from when on the next one is used."""
-_REASONS: Final[Mapping[str, str]] = {
-    Reason.TOP: "there is no higher tier to ask",
-    Reason.MODE: "the caller asked for a local answer only",
-    Reason.MAX_TIER: "the caller allows no higher tier",
-    Reason.HOPS: "no hops were left, or the question had been here before",
-    Reason.DEADLINE: "the time that was left was needed for the way back, or ran out while an upstream was asked",
-    Reason.BYTE_BUDGET: "sending it up would have taken more bytes than the question had left",
-    Reason.REGION: "all agents above are in another region, and the caller wants its own only",
-    Reason.UPSTREAM_DOWN: "no agent above could be reached that is well and serves the model",
-    Reason.BREAKER_OPEN: "those above were being left alone, as they kept failing",
-    Reason.UPSTREAM_FULL: "those above had no room for it",
-    Reason.ALARM: "a lower tier looked sure, but what it is sure of is in doubt at present, so it was asked higher up",
-    Reason.ANSWERED: "a person answered",
-}
 _PASSED_OVER: Final[Mapping[str, str]] = {
     Reason.BREAKER_OPEN: "it was being left alone, as it kept failing",
     Reason.UPSTREAM_FULL: "it had as many questions of this agent as it takes",
@@ -120,7 +107,7 @@ def _verdict(asked: Hop, last: Hop) -> str:
         doubt = f", and was sure enough ({sure})" if sure else ""
     else:
         doubt = f", though it was not sure enough ({sure})" if sure else ", though it was not sure enough"
-    because = _REASONS.get(asked.reason, f"the reason is told as {asked.reason!r}" if asked.reason else "")
+    because = WHY_ENDED.get(asked.reason, f"the reason is told as {asked.reason!r}" if asked.reason else "")
     ended = f": {because}." if because else "."
     return f"{who}{doubt}{ended}{_standing(asked)}{rows}"
 

@@ -1,30 +1,11 @@
 """Markup: whatever a name is, it stays text."""
 
-from html.parser import HTMLParser
-
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.control_plane.console.markup import Seen
 from upriver_control.console.drawing.svg import Markup, join, svg, tag, text
 from upriver_control.console.drawing.table import Row, table
-
-
-class Seen(HTMLParser):
-    """What a browser makes of markup: elements, their attributes, texts."""
-
-    def __init__(self, markup: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.feed(markup)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
-
 
 nasty = st.text() | st.sampled_from(
     ["<script>alert(1)</script>", '" onload="x', "</title><script>", "&lt;", "javascript:x", "\x00\x1b", "]]>", "<!--"]

@@ -1,0 +1,171 @@
+"""One question: who answered it and why, all its spans on one axis, its input, what came of it, and asking it again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Final
+
+from fastapi import Request
+from nicegui import ui
+from starlette.responses import RedirectResponse, Response
+
+from upriver.errors import UpriverError
+from upriver.v1 import question_pb2 as pb
+from upriver.v1 import registry_pb2
+from upriver_control.console import units, words
+from upriver_control.console.drawing import afterwards, again, given, hops, verdict, waterfall
+from upriver_control.console.drawing.again import Answer
+from upriver_control.console.drawing.question_list import address
+from upriver_control.console.drawing.svg import Markup, join, tag
+from upriver_control.console.feeds import Feed
+from upriver_control.console.ladder import USUAL, in_order
+from upriver_control.console.site import Frame, Part, Site
+
+_YOUNG_S: Final = 120.0
+_LOOK_S: Final = (2.0, 15.0)
+"""How often a trace is looked at again: while spans of it may still come, and later, when only what comes of it may."""
+_VERSIONS: Final = 6
+_LISTED: Final = 200
+_INPUT_S: Final = 30.0
+_AGAIN_S: Final = 120.0
+
+
+def add(site: Site) -> None:
+    """Registers `/questions/{trace}`; the trace may be a question's id, or `last`."""
+
+    @ui.page("/questions/{trace}")
+    async def inspector(trace: str, request: Request) -> Response | None:
+        try:
+            told = await site.remote.questions.GetTrace(pb.GetTraceRequest(trace=trace))
+        except UpriverError as error:
+            _not_there(site, str(error))
+            return None
+        if told.question.trace and told.question.trace != trace:
+            return RedirectResponse(address(told.question.trace))
+        row = request.query_params.get("row", "0")
+        with site.frame("Question", "/questions") as frame:
+            await _Inspector(site, frame, told, int(row) if row.isascii() and row.isdecimal() else 0).open()
+        return None
+
+
+def _not_there(site: Site, problem: str) -> None:
+    with site.frame("Question", "/questions") as frame:
+        then = "Its spans may still be on their way, may have gone by age, or none were kept."
+        frame.part(
+            join(words.problem(problem, then), tag("p", None, tag("a", {"href": "/questions"}, "All questions")))
+        )
+
+
+class _Inspector:
+    """One browser's look at one question."""
+
+    def __init__(self, site: Site, frame: Frame, told: pb.GetTraceResponse, row: int) -> None:
+        self._site, self._frame, self._told, self._row = site, frame, told, row
+        self._versions: dict[str, str] = {}
+        self._answers: list[Answer] = []
+        self._parts: dict[str, Part] = {}
+        self._buttons: list[ui.button] = []
+
+    async def open(self) -> None:
+        """Draws what is known, then what comes."""
+        versions = await self._published()
+        self._versions = {version.digest: version.name.rpartition("/")[2] for version in versions}
+        part = self._frame.part
+        self._parts = {
+            "verdict": part(classes="card"),
+            "unknown": part(),
+            "waterfall": part(classes="card"),
+            "hops": part(),
+        }
+        self._parts["input"] = part(_card("Input", tag("p", {"class": "quiet"}, "Looking for it …")))
+        self._again(versions)
+        self._parts["afterwards"] = part()
+        self._show(self._told)
+        self._frame.later(self._input())
+        await self._frame.live(Feed(self._looks), self._show, first=False)
+
+    def _show(self, told: pb.GetTraceResponse) -> None:
+        self._told = told
+        ladder = in_order({*USUAL, *(hop.tier for hop in told.hops if hop.tier)})
+        self._parts["verdict"].set(verdict.draw(told, ladder))
+        self._parts["unknown"].set(afterwards.unknown(told))
+        title = tag("h2", None, "Where the time went")
+        self._parts["waterfall"].set(join(title, waterfall.draw(told.spans, ladder)))
+        self._parts["hops"].set(hops.draw(told.hops, ladder, self._versions))
+        self._parts["afterwards"].set(afterwards.draw(told))
+
+    async def _looks(self) -> AsyncIterator[pb.GetTraceResponse]:
+        """The trace again and again: at first its spans still come, later what comes of it."""
+        while True:
+            age_s = (datetime.now(UTC) - units.moment(self._told.question.time)).total_seconds()
+            await asyncio.sleep(_LOOK_S[0] if age_s < _YOUNG_S else _LOOK_S[1])
+            yield await self._site.remote.questions.GetTrace(pb.GetTraceRequest(trace=self._told.question.trace))
+
+    async def _published(self) -> list[registry_pb2.Version]:
+        """The model's versions, newest first; none where it has none here."""
+        model = self._told.question.model
+        request = registry_pb2.ListVersionsRequest(parent=f"models/{model}", page_size=_LISTED)
+        try:
+            return list((await self._site.remote.registry.ListVersions(request)).versions) if model else []
+        except UpriverError:  # agents may serve what was never published
+            return []
+
+    async def _input(self) -> None:
+        question = self._told.question
+        request = pb.GetQuestionInputRequest(trace=question.trace, row=self._row)
+        try:
+            told = await self._site.remote.questions.GetQuestionInput(request, timeout_s=_INPUT_S)
+        except UpriverError as error:
+            told = pb.GetQuestionInputResponse(unavailable=str(error))
+        self._parts["input"].set(_card("Input", given.draw(told, self._row, question.rows, address(question.trace))))
+        for button in self._buttons:
+            button.set_enabled(not told.unavailable)
+
+    def _again(self, versions: list[registry_pb2.Version]) -> None:
+        """The buttons, and where the answers stand."""
+        with ui.element("section").classes("card again").props('aria-labelledby="again"'):
+            ui.html(
+                join(
+                    tag("h2", {"id": "again"}, "Ask again"),
+                    tag("p", {"class": "quiet"}, "The same input, to whom you choose; nothing is learnt from it."),
+                ),
+                sanitize=False,
+            )  # fmt: skip
+            with ui.element("div").classes("actions"):
+                for version in versions[:_VERSIONS]:
+                    name = version.name.rpartition("/")[2]
+                    self._button(f"Version {name}", version=version.name)
+                for tier in in_order({hop.tier for hop in self._told.hops if hop.tier} | {*USUAL}):
+                    self._button(f"Tier {tier}", tier=tier)
+            self._parts["again"] = self._frame.part()
+
+    def _button(self, word: str, version: str = "", tier: str = "") -> None:
+        async def ask() -> None:
+            await self._ask(word, version, tier)
+
+        button = ui.button(word, on_click=ask, color=None).props("no-caps unelevated :ripple=false")
+        button.set_enabled(False)
+        self._buttons.append(button)
+
+    async def _ask(self, word: str, version: str, tier: str) -> None:
+        place = len(self._answers)
+        self._answers.append(Answer(word))
+        self._answered()
+        request = pb.AskAgainRequest(trace=self._told.question.trace, row=self._row)
+        if version:
+            request.version = version
+        else:
+            request.tier = tier
+        try:
+            told = await self._site.remote.questions.AskAgain(request, timeout_s=_AGAIN_S)
+            self._answers[place] = Answer(word, told)
+        except UpriverError as error:
+            self._answers[place] = Answer(word, problem=str(error))
+        self._answered()
+
+    def _answered(self) -> None:
+        self._parts["again"].set(again.draw(self._told.question, self._answers))
+
+
+def _card(title: str, content: Markup) -> Markup:
+    return tag("section", {"class": "card"}, tag("h2", None, title), content)
