@@ -1,15 +1,9 @@
-"""The order of tiers, by which they are coloured: lowest first."""
+"""The order of tiers, lowest first, where only their names are known."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 USUAL: Final = ("device", "far-edge", "near-edge", "cloud")
-COLOURS: Final = 5
-
-
-def tier_class(tier: str, ladder: Sequence[str] = USUAL) -> str:
-    """The class that gives something its tier's colour: `tier-0` is the lowest's, the fifth's repeats."""
-    return f"tier-{min(ladder.index(tier), COLOURS - 1)}" if tier in ladder else "tier-none"
 
 
 def in_order(tiers: Iterable[str], ladder: Sequence[str] = USUAL) -> list[str]:

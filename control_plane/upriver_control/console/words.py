@@ -1,9 +1,11 @@
 """Words and small marks that several pages use."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from upriver_control.console.drawing.svg import Child, Markup, tag
 
+COLOURS: Final = 5
 TONES: Final = frozenset({"good", "warn", "bad", "quiet"})
 
 
@@ -21,6 +23,11 @@ def nothing(what: str, command: str = "", then: str = "") -> Markup:
 def chip(word: str, tone: str = "") -> Markup:
     """A short word in a frame, for states and flags; `tone` is `good`, `warn`, `bad`, `quiet` or nothing."""
     return tag("span", {"class": f"chip {tone}" if tone in TONES else "chip"}, word)
+
+
+def tier_class(tier: str, ladder: Sequence[str]) -> str:
+    """The class that gives something its tier's colour: `tier-0` for the lowest; of five tiers the last repeats."""
+    return f"tier-{min(ladder.index(tier), COLOURS - 1)}" if tier in ladder else "tier-none"
 
 
 def facts(*pairs: tuple[str, Child]) -> Markup:

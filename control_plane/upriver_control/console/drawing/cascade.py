@@ -6,7 +6,7 @@ from upriver.v1 import question_pb2 as pb
 from upriver_control.console import units
 from upriver_control.console.drawing import score
 from upriver_control.console.drawing.svg import Child, Markup, tag
-from upriver_control.console.ladder import tier_class
+from upriver_control.console.words import tier_class
 
 
 def draw(hops: Sequence[pb.Hop], answered_by: str, ladder: Sequence[str]) -> Markup:

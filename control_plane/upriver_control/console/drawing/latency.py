@@ -6,7 +6,8 @@ from typing import Final
 
 from upriver_control.console import units
 from upriver_control.console.drawing.svg import Markup, tag
-from upriver_control.console.ladder import in_order, tier_class
+from upriver_control.console.ladder import in_order
+from upriver_control.console.words import tier_class
 
 FAILED: Final = "failed"
 _LABELS: Final = 6

@@ -7,7 +7,8 @@ from upriver_control.console import units
 from upriver_control.console.asked import Asked
 from upriver_control.console.drawing import latency
 from upriver_control.console.drawing.svg import Child, Markup, tag
-from upriver_control.console.ladder import in_order, tier_class
+from upriver_control.console.ladder import in_order
+from upriver_control.console.words import tier_class
 
 REASONS = 8
 

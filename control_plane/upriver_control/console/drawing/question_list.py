@@ -11,7 +11,7 @@ from upriver_control.console.asked import Asked
 from upriver_control.console.drawing import score
 from upriver_control.console.drawing.svg import Child, Markup, join, tag
 from upriver_control.console.drawing.table import Column, Row, table
-from upriver_control.console.ladder import tier_class
+from upriver_control.console.words import tier_class
 
 COLUMNS: Final = (
     Column("Time, UTC"),

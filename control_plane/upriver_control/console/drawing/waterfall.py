@@ -9,7 +9,7 @@ from upriver.tracing import Attribute, EventName, SpanName
 from upriver.v1 import question_pb2 as pb
 from upriver_control.console import units
 from upriver_control.console.drawing.svg import Markup, tag
-from upriver_control.console.ladder import tier_class
+from upriver_control.console.words import tier_class
 
 MAX_SPANS: Final = 300
 """Bars that are drawn; more are counted."""

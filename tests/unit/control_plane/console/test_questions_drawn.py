@@ -28,7 +28,8 @@ from upriver_control.console.drawing import (
     given as given_input,
 )
 from upriver_control.console.drawing.again import Answer
-from upriver_control.console.ladder import USUAL, in_order, tier_class
+from upriver_control.console.ladder import USUAL, in_order
+from upriver_control.console.words import tier_class
 
 SCRIPT = '"><script>alert(1)</script>'
 nasty = st.text(max_size=40) | st.sampled_from([SCRIPT, "javascript:alert(1)", "</title>", "' onclick='x"])
@@ -217,7 +218,7 @@ def test_any_confidence_can_be_drawn(value: float, threshold: float | None, othe
 
 def test_tiers_have_their_order_and_colour() -> None:
     assert in_order({"cloud", "zoo", "device"}) == ["device", "cloud", "zoo"]
-    assert [tier_class(tier) for tier in ("device", "cloud", "zoo")] == ["tier-0", "tier-3", "tier-none"]
+    assert [tier_class(tier, USUAL) for tier in ("device", "cloud", "zoo")] == ["tier-0", "tier-3", "tier-none"]
     assert latency.legend(["", "cloud"], USUAL).count("failed") == 2
 
 
