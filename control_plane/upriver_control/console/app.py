@@ -14,7 +14,18 @@ from nicegui import app, ui
 from starlette.staticfiles import StaticFiles
 
 from upriver_control.console.access import Access
-from upriver_control.console.pages import about, fleet, inspector, login, mesh, model, models, policies, policy, questions
+from upriver_control.console.pages import (
+    about,
+    fleet,
+    inspector,
+    login,
+    mesh,
+    model,
+    models,
+    policies,
+    policy,
+    questions,
+)
 from upriver_control.console.remote import Remote
 from upriver_control.console.settings import Settings
 from upriver_control.console.site import STATIC, Site, head
