@@ -168,7 +168,6 @@ class ControlPlane:
         self._registry = RegistryServicer(self._publisher)
         versions = RegistryVersions(store, self._certifying.policies, self._certifying.publisher)
         self._rollouts = RolloutServicer(rollouts, versions, self._mirror)
-        self._reaching = Reaching(config, self._sessions)
         self._watching = Watching(
             kept, lambda: self._reconciler.leads, self._sessions.agents, lambda: self._mirror.intent, self._audits
         )
@@ -183,6 +182,7 @@ class ControlPlane:
             me,
             self._watching.own,
         )
+        self._reaching = Reaching(config, self._sessions, self._teaching.keeper)
         rate = config.server.arrivals_per_s
         servicers = (
             self._registry,
@@ -197,7 +197,7 @@ class ControlPlane:
             self._teaching.servicer,
             LogServicer(logs.LevelSetter()),
             self._reaching.inbox,
-            self._watching.questions,
+            self._watching.questions(self._reaching.inputs, None),
             self._watching.mesh,
         )
         self._server = grpc.aio.server(

@@ -3,8 +3,10 @@
 from upriver.channels import TlsFiles
 from upriver_control.calling.agents import Agents, CallingOptions
 from upriver_control.calling.inbox import Inbox
+from upriver_control.calling.inputs import QuestionInputs
 from upriver_control.calling.reach import is_loopback, networks_of
 from upriver_control.config import ControlPlaneConfig
+from upriver_control.lessons.keeper import Keeper
 from upriver_control.services.inbox import InboxServicer
 from upriver_control.sessions.sessions import Sessions
 
@@ -12,10 +14,11 @@ from upriver_control.sessions.sessions import Sessions
 class Reaching:
     """Made and used on a running event loop."""
 
-    def __init__(self, config: ControlPlaneConfig, sessions: Sessions) -> None:
+    def __init__(self, config: ControlPlaneConfig, sessions: Sessions, lessons: Keeper) -> None:
         """`sessions` are those of agents that have shown the join token: their word alone says where they are."""
         self.agents = Agents(sessions.agent, calling_options(config))
         self.inbox = InboxServicer(Inbox(self.agents, lambda: sessions.agents().values()))
+        self.inputs = QuestionInputs(self.agents, lessons.inputs)
 
     async def close(self) -> None:
         """Ends all calls to agents."""

@@ -67,9 +67,9 @@ class Teaching:
         self._fleet, self._mirror = fleet, mirror
         files = LessonFiles(kept.config.lessons_url, kept.config.artifacts_options)
         bounds = Bounds(int(config.max_gib * (1 << 30)), config.keep_days)
-        self._keeper = Keeper(LessonTable(kept.database), files, bounds, time.time)
+        self.keeper = Keeper(LessonTable(kept.database), files, bounds, time.time)
         self._sources = SourceTable(registry)
-        lessons = Lessons(self._sources, kept.artifacts, self._keeper, TrialTable(kept.database))
+        lessons = Lessons(self._sources, kept.artifacts, self.keeper, TrialTable(kept.database))
         self._deeds = Deeds(own, lessons, mirror)
         table, questions = TrainingTable(kept.database), QuestionTable(registry)
         workshop = TrainingWorkshop(
@@ -78,7 +78,7 @@ class Teaching:
             artifacts=kept.artifacts,
             sources=self._sources,
             questions=questions,
-            keeper=self._keeper,
+            keeper=self.keeper,
             limits=Limits(config.memory_mib, config.disk_mib),
             clock=time.time,
             told=self._deeds.trained,
@@ -89,12 +89,12 @@ class Teaching:
         bench = TrainingBench(workshop, certifying.servicer, self._wanted, start, following)
         trainings = Trainings(table)
         self._runner = Runner(trainings, bench, program_of(config), owner, time.time, Rhythm(at_once=config.at_once))
-        self.intake = LessonIntakeServicer(self._keeper)
+        self.intake = LessonIntakeServicer(self.keeper)
         parts = Parts(
             trainings=trainings,
             bases=TrainingBases(registry, self._sources, questions, self._wanted, config.ray_address),
             uploads=SourceUploads(publisher, self._sources, time.time),
-            keeper=self._keeper,
+            keeper=self.keeper,
             lineages=Lineages(registry, self._sources, table, certifying.policies),
             runner=self._runner,
         )
@@ -103,7 +103,7 @@ class Teaching:
             config.new_lessons, config.escalation_rate, config.alarm, config.schedule, 3600.0 * config.every_h
         )
         self._triggers = TrainingTriggers(
-            triggers, self._keeper.table, trainings, self._agents, self.servicer.start, time.time
+            triggers, self.keeper.table, trainings, self._agents, self.servicer.start, time.time
         )
 
     async def start(self) -> None:
@@ -121,7 +121,7 @@ class Teaching:
     async def _tidy(self) -> None:
         while True:
             try:
-                await asyncio.to_thread(self._keeper.tidy)
+                await asyncio.to_thread(self.keeper.tidy)
                 await asyncio.to_thread(self._workshop.tidy, lambda: {job.id for job in self._table.open_jobs()})
                 await asyncio.to_thread(self._sources.forget, time.time() - _LOST_S, time.time())
             except UpriverError as error:

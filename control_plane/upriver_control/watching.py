@@ -11,6 +11,7 @@ from typing import Any, Final
 from opentelemetry.util.re import parse_env_headers
 
 from upriver.errors import DiskTrouble, Unreachable
+from upriver_control.calling.asked import Again, Inputs
 from upriver_control.history.recording import History
 from upriver_control.intent import Intent
 from upriver_control.kept import Kept
@@ -74,10 +75,14 @@ class Watching:
             agents,
             lambda: self._sweep_trouble,
         )
-        views = TraceViews(self.store, audits, standing.trouble, kept.config.console.trace_url)
         self.history = History(self.rates, agents)
         self.mesh = MeshServicer(agents, intent, self.history.recent, Edges(self.store), self.rates)
-        self.questions = QuestionServicer(views, self._following, standing)
+        self._standing = standing
+        self._views = TraceViews(self.store, audits, standing.trouble, kept.config.console.trace_url)
+
+    def questions(self, inputs: Inputs, again: Again | None) -> QuestionServicer:
+        """The service of questions, whose inputs are found and which are asked again by these."""
+        return QuestionServicer(self._views, self._following, self._standing, inputs, again)
 
     async def start(self) -> None:
         """Begins to write. A database that can't be used now is tried again whenever spans come."""

@@ -1,9 +1,13 @@
 """A question that was asked once, and what can be done with it: its input be found, and be asked again."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from upriver.v1 import question_pb2
+from upriver.v1 import question_pb2 as pb
+from upriver_control.calling.methods import Method
+
+Q = TypeVar("Q")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +15,8 @@ class Asked:
     """A question at its touch point, as its spans tell it.
 
     `trace` and `span`, that of its `upriver.serve`, are hexadecimal digits; `agent` is the touch point. `question` is
-    empty for one that a first look settled.
+    empty for one that a first look settled. Whoever may send spans has written this: it says what is looked for, and
+    never where somebody is called.
     """
 
     trace: str
@@ -22,15 +27,25 @@ class Asked:
     rows: int
 
 
+class Calls(Protocol):
+    """As `Agents` calls."""
+
+    async def call(self, agent: str, method: Method[Q, R], request: Q, timeout_s: float) -> R:
+        """Calls an agent; raises UpriverError."""
+        ...
+
+
 class Inputs(Protocol):
     """Finds what was asked."""
 
-    async def find(self, asked: Asked, row: int) -> question_pb2.GetQuestionInputResponse:
-        """The input, or why there is none in `unavailable`: that is not an error."""
+    async def find(self, asked: Asked, row: int) -> pb.GetQuestionInputResponse:
+        """One row, or why it can't be shown in `unavailable`; raises InvalidInput for a row that there is not."""
+        ...
 
 
 class Again(Protocol):
-    """Asks a question again."""
+    """Asks again."""
 
-    async def ask(self, asked: Asked, request: question_pb2.AskAgainRequest) -> question_pb2.AskAgainResponse:
-        """The second answer; raises NotNow without an input, and others of ours."""
+    async def ask(self, asked: Asked, request: pb.AskAgainRequest) -> pb.AskAgainResponse:
+        """Another answer; raises NotNow when the input is not to be had, and UpriverErrors for whom is asked."""
+        ...

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol, TypeVar
+from typing import Final, NamedTuple
 
 from upriver import parameters as names
 from upriver.errors import InvalidInput, NotFound, NotSupported, TicketGone, UpriverError
@@ -12,13 +12,12 @@ from upriver.labels import split_labels
 from upriver.oip.v2 import inference_pb2 as oip
 from upriver.v1 import inbox_pb2 as pb
 from upriver.v1 import ticket_pb2
+from upriver_control.calling.asked import Calls
 from upriver_control.calling.choice import whom_to_ask
 from upriver_control.calling.handed import handed_inputs, picture_in
-from upriver_control.calling.methods import ANSWER_TICKET, GET_TICKET, LIST_TICKETS, Method
+from upriver_control.calling.methods import ANSWER_TICKET, GET_TICKET, LIST_TICKETS
 from upriver_control.observed import AgentFacts
 
-Q = TypeVar("Q")
-R = TypeVar("R")
 MAX_TICKETS: Final = 5000
 """Tickets of one agent that are looked through for a page."""
 MAX_UNREACHABLE: Final = 100
@@ -28,14 +27,6 @@ CALL_S: Final = 5.0
 ALL_S: Final = 10.0
 _AGENT_PAGE: Final = 100
 _OPEN: Final = ticket_pb2.TICKET_STATE_OPEN
-
-
-class Calls(Protocol):
-    """As `Agents` has it."""
-
-    async def call(self, agent: str, method: Method[Q, R], request: Q, timeout_s: float) -> R:
-        """Calls an agent; raises UpriverError."""
-        ...
 
 
 class Place(NamedTuple):

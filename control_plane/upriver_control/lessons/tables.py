@@ -97,6 +97,12 @@ def only(table: pa.Table, ids: Iterable[str]) -> pa.Table:
     return table.filter(pc.is_in(table["id"], value_set=pa.array(sorted(ids), pa.string())))
 
 
+def inputs_of(table: pa.Table, id_: str) -> list[pb.HandedInput] | None:
+    """The inputs of one lesson; None when the table does not have it."""
+    found = only(table.select(["id", "inputs"]), [id_]).to_pylist()
+    return [pb.HandedInput(**one) for one in found[0]["inputs"]] if found else None
+
+
 def together(tables: Sequence[pa.Table]) -> pa.Table:
     """The rows of all."""
     return pa.concat_tables(tables)

@@ -47,6 +47,12 @@ class LessonTable:
         """Those that are here, or were forgotten."""
         return self._database.read(lambda connection: _known(connection, ids))
 
+    def holder(self, id_: str) -> Part | None:
+        """The file that a lesson is in; None when it is not here."""
+        wanted = select(lesson_parts).join(lessons, lessons.c.part == lesson_parts.c.number).where(lessons.c.id == id_)
+        row = self._database.read(lambda connection: connection.execute(wanted).one_or_none())
+        return None if row is None else _read(row)
+
     def add(self, part: Part, ids: Sequence[str]) -> Part | None:
         """Keeps a file with its lessons; None, and nothing is kept, when one of them is known by now."""
 
