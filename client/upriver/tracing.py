@@ -37,6 +37,7 @@ class SpanName(StrEnum):
     TRAIN = "upriver.train"  # a version was made of lessons
     TRAIN_LESSONS = "upriver.train.lessons"  # below it or a rollout, with links to further lessons
     ROLLOUT = "upriver.rollout"  # a rollout has ended
+    AGAIN = "upriver.again"  # an operator has a question asked again
 
 
 class EventName(StrEnum):

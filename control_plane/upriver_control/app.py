@@ -182,7 +182,7 @@ class ControlPlane:
             me,
             self._watching.own,
         )
-        self._reaching = Reaching(config, self._sessions, self._teaching.keeper)
+        self._reaching = Reaching(kept, self._sessions, self._teaching.keeper, store, self._watching.own)
         rate = config.server.arrivals_per_s
         servicers = (
             self._registry,
@@ -197,7 +197,7 @@ class ControlPlane:
             self._teaching.servicer,
             LogServicer(logs.LevelSetter()),
             self._reaching.inbox,
-            self._watching.questions(self._reaching.inputs, None),
+            self._watching.questions(self._reaching.inputs, self._reaching.again),
             self._watching.mesh,
         )
         self._server = grpc.aio.server(
@@ -251,6 +251,7 @@ class ControlPlane:
         await self._certifying.start()
         await self._teaching.start()
         await self._watching.start()
+        await self._reaching.start()
         port = bind(self._server, config)
         if self._console is not None:
             self._console.bind(self._server)

@@ -80,7 +80,7 @@ class Watching:
         self._standing = standing
         self._views = TraceViews(self.store, audits, standing.trouble, kept.config.console.trace_url)
 
-    def questions(self, inputs: Inputs, again: Again | None) -> QuestionServicer:
+    def questions(self, inputs: Inputs, again: Again) -> QuestionServicer:
         """The service of questions, whose inputs are found and which are asked again by these."""
         return QuestionServicer(self._views, self._following, self._standing, inputs, again)
 

@@ -1,5 +1,6 @@
 """A question that was asked once, and what can be done with it: its input be found, and be asked again."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -30,8 +31,10 @@ class Asked:
 class Calls(Protocol):
     """As `Agents` calls."""
 
-    async def call(self, agent: str, method: Method[Q, R], request: Q, timeout_s: float) -> R:
-        """Calls an agent; raises UpriverError."""
+    async def call(
+        self, agent: str, method: Method[Q, R], request: Q, timeout_s: float, metadata: Sequence[tuple[str, str]] = ()
+    ) -> R:
+        """Calls an agent, with metadata that is not secret; raises UpriverError."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Which agents are asked for open tickets. Pure."""
+"""Which agents are asked: for open tickets, and a question again. Pure."""
 
 from collections.abc import Iterable
 from typing import Final, NamedTuple
@@ -47,3 +47,18 @@ def whom_to_ask(agents: Iterable[AgentFacts], model: str = "") -> Choice:
     }
     asked += sorted(silent)[: min(MAX_SILENT, MAX_ASKED - len(asked))]
     return Choice(tuple(asked), left_out)
+
+
+def who_answers(agents: Iterable[AgentFacts], tier: str, model: str) -> list[str]:
+    """Agents of a tier that may answer for a model, those first that say they serve it, then by load."""
+    found = [
+        (not _serves(facts, model), facts.load, facts.agent)
+        for facts in agents
+        if facts.tier == tier and facts.connected and facts.address and not facts.draining
+    ]
+    return [agent for _, _, agent in sorted(found)]
+
+
+def _serves(facts: AgentFacts, model: str) -> bool:
+    slot = facts.slots.get(model)
+    return slot is not None and slot.active is not None

@@ -29,6 +29,10 @@ class OwnSpans:
         self._intake = intake
         self._instance = instance
 
+    def ids(self, about: str) -> LinkFacts:
+        """The trace and span that `tell` uses for this: for what is to be below it and comes before it has ended."""
+        return LinkFacts(_id(about, "trace", 16), _id(about, "0", 8))
+
     def tell(
         self,
         name: SpanName,
@@ -43,9 +47,9 @@ class OwnSpans:
         questions than fit into one span, spans below it link to the next ones, as many as `MAX_CHILDREN`; they say the
         same. `times` are nanoseconds since the epoch. Does not wait. What is not kept is logged.
         """
-        trace, own = _id(about, "trace", 16), _id(about, "0", 8)
+        trace, own = self.ids(about)
         told: dict[str, Told] = dict(attributes)
-        if questions:
+        if len(questions) > MAX_LINKS:
             told.setdefault(Attribute.LESSONS, len(questions))
         parts = [questions[at : at + MAX_LINKS] for at in range(0, len(questions), MAX_LINKS)][: 1 + MAX_CHILDREN]
         spans = [_span(trace, own, b"", name, times, told, parts[0] if parts else ())]
