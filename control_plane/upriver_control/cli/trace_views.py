@@ -21,6 +21,7 @@ _LATER: Final[Mapping[str, str]] = {
     SpanName.TRAIN_LESSONS: "a version was trained with it",
     SpanName.ROLLOUT: "what was made of it was rolled out",
     SpanName.SERVE: "it was asked again",
+    SpanName.AGAIN: "an operator had it asked again",
 }
 
 
