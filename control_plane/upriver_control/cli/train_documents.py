@@ -3,12 +3,8 @@
 from typing import Any
 
 from upriver.v1 import train_pb2 as pb
+from upriver_control.telling.learning import training_state
 from upriver_control.telling.times import moment
-
-
-def state_name(training: pb.Training) -> str:
-    """`running`, `succeeded` and so on."""
-    return pb.TrainingState.Name(training.state).removeprefix("TRAINING_STATE_").lower()
 
 
 def training_document(training: pb.Training) -> dict[str, Any]:
@@ -17,7 +13,7 @@ def training_document(training: pb.Training) -> dict[str, Any]:
     executor = "ray" if spec.executor == pb.TRAINING_EXECUTOR_RAY else "local"
     return {
         "name": training.name,
-        "state": state_name(training),
+        "state": training_state(training),
         "reason": training.reason,
         "doing": training.doing,
         "progress": training.progress,

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from upriver.cli.tables import print_table
 from upriver.v1 import train_pb2 as pb
-from upriver_control.cli.train_documents import state_name
+from upriver_control.telling.learning import training_doing, training_state
 from upriver_control.telling.times import moment
 
 
@@ -22,10 +22,9 @@ def training_table(trainings: Iterable[pb.Training]) -> Table:
     """Trainings, one a line."""
     table = Table("training", "state", "made", "base", "region", "why", box=None, pad_edge=False)
     for one in trainings:
-        told = one.reason or one.doing or one.trigger
         made = moment(one.create_time)
         base, region = short(one.spec.base_version), one.spec.region or "all"
-        table.add_row(short(one.name), state_name(one), made, base, escape(region), escape(told))
+        table.add_row(short(one.name), training_state(one), made, base, escape(region), escape(training_doing(one)))
     return table
 
 
@@ -33,7 +32,7 @@ def print_training(training: pb.Training) -> None:
     """A training and what came out of it."""
     if not training.HasField("result"):
         told = training.doing or training.reason
-        typer.echo(f"{training.name} {state_name(training)}, {100 * training.progress:.0f} %: {told}")
+        typer.echo(f"{training.name} {training_state(training)}, {100 * training.progress:.0f} %: {told}")
         return
     result = training.result
     typer.echo(f"{result.version} was trained from {training.spec.base_version} on {result.lessons} lessons")

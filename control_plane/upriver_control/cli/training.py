@@ -17,8 +17,8 @@ from upriver.errors import ConfigError, NotNow, Unreachable
 from upriver.v1 import train_pb2 as pb
 from upriver_control.cli.calibrating import Watch, bring, contract_of
 from upriver_control.cli.connection import Connection
-from upriver_control.cli.train_documents import state_name
 from upriver_control.intake import open_data, write_questions
+from upriver_control.telling.learning import training_state
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["TrainService"]
 AWAY_S: Final = 60.0
@@ -95,7 +95,7 @@ def followed(connection: Connection, made: pb.Training, follow: Follow) -> pb.Tr
             task = progress.add_task("waiting for its turn", total=100)
             for answer in _changes(connection, made.name, follow.log):
                 last = answer.training
-                doing = last.doing or state_name(last)
+                doing = last.doing or training_state(last)
                 progress.update(task, completed=int(100 * last.progress), description=doing)
                 if doing != told:
                     watch.line(doing)
@@ -111,7 +111,7 @@ def followed(connection: Connection, made: pb.Training, follow: Follow) -> pb.Tr
         )
         raise
     if last.state != pb.TRAINING_STATE_SUCCEEDED:
-        raise NotNow(f"{made.name} {state_name(last)}: {last.reason}")
+        raise NotNow(f"{made.name} {training_state(last)}: {last.reason}")
     return last
 
 

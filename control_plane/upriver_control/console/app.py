@@ -18,6 +18,7 @@ from upriver_control.console.pages import (
     about,
     fleet,
     inspector,
+    learning,
     login,
     mesh,
     model,
@@ -40,6 +41,7 @@ PAGES: Final = (
     model,
     policies,
     policy,
+    learning,
     about,
 )
 _HISTORY: Final = 100

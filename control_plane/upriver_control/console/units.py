@@ -1,13 +1,14 @@
 """Numbers as people read them, each with its unit."""
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 _SIZES: Final = ("B", "KiB", "MiB", "GiB", "TiB")
+_EARLIEST, _LATEST = -62_135_596_800, 253_402_300_799
 _AGES: Final = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
 NONE: Final = "–"  # noqa: RUF001 - a dash, as print has it
 """What stands where there is nothing to tell."""
@@ -70,8 +71,9 @@ def score(value: float | None) -> str:
 
 
 def moment(at: Timestamp) -> datetime:
-    """A time, in UTC."""
-    return at.ToDatetime(UTC)
+    """A time, in UTC; one that no calendar has, as agents' clocks may say, is the nearest that it has."""
+    seconds = min(max(at.seconds, _EARLIEST), _LATEST)
+    return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=min(max(at.nanos, 0), 999_999_999) // 1000)
 
 
 def clock(at: Timestamp | datetime) -> str:

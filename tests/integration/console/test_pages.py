@@ -14,6 +14,7 @@ PAGES = {
     "/mesh": ("Mesh", AGENTS),
     "/fleet": ("Fleet", (*AGENTS, "pattern device-1")),
     "/fleet/device-1": ("device-1", ("device", "pattern", "riddle-1")),
+    "/learning": ("Learning", ("Waiting for a person", "riddle at device-1", "Went up", "No model was trained")),
     "/about": ("About", ("spans", "of 2 GiB")),
 }
 """What is written on each: its heading, and words of what there is."""

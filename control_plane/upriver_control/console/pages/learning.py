@@ -1,0 +1,240 @@
+"""What the mesh learns: what waits for a person, escalations against lessons, promotions, lessons, trainings."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from fastapi import Request
+from google.protobuf.timestamp_pb2 import Timestamp
+from nicegui import ui
+
+from upriver.v1 import fleet_pb2, mesh_pb2, region_pb2, registry_pb2, train_pb2
+from upriver_control.console import learning_news, units, words
+from upriver_control.console.drawing import classes, promotions, rates, trainings
+from upriver_control.console.drawing.svg import Markup, join, tag
+from upriver_control.console.feeds import Feed, polled
+from upriver_control.console.pages import tickets
+from upriver_control.console.site import Site
+
+WIDE: Final = 620
+NARROW: Final = 330
+RANGES: Final = {
+    "1h": (3600, "hour"),
+    "24h": (86_400, "24 hours"),
+    "7d": (604_800, "7 days"),
+    "30d": (2_592_000, "30 days"),
+}
+_STEPS_S: Final = {"1h": 60, "24h": 900, "7d": 7200, "30d": 28_800}
+_RATES_S: Final = 2.0
+_LEARNT_S: Final = 5.0
+_LESSONS_S: Final = 5.0
+_TRAININGS: Final = 20
+_MODELS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the page is asked for: a model, empty for all, and how far back."""
+
+    model: str
+    span: str
+
+    @property
+    def seconds(self) -> int:
+        """The time that rates are shown of."""
+        return RANGES[self.span][0]
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What was learnt, and answers or was tried."""
+
+    heads: Sequence[region_pb2.RegionHead]
+    agents: Sequence[fleet_pb2.Agent]
+
+
+Lessons = Sequence[tuple[str, train_pb2.SummarizeLessonsResponse]]
+
+
+def add(site: Site) -> None:
+    """Registers `/learning`."""
+
+    @ui.page("/learning")
+    async def learning(request: Request) -> None:
+        span = request.query_params.get("range", "1h")
+        asked = Asked(request.query_params.get("model", ""), span if span in RANGES else "1h")
+        with site.frame("Learning", "/learning") as frame:
+            desk = tickets.Section(site, frame)
+            frame.part(choose(asked))
+            course, learnt, lessons, trained = (frame.part(classes="card") for _ in range(4))
+            news = _News(asked)
+
+            def show_rates(told: mesh_pb2.ListRatesResponse) -> None:
+                news.rates = told
+                course.set(news.courses(time.time()))
+
+            def show_learnt(told: Learnt) -> None:
+                news.learnt = told
+                learnt.set(draw_learnt(told, asked, datetime.now(UTC)))
+                if news.rates is not None:
+                    course.set(news.courses(time.time()))
+
+            await asyncio.gather(
+                frame.live(tickets.feed(site, asked.model), desk.show),
+                frame.live(_rates(site, asked), show_rates),
+                frame.live(_learnt(site), show_learnt),
+                frame.live(_lessons(site), lambda told: lessons.set(draw_lessons(told, asked))),
+                frame.live(_trainings(site, asked), lambda told: trained.set(draw_trainings(told, asked))),
+            )
+
+
+class _News:
+    """What a page was told last; pictures of rates take from two feeds."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self.rates: mesh_pb2.ListRatesResponse | None = None
+        self.learnt = Learnt((), ())
+
+    def courses(self, now: float) -> Markup:
+        """The pictures of all regions."""
+        marks = learning_news.marks_of(self.learnt.heads, self.learnt.agents, self._asked.model)
+        told = self.rates.rates if self.rates is not None else ()
+        return draw_courses(learning_news.courses(told, marks), self._asked, now)
+
+
+def choose(asked: Asked) -> Markup:
+    """Which time and which model: links and a form, so that the address says it."""
+    model = f"&model={asked.model}" if asked.model else ""
+    links = [
+        tag("a", {"href": f"?range={key}{model}", "aria-current": "true" if key == asked.span else None}, told)
+        for key, (_, told) in RANGES.items()
+    ]
+    field = tag(
+        "input",
+        {
+            "type": "search",
+            "name": "model",
+            "id": "model",
+            "value": asked.model,
+            "placeholder": "all models",
+            "data-search": True,
+        },
+    )
+    return tag(
+        "form",
+        {"method": "get", "action": "/learning", "class": "filters", "role": "search"},
+        tag("span", {"class": "learning-ranges", "role": "group", "aria-label": "Time range"}, "Last", *links),
+        tag("input", {"type": "hidden", "name": "range", "value": asked.span}),
+        tag("label", {"for": "model"}, "Model"),
+        field,
+        tag("button", {"type": "submit"}, "Show"),
+    )
+
+
+def draw_courses(courses: Sequence[rates.Course], asked: Asked, now: float) -> Markup:
+    """Escalations against lessons, region by region."""
+    end = now
+    axes = rates.axes_of(courses, end - asked.seconds, end, _STEPS_S[asked.span])
+    head = tag("h2", None, f"Escalations against lessons, last {RANGES[asked.span][1]} (UTC)")
+    if not any(step.rows for course in courses for step in course.steps):
+        return join(
+            head,
+            words.nothing(
+                f"Nothing was asked in the last {RANGES[asked.span][1]}.",
+                "upriver ask MODEL FILE --agent HOST:PORT",
+                "Agents count what they are asked and what goes up, and tell it with their status.",
+            ),
+        )
+    return join(head, rates.legend(), tag("div", {"class": "columns"}, *(_region(one, axes) for one in courses)))
+
+
+def _region(course: rates.Course, axes: rates.Axes) -> Markup:
+    asked, escalated = sum(step.rows for step in course.steps), sum(step.escalated for step in course.steps)
+    share = units.share(escalated / asked) if asked else units.NONE
+    return tag(
+        "section",
+        {"class": "learning-region", "data-region": course.region},
+        tag("h3", None, course.region or "no region"),
+        words.facts(
+            ("Went up", f"{share} of {units.count(asked)} rows"),
+            ("Lessons now", units.count(course.steps[-1].lessons)),
+            ("Promotions", units.count(len(course.marks)) if course.marks else None),
+        ),
+        tag("div", {"class": "wide"}, rates.draw(course, axes, WIDE)),
+        tag("div", {"class": "narrow"}, rates.draw(course, axes, NARROW)),
+    )
+
+
+def draw_learnt(told: Learnt, asked: Asked, now: datetime) -> Markup:
+    """Promotions with their certificates."""
+    heads = [one for one in told.heads if asked.model in ("", one.model.removeprefix("models/"))]
+    of_agents = promotions.of_agents(told.agents, asked.model, now)
+    found = join(promotions.of_regions(heads, now) if heads else None, of_agents)
+    return join(tag("h2", None, "Promotions and their certificates"), found or promotions.nothing())
+
+
+def draw_lessons(told: Lessons, asked: Asked) -> Markup:
+    """Lessons by class."""
+    wanted = [one for one in told if asked.model in ("", one[0])]
+    return join(tag("h2", None, "Lessons by class, handed up with their inputs"), classes.lessons(wanted))
+
+
+def draw_trainings(told: train_pb2.ListTrainingsResponse, asked: Asked) -> Markup:
+    """Trainings."""
+    return join(tag("h2", None, "Trainings"), trainings.draw(list(told.trainings), asked.model, datetime.now(UTC)))
+
+
+def _rates(site: Site, asked: Asked) -> Feed[mesh_pb2.ListRatesResponse]:
+    def ask() -> mesh_pb2.ListRatesRequest:
+        step_s = _STEPS_S[asked.span]
+        request = mesh_pb2.ListRatesRequest(
+            model=asked.model, from_time=Timestamp(seconds=int(time.time() - asked.seconds) // step_s * step_s)
+        )
+        request.step.FromSeconds(step_s)
+        return request
+
+    def source() -> AsyncIterator[mesh_pb2.ListRatesResponse]:
+        return polled(lambda: site.remote.mesh.ListRates(ask()), _RATES_S)
+
+    return site.feed(f"rates of {asked.span} of {asked.model}", lambda: Feed(source))
+
+
+def _learnt(site: Site) -> Feed[Learnt]:
+    async def fetch() -> Learnt:
+        heads = await site.remote.regions.ListRegionHeads(region_pb2.ListRegionHeadsRequest())
+        found: list[fleet_pb2.Agent] = []
+        token = ""
+        while True:
+            told = await site.remote.fleet.ListAgents(fleet_pb2.ListAgentsRequest(page_size=1000, page_token=token))
+            found += (agent for agent in told.agents if any(_learns(slot) for slot in agent.slots))
+            token = told.next_page_token
+            if not token:
+                return Learnt(list(heads.heads), found)
+
+    return site.feed("what was learnt", lambda: Feed(lambda: polled(fetch, _LEARNT_S)))
+
+
+def _learns(slot: fleet_pb2.AgentSlot) -> bool:
+    return slot.reported.HasField("refined") or bool(slot.reported.unrefined)
+
+
+def _lessons(site: Site) -> Feed[Lessons]:
+    async def fetch() -> Lessons:
+        models = await site.remote.registry.ListModels(registry_pb2.ListModelsRequest(page_size=_MODELS))
+        requests = [train_pb2.SummarizeLessonsRequest(parent=one.name) for one in models.models]
+        told = await asyncio.gather(*(site.remote.train.SummarizeLessons(request) for request in requests))
+        return [(one.name.removeprefix("models/"), each) for one, each in zip(models.models, told, strict=True)]
+
+    return site.feed("lessons", lambda: Feed(lambda: polled(fetch, _LESSONS_S)))
+
+
+def _trainings(site: Site, asked: Asked) -> Feed[train_pb2.ListTrainingsResponse]:
+    request = train_pb2.ListTrainingsRequest(parent=f"models/{asked.model or '-'}", page_size=_TRAININGS)
+    return site.feed(
+        f"trainings of {asked.model}",
+        lambda: Feed(lambda: polled(lambda: site.remote.train.ListTrainings(request), _RATES_S)),
+    )

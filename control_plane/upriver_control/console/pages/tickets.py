@@ -1,0 +1,152 @@
+"""The part of *Learning* where tickets that wait for a person are labelled, by keyboard or pointer."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Final
+
+from nicegui import events, ui
+
+from upriver.errors import UpriverError
+from upriver.v1 import inbox_pb2 as pb
+from upriver_control.console import labelling
+from upriver_control.console.drawing import desk
+from upriver_control.console.drawing.svg import Markup, tag
+from upriver_control.console.feeds import Feed
+from upriver_control.console.labelling import Choice, Desk, Waiting
+from upriver_control.console.site import Frame, Site
+
+PAGE: Final = 20
+EVERY_S: Final = 1.5
+_SEND_S: Final = 15.0
+_KEYS: Final = """(e) => {
+  if (e.ctrlKey || e.metaKey || e.altKey || e.isComposing) return;
+  if (e.target.closest('a, button, summary') && (e.key === 'Enter' || e.key === ' ')) return;
+  const named = ['ArrowUp', 'ArrowDown', 'ArrowLeft', 'ArrowRight', 'Home', 'End', 'Enter', 'Escape', 'Backspace'];
+  if (e.key.length !== 1 && !named.includes(e.key)) return;
+  e.preventDefault();
+  e.stopPropagation();
+  emit(e.key);
+}"""
+_POINTED: Final = """(e) => {
+  const at = e.target.closest('[data-act]');
+  if (!at || at.disabled) return;
+  emit(at.dataset.act, at.dataset.value ?? '');
+  document.querySelector('[data-desk]')?.focus({ preventScroll: true });
+}"""
+_FOCUS: Final = """(() => {
+  const desk = document.querySelector('[data-desk]');
+  if (desk?.checkVisibility() && document.activeElement === document.body) desk.focus({ preventScroll: true });
+})()"""
+
+
+def feed(site: Site, model: str) -> Feed[pb.ListOpenTicketsResponse]:
+    """What waits, of one model or all; all who look share it."""
+    return site.feed(f"tickets of {model}", lambda: Feed(lambda: _news(site, model)))
+
+
+async def _news(site: Site, model: str) -> AsyncIterator[pb.ListOpenTicketsResponse]:
+    """Asks again and again; for inputs only when there is a ticket that was not shown before."""
+    known: dict[tuple[str, str], pb.OpenTicket] = {}
+    while True:
+        told = await site.remote.inbox.ListOpenTickets(pb.ListOpenTicketsRequest(model=model, page_size=PAGE))
+        if not known.keys() >= {_key(one) for one in told.tickets}:
+            request = pb.ListOpenTicketsRequest(model=model, page_size=PAGE, include_input=True)
+            told = await site.remote.inbox.ListOpenTickets(request)
+            known = {_key(one): one for one in told.tickets}
+        else:
+            known = {_key(one): _renewed(known[_key(one)], one) for one in told.tickets}
+        yield pb.ListOpenTicketsResponse(
+            tickets=known.values(), next_page_token=told.next_page_token, unreachable=told.unreachable
+        )
+        await asyncio.sleep(EVERY_S)
+
+
+class Section:
+    """The desk of one open page."""
+
+    def __init__(self, site: Site, frame: Frame) -> None:
+        self._site = site
+        self._desk = Desk()
+        self._told = pb.ListOpenTicketsResponse()
+        self._came = False
+        with ui.element("section").props('aria-labelledby="waiting"').classes("card desk") as whole:
+            frame.part(tag("h2", {"id": "waiting"}, "Waiting for a person"))
+            with ui.element("div").classes("desk-room"):
+                self._list = frame.part(classes="desk-list")
+                self._list.element.props('role="listbox" tabindex="0" data-desk aria-label="Tickets that wait"')
+                self._detail = frame.part(tag("p", {"class": "quiet"}, "No news of tickets yet."), "desk-detail")
+            self._said = frame.part(classes="desk-said")
+            self._said.element.props('role="status"')
+            self._notes = frame.part()
+        whole.on("keydown", self._pressed, js_handler=_KEYS)
+        whole.on("click", self._pointed, js_handler=_POINTED)
+        self._list.element.set_visibility(False)
+        ui.context.client.on_connect(lambda: ui.run_javascript(_FOCUS))
+
+    def show(self, told: pb.ListOpenTicketsResponse) -> None:
+        """News of what waits."""
+        self._told, self._came = told, True
+        waiting = (Waiting(one.agent, one.ticket.name, tuple(one.labels)) for one in told.tickets)
+        self._desk = labelling.arrived(self._desk, waiting)
+        self._draw()
+
+    def _draw(self) -> None:
+        if not self._came:
+            return
+        now, tickets = datetime.now(UTC), {_key(one): one for one in self._told.tickets}
+        current = self._desk.current
+        box = self._list.element
+        at = "" if current is None else desk.id_of(current)
+        if box.props.get("aria-activedescendant", "") != at:
+            box.props["aria-activedescendant"] = at
+            box.update()
+        box.set_visibility(current is not None)
+        self._list.set(desk.options(self._desk, tickets, now))
+        shown = desk.detail(self._desk, tickets, now) if current is not None else desk.empty(self._told.unreachable)
+        self._detail.set(shown)
+        self._said.set(tag("p", None, self._desk.said) if self._desk.said else Markup())
+        self._notes.set(desk.notes(self._told))
+
+    async def _pressed(self, event: events.GenericEventArguments) -> None:
+        await self._do(*labelling.press(self._desk, str(event.args)[:20]))
+
+    async def _pointed(self, event: events.GenericEventArguments) -> None:
+        act, value = (str(one) for one in event.args)
+        now, choice = self._desk, None
+        match act:
+            case "look":
+                places = [place for place, one in enumerate(now.tickets) if desk.id_of(one) == value]
+                now = labelling.look_at(now, places[0]) if places else now
+            case "label":
+                now = labelling.chosen(now, value)
+            case "back":
+                now = labelling.taken_back(now)
+            case "send":
+                now, choice = labelling.press(now, labelling.ENTER)
+        await self._do(now, choice)
+
+    async def _do(self, now: Desk, choice: Choice | None) -> None:
+        self._desk = now
+        self._draw()
+        if choice is None:
+            return
+        ticket, label = choice
+        request = pb.AnswerOpenTicketRequest(agent=ticket.agent, name=ticket.name, label=label)
+        try:
+            await self._site.remote.inbox.AnswerOpenTicket(request, timeout_s=_SEND_S)
+        except UpriverError as error:
+            self._desk = labelling.failed(self._desk, choice, str(error))
+        else:
+            self._desk = labelling.kept(self._desk, choice)
+        self._draw()
+
+
+def _renewed(known: pb.OpenTicket, told: pb.OpenTicket) -> pb.OpenTicket:
+    """A ticket with its input, as it is known, and what may have changed of it."""
+    known.ticket.attempts, known.ticket.waiting = told.ticket.attempts, told.ticket.waiting
+    return known
+
+
+def _key(one: pb.OpenTicket) -> tuple[str, str]:
+    return one.agent, one.ticket.name

@@ -1,0 +1,54 @@
+"""*Learning* in a browser, over a mesh that runs: a ticket is labelled by keyboard, and its client has the answer."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser import page_of
+from tests.console_mesh import RIDDLE, ConsoleMesh
+from tests.versions import LABELS
+from upriver import Client, Reason
+
+WAIT_S = 60
+
+
+def opened(page: Page, mesh: ConsoleMesh) -> None:
+    page.goto(mesh.login("/learning"))
+    expect(page.locator("[data-desk]")).to_be_focused(timeout=WAIT_S * 1000)
+
+
+def walked_to(page: Page, ticket: str) -> None:
+    """Goes down the list by the arrow, as far as it takes."""
+    wanted = page.locator(f'[data-ticket="tickets/{ticket}"]')
+    expect(wanted).to_be_attached(timeout=WAIT_S * 1000)
+    places = page.locator("[data-ticket]").evaluate_all("all => all.map((one) => one.dataset.ticket)")
+    for place in range(1, places.index(f"tickets/{ticket}") + 1):
+        page.keyboard.press("ArrowDown")
+        expect(page.locator("[data-ticket]").nth(place)).to_have_attribute("aria-current", "true")
+    expect(wanted).to_have_attribute("aria-selected", "true")
+
+
+def test_a_ticket_is_labelled_by_keyboard_and_who_waits_for_it_gets_the_answer(mesh: ConsoleMesh, browser: Browser):
+    ticket = mesh.ask(RIDDLE)["ticket"]
+    with Client(mesh.device.address, timeout=WAIT_S) as client, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(client.ticket(ticket).result, 2 * WAIT_S)
+        with page_of(browser) as (page, _):
+            opened(page, mesh)
+            walked_to(page, ticket)
+            expect(page.get_by_alt_text("The picture that was asked about")).to_be_visible()
+            pressed = page.locator("[aria-pressed=true]")
+            page.keyboard.press("3")
+            expect(pressed).to_have_attribute("data-value", LABELS[2])
+            page.keyboard.press("u")
+            expect(pressed).to_have_count(0)
+            page.keyboard.press("Enter")
+            expect(page.get_by_text("Choose a label first")).to_be_visible()
+            assert not waiting.done(), "what was taken back was not sent"
+            page.keyboard.type(LABELS[6])
+            expect(pressed).to_have_attribute("data-value", LABELS[6])
+            page.keyboard.press("Enter")
+            expect(page.get_by_text(f"{ticket} is answered: {LABELS[6]}.")).to_be_visible()
+            expect(page.locator(f'[data-ticket="tickets/{ticket}"]')).to_have_count(0)
+        answer = waiting.result(WAIT_S)
+    assert (answer.label, answer.reason, answer.resolved) == (LABELS[6], Reason.ANSWERED, True)
+    assert answer.agent == "person"
