@@ -15,7 +15,7 @@ from upriver_agent.spooling.table import Kept
 
 T = TypeVar("T")
 
-FILE: Final = "spans.sqlite"
+FILE: Final = "spans.db"
 _DISK_S: Final = 5.0
 
 

@@ -24,7 +24,7 @@ EARLIEST_S, LATEST_S = 0.4, 2.2
 """Kills come so long after the process's start. It serves after about 0.8 s; a version takes some 2 s from there."""
 ASIDE = {".slots.json.new", ".discovery.json.new", ".refined.json.new"}
 """Written and renamed: a kill between leaves one at most."""
-JOURNALS = {f"{name}.db{part}" for name in ("audits", "lessons", "tickets") for part in ("", "-wal", "-shm")}
+JOURNALS = {f"{name}.db{part}" for name in ("audits", "lessons", "spans", "tickets") for part in ("", "-wal", "-shm")}
 AIMED_AT = (State.STAGED, State.VERIFIED, State.ACTIVE)
 """Every fifth kill comes as soon as the record says so: these states last for milliseconds."""
 VERSIONS, SIZE, DISK = 6, 4 * MIB, 16 * MIB

@@ -144,7 +144,7 @@ def test_what_is_refused_is_lost_counted_and_told_and_the_next_ones_are_sent(
 
 
 def test_while_the_disk_takes_nothing_spans_wait_in_memory(tmp_path: Path) -> None:
-    (tmp_path / "spans.sqlite").mkdir()
+    (tmp_path / "spans.db").mkdir()
     sent = Sent(Later("nobody there"), tmp_path, 1 << 20)
     sent.fail("first")
     until(lambda: sent.sender.calls > 2, what="several tries")
