@@ -11,7 +11,8 @@ from google.rpc import error_details_pb2, status_pb2
 from upriver import errors
 
 _DETAILS_KEY = "grpc-status-details-bin"
-_TOO_LARGE = "larger than max"  # what grpc says of a message over the bound, beside RESOURCE_EXHAUSTED
+TOO_LARGE = "larger than max"
+"""What grpc says of a message over the bound, beside RESOURCE_EXHAUSTED."""
 
 _BY_REASON: dict[str, type[errors.UpriverError]] = {
     kind.reason: kind
@@ -76,7 +77,7 @@ def to_error(
     kind = _BY_REASON.get(_told_reason(trailers))
     if kind is None:
         kind = _BY_CODE.get(code, errors.UpriverError) if code is not None else errors.UpriverError
-        if kind is errors.QueueFull and _TOO_LARGE in message:
+        if kind is errors.QueueFull and TOO_LARGE in message:
             kind = errors.InvalidInput
         if kind is errors.Unreachable:
             what = f"the {who} ended the call" if code is grpc.StatusCode.CANCELLED else f"the {who} can't be reached"

@@ -36,9 +36,9 @@ R = TypeVar("R")
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 Metadata = Sequence[tuple[str, str]]
 MAX_CHANNELS: Final = 64
-AT_ONCE: Final = 16
+AT_ONCE: Final = 32
 """Calls at a time; each may take MAX_MESSAGE of memory."""
-MAX_MESSAGE: Final = 8 << 20
+MAX_MESSAGE: Final = 4 << 20
 _CONNECT_MS: Final = 2000
 _RESOLVE_S: Final = 2.0
 

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from upriver import parameters as names
-from upriver.errors import InvalidInput, NotFound, NotSupported, TicketGone, UpriverError
+from upriver.errors import InvalidInput, NotFound, TicketGone, UpriverError
 from upriver.labels import split_labels
 from upriver.oip.v2 import inference_pb2 as oip
+from upriver.refusals import TOO_LARGE
 from upriver.v1 import inbox_pb2 as pb
 from upriver.v1 import ticket_pb2
 from upriver_control.calling.asked import Calls
-from upriver_control.calling.choice import whom_to_ask
+from upriver_control.calling.choice import REPORTED, whom_to_ask
 from upriver_control.calling.handed import handed_inputs, picture_in
 from upriver_control.calling.methods import ANSWER_TICKET, GET_TICKET, LIST_TICKETS
+from upriver_control.calling.rounds import Rounds
 from upriver_control.observed import AgentFacts
 
 MAX_TICKETS: Final = 5000
@@ -24,7 +26,8 @@ MAX_UNREACHABLE: Final = 100
 MAX_LABELS: Final = 1000
 MAX_PAGE_BYTES: Final = 3 << 20
 CALL_S: Final = 5.0
-ALL_S: Final = 10.0
+ALL_S: Final = 8.0
+NONE_REPORTED: Final = "it last reported no open tickets"
 _AGENT_PAGE: Final = 100
 _OPEN: Final = ticket_pb2.TICKET_STATE_OPEN
 
@@ -53,39 +56,26 @@ class Inbox:
         """Who has not answered after `all_s` is left out, and told of."""
         self._calls = calls
         self._agents = agents
-        self._all_s = all_s
+        self._rounds = Rounds(all_s)
 
     async def page(self, model: str, size: int, after: Place | None, with_input: bool) -> Page:
         """The next tickets behind a place."""
-        choice = whom_to_ask(self._agents(), model)
-        unreachable = dict(choice.left_out)
-        tasks = {agent: asyncio.create_task(self._waiting(agent, model, size + 1, after)) for agent in choice.asked}
-        if tasks:
-            _, late = await asyncio.wait(tasks.values(), timeout=self._all_s)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*tasks.values(), return_exceptions=True)
-        found: dict[Place, ticket_pb2.Ticket] = {}
-        for agent, task in tasks.items():
-            if task.cancelled():
-                unreachable[agent] = f"it did not answer within {self._all_s:g} s"
-                continue
-            error = task.exception()
-            if error is None:
-                found |= {_place(agent, ticket): ticket for ticket in task.result()}
-            elif isinstance(error, NotSupported):
-                continue  # it gives out no tickets
-            elif isinstance(error, UpriverError):
-                unreachable[agent] = str(error)
-            else:
-                raise error
+        known = {facts.agent: facts for facts in self._agents()}
+        choice = whom_to_ask(known.values(), model)
+        asked = {agent: known[agent].connected_since for agent in choice.asked}
+        replies = await self._rounds.ask(asked, lambda agent: self._waiting(agent, model, size + 1, after))
+        found = {_place(agent, ticket): ticket for agent, tickets in replies.answers.items() for ticket in tickets}
         places = sorted(found)
         shown = await self._shown([(place, found[place]) for place in places[:size]], with_input)
         kept = _within(shown)
         behind = places[len(kept) :]
         last = places[len(kept) - 1] if kept and behind else None
-        told = dict(sorted(unreachable.items())[:MAX_UNREACHABLE])
-        return Page([one for one in kept if one is not None], last, told)
+        unreachable = choice.left_out | {
+            agent: f"{why}; {NONE_REPORTED}" if known[agent].decisions.get(REPORTED) == 0 else why
+            for agent, why in replies.problems.items()
+        }
+        told = sorted(unreachable.items(), key=lambda item: (item[1].endswith(NONE_REPORTED), item[0]))
+        return Page([one for one in kept if one is not None], last, dict(told[:MAX_UNREACHABLE]))
 
     async def answer(self, agent: str, name: str, label: str) -> ticket_pb2.Ticket:
         """Answers a ticket in a person's name; raises what its agent says is wrong, and Unreachable."""
@@ -95,15 +85,16 @@ class Inbox:
     async def _waiting(self, agent: str, model: str, most: int, after: Place | None) -> list[ticket_pb2.Ticket]:
         """An agent's first open tickets behind a place."""
         found: list[ticket_pb2.Ticket] = []
-        token, looked = "", 0
+        token, looked, size = "", 0, min(most, _AGENT_PAGE) if after is None else _AGENT_PAGE
         while True:
-            request = ticket_pb2.ListTicketsRequest(
-                page_size=min(most, _AGENT_PAGE) if after is None else _AGENT_PAGE,
-                page_token=token,
-                state=_OPEN,
-                model=model,
-            )
-            reply = await self._calls.call(agent, LIST_TICKETS, request, CALL_S)
+            request = ticket_pb2.ListTicketsRequest(page_size=size, page_token=token, state=_OPEN, model=model)
+            try:
+                reply = await self._calls.call(agent, LIST_TICKETS, request, CALL_S)
+            except InvalidInput as error:
+                if size == 1 or TOO_LARGE not in str(error):
+                    raise
+                size = max(1, size // 8)  # guesses of many labels
+                continue
             looked += len(reply.tickets)
             found += [
                 ticket

@@ -112,7 +112,28 @@ def test_agents_that_can_not_be_asked_are_named_and_those_without_tickets_are_no
     )
     page = asyncio.run(inbox(mesh, all_s=0.5).page("", 5, None, False))
     assert listed(page) == ["a1"]
-    assert page.unreachable == {"b": "it is behind a wall", "d": "it did not answer within 0.5 s"}
+    assert page.unreachable == {"b": "it is behind a wall", "d": "there was no answer within 0.5 s"}
+
+
+def test_that_an_agent_reported_no_tickets_is_told_where_it_could_not_be_asked():
+    mesh = Mesh({"a": Unreachable("it is behind a wall"), "b": Unreachable("so is this one")})
+    facts = [replace(agent(0), agent=name, decisions={"tickets_open": count}) for name, count in (("a", 0), ("b", 2))]
+    page = asyncio.run(Inbox(mesh, lambda: facts).page("", 5, None, False))
+    assert list(page.unreachable.items()) == [
+        ("b", "so is this one"),
+        ("a", "it is behind a wall; it last reported no open tickets"),
+    ]
+
+
+def test_guesses_that_are_too_large_together_come_one_by_one():
+    class Large(Mesh):
+        async def call(self, agent, method, request, timeout_s):
+            if method is LIST_TICKETS and request.page_size > 1:
+                raise InvalidInput("Received message larger than max (9 vs. 8)")
+            return await super().call(agent, method, request, timeout_s)
+
+    mesh = Large({"a": [ticket(f"a{number}", number) for number in range(3)]})
+    assert [listed(page) for page in pages(mesh, 2)] == [["a0", "a1"], ["a2"]]
 
 
 def test_an_error_of_our_own_is_not_taken_for_an_agents():

@@ -154,6 +154,17 @@ def test_a_forgotten_lesson_is_gone_at_once_from_what_is_read_and_soon_from_the_
     assert place.ids() == {}
 
 
+def test_the_inputs_of_one_lesson_are_found_until_it_is_forgotten(place):
+    place.keeper.submit([lesson("a"), lesson("b", "three", "south")], [])
+    for _ in range(2):  # before its file was looked after, and afterwards
+        (found,) = place.keeper.inputs("b")
+        assert found == lesson("b").inputs[0]
+        assert place.keeper.inputs("c") is None
+        place.keeper.tidy()
+    place.keeper.submit([], ["b"])
+    assert place.keeper.inputs("b") is None
+
+
 def test_small_files_are_put_together_and_old_ones_go(place):
     for number in range(9):
         place.keeper.submit([lesson(f"l{number}")], [])
