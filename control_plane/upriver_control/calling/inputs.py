@@ -21,6 +21,8 @@ from upriver_control.calling.methods import GET_TICKET, LIST_LESSONS
 HandedUp = Callable[[str], Sequence[train_pb2.HandedInput] | None]
 TICKET, LESSON, LESSONS = "ticket", "lesson", "lessons"
 CALL_S: Final = 5.0
+MAX_BYTES: Final = 3_900_000
+"""Of inputs and picture together: callers take 4 MiB unless they are told otherwise."""
 NO_CONSENT: Final = (
     "its caller did not let it be kept (the option `learn`), or the agent keeps no inputs (learning.keep_inputs)"
 )
@@ -57,6 +59,8 @@ class QuestionInputs:
                 continue
             if found:
                 picture = await asyncio.to_thread(picture_in, found)
+                if len(picture) + sum(len(one.data) for one in found) > MAX_BYTES:
+                    picture = b""  # whoever wants to see it has it in the inputs
                 return pb.GetQuestionInputResponse(inputs=found, source=source, png=picture)
         told = dict.fromkeys(problems)  # an agent that can't be called says so twice
         return pb.GetQuestionInputResponse(unavailable="; ".join(told) or NOTHING)

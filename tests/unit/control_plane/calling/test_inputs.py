@@ -105,6 +105,13 @@ def test_lessons_that_were_handed_up_are_looked_through_last_also_for_an_agent_t
     assert find(Agent(), kept.get).source == "lessons"
 
 
+def test_a_picture_that_would_make_the_answer_too_large_is_left_out():
+    noise = np.random.default_rng(1).integers(0, 256, (1, 1500, 1500), np.uint8)
+    agent = Agent(ticket=ticket_pb2.Ticket(name="tickets/q-1", input=request(noise)))
+    found = find(agent)
+    assert (found.inputs[0].data, found.png) == (noise.tobytes(), b"")
+
+
 def test_where_nothing_was_kept_that_is_told():
     assert find(Agent()).unavailable == NOTHING
     assert find(Agent(lesson=NotSupported("no lessons"))).unavailable == NOTHING
