@@ -11,7 +11,7 @@ def choose(path: str, selector: str) -> Markup:
     }  # fmt: skip
     return tag(
         "form",
-        {"method": "get", "action": path, "class": "filters", "role": "search"},
+        {"method": "get", "action": path, "class": "choose", "role": "search"},
         tag("label", {"for": "selector"}, "Agents with labels"),
         tag("input", field),
         tag("button", {"type": "submit"}, "Show"),

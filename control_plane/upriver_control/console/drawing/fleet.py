@@ -1,6 +1,7 @@
 """The fleet in tables: what each agent should run against what it runs, why they differ and since when."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 from urllib.parse import quote
 
@@ -44,7 +45,7 @@ def differing(agents: Sequence[pb.Agent], total: int) -> Markup:
                 f"{slot.model} {telling.wanted(slot)}",
                 telling.answering(slot),
                 slot.difference,
-                telling.lasting([slot]) or "0 s",
+                _whole(telling.lasting([slot]) or "0 s"),
                 slot.needs or units.NONE,
                 _seen(agent),
             ),
@@ -66,10 +67,12 @@ def listing(agents: Sequence[pb.Agent], total: int, following: str = "") -> Mark
     return join(table(f"Agents by id: {_of(len(agents), total)}", _ALL, rows), onwards)
 
 
-def about(agent: pb.Agent) -> Markup:
+def about(agent: pb.Agent, now: datetime) -> Markup:
     """What one agent is, slots aside."""
     told: list[tuple[str, Child]] = [(name.capitalize(), value) for name, value in telling.about(agent)]
-    told.insert(0, ("Load", f"{units.share(agent.load)} of its places for requests taken"))
+    if agent.connected:
+        told.insert(0, ("Load", f"{units.share(agent.load)} of its places for requests taken"))
+        told.insert(0, ("Last status", units.ago(agent.last_seen_time, now)))
     return words.facts(*told)
 
 
@@ -135,12 +138,12 @@ def _row(agent: pb.Agent) -> Row:
     alarm = any(rings(slot.reported) for slot in agent.slots)
     cells: tuple[Child, ...] = (
         telling.agent_id(agent),
-        agent.tier or units.NONE,
+        _whole(agent.tier or units.NONE),
         agent.region or units.NONE,
         _seen(agent),
         units.share(agent.load) if agent.connected else units.NONE,
         ", ".join(telling.runs(slot) for slot in agent.slots) or "nothing",
-        f"no, for {telling.lasting(different) or '0 s'}" if different else "yes",
+        _whole(f"no, for {telling.lasting(different) or '0 s'}" if different else "yes"),
         agent.program_version,
     )
     tone = "bad" if alarm or not agent.connected else "warn" if different else ""
@@ -189,6 +192,11 @@ def _counted(report: sync_pb2.SlotReport) -> tuple[Markup, Markup]:
 
 def _seen(agent: pb.Agent) -> Markup:
     return words.chip(telling.contact(agent), "good" if agent.connected else "bad")
+
+
+def _whole(told: str) -> Markup:
+    """In one line."""
+    return tag("span", {"class": "whole"}, told)
 
 
 def _of(shown: int, total: int) -> str:

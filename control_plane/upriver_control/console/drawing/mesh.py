@@ -15,6 +15,7 @@ WIDEST: Final = 12.0
 """The width in pixels of the line with the most escalations, where those are at least one a second."""
 _A_SECOND: Final = 60
 _LABELS: Final = 12
+_ASIDE: Final = 28.0
 _FAILED: Final = {"stroke": "var(--bad)", "stroke-dasharray": "5 4"}
 _LETTER: Final = 7.0  # pixels of a bold letter at 11 pixels, about
 
@@ -74,7 +75,7 @@ def _band(band: Band) -> Markup:
 
 def _edge(edge: Edge, layout: Layout, most: int) -> Markup:
     source, target = layout.spots[edge.source], layout.spots[edge.target]
-    path = {"d": _curve(source, target, layout), "fill": "none", "class": "edge"}
+    path = {"d": _curve(_bend(source, target, layout)), "fill": "none", "class": "edge"}
     wide = thickness(edge.escalations, most)
     words = f"{source.node.label} to {target.node.label}: {_calls(edge)} in the last minute"
     if edge.p95_s:
@@ -98,18 +99,29 @@ def _calls(edge: Edge) -> str:
     return f"{edge.escalations:,} {'escalation' if edge.escalations == 1 else 'escalations'}{failed}"
 
 
-def _curve(source: Spot, target: Spot, layout: Layout) -> str:
-    start, end = (source.x, source.y), (target.x, target.y)
-    aside = 40.0 if source.node.tier == target.node.tier else 0.0
+def _bend(source: Spot, target: Spot, layout: Layout) -> tuple[tuple[float, float], ...]:
+    """A line's ends, and what draws it aside between them: one that skips a tier goes around who stands there."""
+    passed = abs(_level(source, layout) - _level(target, layout)) - 1
+    aside = _ASIDE * min(2, passed) if passed > 0 else 1.5 * _ASIDE if passed < 0 else 0.0
     if layout.upright:
-        bend = (target.y - source.y) / 2
-        one, two = (start[0] + aside, start[1] + bend), (end[0] + aside, end[1] - bend)
+        aside *= 1.7  # words beside circles are wider than high
+        half = (target.y - source.y) / 2
+        between = ((source.x + aside, source.y + half), (target.x + aside, target.y - half))
     else:
-        bend = (target.x - source.x) / 2
-        one, two = (start[0] + bend + aside, start[1]), (end[0] - bend + aside, end[1])
-    points = (start, one, two, end)
+        half = (target.x - source.x) / 2
+        between = ((source.x + half, source.y - aside), (target.x - half, target.y - aside))
+    return ((source.x, source.y), *between, (target.x, target.y))
+
+
+def _curve(points: tuple[tuple[float, float], ...]) -> str:
     first, *rest = (f"{number(x)} {number(y)}" for x, y in points)
     return f"M{first}C{' '.join(rest)}"
+
+
+def _middle(points: tuple[tuple[float, float], ...]) -> tuple[float, float]:
+    """The middle of a cubic Bézier curve."""
+    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = points
+    return (x0 + 3 * x1 + 3 * x2 + x3) / 8, (y0 + 3 * y1 + 3 * y2 + y3) / 8
 
 
 def _labels(layout: Layout) -> list[Markup]:
@@ -120,8 +132,8 @@ def _labels(layout: Layout) -> list[Markup]:
     for edge in shown:
         source, target = layout.spots[edge.source], layout.spots[edge.target]
         words = f"{edge.escalations:,}/min{f', {edge.failed:,} failed' if edge.failed else ''}"
-        place = ((source.x + target.x) / 2, (source.y + target.y) / 2 - 6)
-        made.append(text(*place, words, {"class": "bad" if edge.failed else "rate", "text-anchor": "middle"}))
+        x, y = _middle(_bend(source, target, layout))
+        made.append(text(x, y - 6, words, {"class": "bad" if edge.failed else "rate", "text-anchor": "middle"}))
     return made
 
 

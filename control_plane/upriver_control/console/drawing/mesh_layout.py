@@ -17,7 +17,8 @@ _KEY: Final = 300
 _CELL: Final = 106
 _ROW: Final = 84
 _ROWS: Final = 10
-_TOP: Final = 34
+_TOP: Final = 46
+_BELOW: Final = 12
 _GAP: Final = 22
 _MIDDLE: Final = 0.3  # of a row, where the middle of a circle is: there are words below it
 
@@ -149,7 +150,7 @@ def _in_columns(
             row, lane = divmod(number, lanes)
             x = left + column / 2 + (lane - (lanes - 1) / 2) * column / lanes
             spots.append(Spot(node, x, top + (row + _MIDDLE) * _ROW, column / lanes))
-    return spots, bands, _TOP + tallest * _ROW
+    return spots, bands, _TOP + tallest * _ROW + _BELOW
 
 
 def _in_rows(
@@ -166,7 +167,7 @@ def _in_rows(
             x = width / 2 + (lane - (there - 1) / 2) * width / lanes
             spots.append(Spot(node, x, top + _TOP + (row + _MIDDLE) * _ROW, width / lanes))
         top += _TOP + max(1, math.ceil(len(those) / lanes)) * _ROW + _GAP
-    return spots, bands, max(top - _GAP, _ROW)
+    return spots, bands, max(top - _GAP, _ROW) + _BELOW
 
 
 def _grid(count: int, column: float) -> tuple[int, int]:

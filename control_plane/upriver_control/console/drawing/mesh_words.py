@@ -14,12 +14,16 @@ from upriver_control.telling import mesh as telling
 MAX_ROWS: Final = 200
 _MAX_TROUBLES: Final = 12
 _MAX_UPSTREAMS: Final = 3
+_EXPLAINED: Final = (
+    "Load is the share of places for requests that is taken now. Over the last minute: rows answered, the share of "
+    "them that went up, what 95 of 100 runs of its models took at most, and how often it asked whom above."
+)
 _COLUMNS: Final = (
     "agent",
-    Column("tier"),
+    Column("tier", narrow=False),
     Column("region", narrow=False),
     "state",
-    Column("load", numbers=True),
+    Column("load", numbers=True, narrow=False),
     Column("runs", narrow=False),
     Column("rows/s, 1 min", numbers=True),
     Column("up, 1 min", numbers=True),
@@ -36,6 +40,7 @@ def summary(mesh: pb.WatchMeshResponse) -> Markup:
     calls, failed = sum(edge.escalations for edge in mesh.edges), sum(edge.failed for edge in mesh.edges)
     at = f"{units.clock(mesh.time)} UTC" if mesh.HasField("time") else None
     return join(
+        *(words.problem(f"Missing: {what}") for what in mesh.missing),
         words.facts(
             ("Agents", f"{units.count(len(mesh.agents))}, {units.count(connected)} connected"),
             ("Answered, last minute", f"{units.rate(rows)} rows"),
@@ -58,7 +63,7 @@ def legend(mesh: pb.WatchMeshResponse) -> Markup:
         "that failed."
     ]
     if silent:
-        parts.append(f"Connected, but without spans in the last ten minutes, and so without lines: {silent:,} agents.")
+        parts.append(f"Without spans in the last ten minutes, and so without lines: {silent:,} of those connected.")
     if layout.strangers:
         parts.append(f"{layout.strangers:,} escalations went from or to agents that are not shown here.")
     return tag("p", {"class": "quiet"}, " ".join(parts))
@@ -67,24 +72,18 @@ def legend(mesh: pb.WatchMeshResponse) -> Markup:
 def rows(mesh: pb.WatchMeshResponse) -> Markup:
     """A row for each agent, those that need a look first, then by tier and id."""
     ladder = tiers(mesh)
-    ordered = sorted(
-        mesh.agents, key=lambda agent: (not telling.troubles(agent), ladder.index(agent.tier), natural(agent.agent))
-    )
+    ordered = sorted(mesh.agents, key=lambda agent: (_urgency(agent), ladder.index(agent.tier), natural(agent.agent)))
     upwards: dict[str, list[pb.MeshEdge]] = {}
     for edge in mesh.edges:
         upwards.setdefault(edge.from_agent, []).append(edge)
     shown = [_row(agent, upwards.get(agent.agent, ()), ladder) for agent in ordered[:MAX_ROWS]]
-    caption = (
-        "Agents, who needs a look first. Load: the share of places for requests that is taken now. Over the last "
-        "minute: rows answered, the share of them that went up, what 95 of 100 runs of its models took at most, and "
-        "how often it asked whom above."
-    )
     more = len(ordered) - len(shown)
     return tag(
         "div",
         {"class": "whole-names"},
-        table(caption, _COLUMNS, shown),
+        table("Agents, who needs a look first", _COLUMNS, shown),
         tag("p", {"class": "quiet"}, f"{more:,} more agents; choose a tier or a region to see them.") if more else None,
+        tag("p", {"class": "quiet"}, _EXPLAINED),
     )
 
 
@@ -102,7 +101,7 @@ def empty(selector: str) -> Markup:
 def _needing(agents: Sequence[pb.MeshAgent]) -> Markup:
     needing = sorted(
         (agent for agent in agents if telling.troubles(agent)),
-        key=lambda agent: (not telling.is_grave(agent), natural(agent.agent)),
+        key=lambda agent: (_urgency(agent), natural(agent.agent)),
     )
     if not needing:
         return tag("p", {"class": "good"}, "Nothing is degraded, and no alarm rings.")
@@ -138,6 +137,11 @@ def _row(agent: pb.MeshAgent, upwards: Sequence[pb.MeshEdge], ladder: list[str])
 def link(agent: pb.MeshAgent) -> str:
     """An agent's page."""
     return f"/fleet/{quote(agent.agent, safe='')}"
+
+
+def _urgency(agent: pb.MeshAgent) -> int:
+    """0 for what is grave, 1 for what needs a look, 2 for what is well."""
+    return 0 if telling.is_grave(agent) else 1 if telling.troubles(agent) else 2
 
 
 def _state(agent: pb.MeshAgent) -> Markup:

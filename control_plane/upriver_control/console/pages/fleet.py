@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlencode
 
@@ -90,12 +91,12 @@ async def _one(site: Site, agent: str) -> AsyncIterator[tuple[Markup, ...]]:
         if isinstance(news, Refused):
             yield words.nothing(news.why, "upriver fleet list", "This lists all that are known."), *(Markup(),) * 2
         else:
-            yield draw_one(news)
+            yield draw_one(news, datetime.now(UTC))
 
 
-def draw_one(agent: pb.Agent) -> tuple[Markup, ...]:
+def draw_one(agent: pb.Agent, now: datetime) -> tuple[Markup, ...]:
     """One agent in three parts: how it is, its slots, and what it is."""
-    return join(drawing.state(agent), drawing.remarks(agent)), drawing.slots(agent), _card(drawing.about(agent))
+    return join(drawing.state(agent), drawing.remarks(agent)), drawing.slots(agent), _card(drawing.about(agent, now))
 
 
 def _card(content: Markup) -> Markup:

@@ -1,9 +1,8 @@
 """Meshes, agents and markup for the tests of what is drawn."""
 
-from html.parser import HTMLParser
-
 from hypothesis import strategies as st
 
+from tests.unit.control_plane.console.markup import Seen
 from upriver.v1 import mesh_pb2 as pb
 
 TIERS = ("device", "far-edge", "cloud")
@@ -60,21 +59,17 @@ def meshes() -> st.SearchStrategy[pb.WatchMeshResponse]:
     return st.lists(agents, max_size=8, unique_by=lambda one: one.agent).flatmap(whole)
 
 
-class Page(HTMLParser):
-    """Markup as a browser reads it: its elements with their attributes, and its texts. Fails where it is not nested."""
+class Page(Seen):
+    """Markup as a browser reads it; fails where elements are not nested. Its texts are those that are not empty."""
 
     def __init__(self, markup: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
         self._open: list[str] = []
-        self.feed(markup)
-        self.close()
+        super().__init__(markup)
         assert self._open == []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in {"input", "br"}:
+        super().handle_starttag(tag, attrs)
+        if tag != "input":
             self._open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -82,7 +77,7 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if data.strip():
-            self.texts.append(data)
+            super().handle_data(data)
 
     @property
     def names(self) -> set[str]:

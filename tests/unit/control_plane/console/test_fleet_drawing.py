@@ -1,5 +1,7 @@
 """The fleet in tables: desired against reported, in words that are the terminal's."""
 
+from datetime import UTC, datetime
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,6 +12,7 @@ from upriver_control.console.drawing import fleet as drawing
 from upriver_control.console.drawing.choosing import choose
 from upriver_control.console.pages import fleet as page
 
+NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 WORDS = {
     "div", "section", "h2", "h3", "dl", "dt", "dd", "p", "ul", "li", "a", "span", "pre", "code",
     "table", "caption", "thead", "tbody", "tr", "th", "td",
@@ -50,7 +53,7 @@ def test_whatever_names_say_the_pages_are_tables(name: str, model: str, why: str
     odd.reported.monitor.alarm_time.seconds = seconds
     one = agent(name, odd)
     one.last_seen_time.seconds, one.labels[model], one.address = seconds, why, why
-    drawn = [*page.draw_one(one), drawing.differing([one], 1), drawing.listing([one], 1), drawing.ways(name)]
+    drawn = [*page.draw_one(one, NOW), drawing.differing([one], 1), drawing.listing([one], 1), drawing.ways(name)]
     for markup in (*drawn, choose("/fleet", why)):
         assert Page(markup).names <= {*WORDS, "form", "label", "input", "button"}
     hrefs = [href for markup in drawn for href in Page(markup).attributes("href")]
@@ -104,3 +107,12 @@ def test_an_alarm_a_failure_and_a_stale_certificate_are_said_at_the_top() -> Non
 
 def test_an_agent_without_slots_says_what_brings_it_a_version() -> None:
     assert "upriver rollout start MODEL/VERSION --selector agent=a" in drawing.slots(agent("a"))
+
+
+def test_a_connected_agent_says_when_it_told_of_itself_last() -> None:
+    one = agent("a")
+    one.last_seen_time.FromDatetime(datetime(2026, 3, 4, 5, 5, 52, tzinfo=UTC))
+    said = Page(drawing.about(one, NOW)).texts
+    assert said[said.index("Last status") + 1] == "15 s ago"
+    one.connected = False
+    assert "Last status" not in Page(drawing.about(one, NOW)).texts

@@ -148,7 +148,13 @@ def test_agents_that_are_not_shown_and_agents_without_spans_are_told_of() -> Non
     (said,) = Page(mesh_words.legend(told)).texts
     assert "there were none" in said
     assert "5 escalations went from or to agents that are not shown here" in said
-    assert "without lines: 1 agents" in said
+    assert "without lines: 1 of those connected" in said
+
+
+def test_what_the_service_knows_to_be_missing_is_said() -> None:
+    told = mesh(agent("device-1"))
+    told.missing.append("who asks whom, which can't be read")
+    assert "Missing: who asks whom, which can't be read" in Page(mesh_words.summary(told)).texts
 
 
 @given(st.lists(st.text(max_size=12), max_size=6))
