@@ -30,7 +30,7 @@ from upriver_control.store.database import open_database
 
 MESH = mesh_pb2.DESCRIPTOR.services_by_name["MeshService"]
 QUESTIONS = pb.DESCRIPTOR.services_by_name["QuestionService"]
-OPERATOR = (("authorization", "Bearer operator"),)
+TOKEN = "operator"  # noqa: S105 - of a server that lives as long as a test
 
 
 class CountingStore(SpanStore):
@@ -95,8 +95,8 @@ class QuestionServer:
     async def _run(self) -> None:
         self.following = following = Following(self.store, self.intake)
         standing = SpanStanding(self.store, self.intake, None, "", 1 << 30, lambda: self.agents)
-        views = TraceViews(self.store, self.audits, standing.trouble, "http://tempo/trace/{trace_id}")
-        server = grpc.aio.server(interceptors=[OperatorTokens("operator")])
+        views = TraceViews(self.store, self.audits, lambda: self.intake.trouble, "http://tempo/trace/{trace_id}")
+        server = grpc.aio.server(interceptors=[OperatorTokens(TOKEN)])
         server.add_generic_rpc_handlers((handlers(QUESTIONS, QuestionServicer(views, following, standing)),))
         edges = Edges(self.store, lambda: round(self.now * 1e9))
         mesh = MeshServicer(
@@ -132,29 +132,30 @@ def asking(server: QuestionServer) -> Iterator["Asker"]:
 class Asker:
     """Calls with the operator's token."""
 
-    def __init__(self, channel: grpc.Channel) -> None:
+    def __init__(self, channel: grpc.Channel, token: str = TOKEN) -> None:
         self._stub, self._mesh = Stub(channel, QUESTIONS), Stub(channel, MESH)
+        self._operator = (("authorization", f"Bearer {token}"),)
 
     def list(self, filter_=None, **more):
         request = pb.ListQuestionsRequest(filter=filter_, **more)
-        return self._stub.ListQuestions(request, timeout=30, metadata=OPERATOR)
+        return self._stub.ListQuestions(request, timeout=30, metadata=self._operator)
 
     def summarize(self, filter_=None):
         request = pb.SummarizeQuestionsRequest(filter=filter_)
-        return self._stub.SummarizeQuestions(request, timeout=30, metadata=OPERATOR)
+        return self._stub.SummarizeQuestions(request, timeout=30, metadata=self._operator)
 
     def trace(self, trace, raw=False):
-        return self._stub.GetTrace(pb.GetTraceRequest(trace=trace, raw=raw), timeout=30, metadata=OPERATOR)
+        return self._stub.GetTrace(pb.GetTraceRequest(trace=trace, raw=raw), timeout=30, metadata=self._operator)
 
     def span_store(self):
-        return self._stub.GetSpanStore(pb.GetSpanStoreRequest(), timeout=30, metadata=OPERATOR)
+        return self._stub.GetSpanStore(pb.GetSpanStoreRequest(), timeout=30, metadata=self._operator)
 
     def watch(self, filter_=None):
         request = pb.WatchQuestionsRequest(filter=filter_)
-        return self._stub.WatchQuestions(request, timeout=60, metadata=OPERATOR)
+        return self._stub.WatchQuestions(request, timeout=60, metadata=self._operator)
 
     def mesh(self, **more):
-        return self._mesh.WatchMesh(mesh_pb2.WatchMeshRequest(**more), timeout=60, metadata=OPERATOR)
+        return self._mesh.WatchMesh(mesh_pb2.WatchMeshRequest(**more), timeout=60, metadata=self._operator)
 
     def rates(self, **more):
-        return self._mesh.ListRates(mesh_pb2.ListRatesRequest(**more), timeout=30, metadata=OPERATOR).rates
+        return self._mesh.ListRates(mesh_pb2.ListRatesRequest(**more), timeout=30, metadata=self._operator).rates

@@ -78,7 +78,7 @@ class Watching:
         self.history = History(self.rates, agents)
         self.mesh = MeshServicer(agents, intent, self.history.recent, Edges(self.store), self.rates)
         self._standing = standing
-        self._views = TraceViews(self.store, audits, standing.trouble, kept.config.console.trace_url)
+        self._views = TraceViews(self.store, audits, lambda: self.intake.trouble, kept.config.console.trace_url)
 
     def questions(self, inputs: Inputs, again: Again) -> QuestionServicer:
         """The service of questions, whose inputs are found and which are asked again by these."""

@@ -48,12 +48,8 @@ class SpanStanding:
         response.received, response.duplicates = counts.received, counts.duplicates
         response.rejected, response.refused = counts.rejected, counts.refused
         response.max_bytes, response.forward = self.max_bytes, self.forward
-        response.trouble = self.trouble() or self._unread
+        response.trouble = self.intake.trouble or self._unread or self.sweep_trouble()
         return response
-
-    def trouble(self) -> str:
-        """Why spans can't be kept now, or what is old can't go; empty when all is well."""
-        return self.intake.trouble or self.sweep_trouble()
 
     async def _read(self) -> str:
         """Reads figures anew; gives why they can't be read."""
