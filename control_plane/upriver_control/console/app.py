@@ -21,6 +21,7 @@ from upriver_control.console.pages import (
     learning,
     login,
     mesh,
+    missing,
     model,
     models,
     policies,
@@ -43,6 +44,7 @@ PAGES: Final = (
     policy,
     learning,
     about,
+    missing,
 )
 _HISTORY: Final = 100
 _END_S: Final = 2

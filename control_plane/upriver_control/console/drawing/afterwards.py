@@ -11,7 +11,8 @@ from upriver_control.console.drawing.svg import Child, Markup, join, tag
 from upriver_control.console.drawing.table import table
 
 _NAMES: Final[Mapping[str, str]] = {
-    SpanName.SERVE: "Asked again",
+    SpanName.SERVE: "Asked again, by an agent",
+    SpanName.AGAIN: "Asked again, by an operator",
     SpanName.TICKET: "Its ticket was answered",
     SpanName.PROMOTE: "Learnt from: a head began to answer",
     SpanName.TRAIN: "Learnt from: a version was trained",

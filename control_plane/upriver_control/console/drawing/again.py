@@ -28,7 +28,7 @@ def draw(first: pb.Question, answers: Sequence[Answer]) -> Markup:
     told = [*score.told_by(first), *(value for one in known for value in (one.score, one.threshold))]
     scale = score.scale_of(told)
     labels = {one.label for one in known if one.label}
-    columns = ("Asked", "Answered by", "Answer", "Confidence and threshold", Column("Took", numbers=True), "Trace")
+    columns = ("Asked", "Answered by", "Answer", "Confidence and threshold", Column("Took", numbers=True))
     rows = [_first(first, scale), *(_row(one, scale) for one in answers)]
     differ = tag("p", {"class": "warn"}, f"They differ: {', '.join(sorted(labels))}.") if len(labels) > 1 else None
     return join(table("Asked again, side by side", columns, rows, hidden_caption=True), differ)
@@ -43,15 +43,15 @@ def label(answer: pb.AskAgainResponse) -> str:
 def _first(first: pb.Question, scale: score.Scale) -> Sequence[Child]:
     value, threshold = score.told_by(first)
     bar = score.with_numbers(value, threshold, scale)
-    answer = tag("span", {"class": "quiet"}, "spans do not tell it")
-    return ("The first time", first.answered_by or units.NONE, answer, bar, units.ms(first.latency), units.NONE)
+    answer = tag("span", {"class": "quiet"}, "not in its spans")
+    return ("The first time", first.answered_by or units.NONE, answer, bar, units.ms(first.latency))
 
 
 def _row(one: Answer, scale: score.Scale) -> Sequence[Child]:
     if one.told is None:
         state = words.chip("failed", "bad") if one.problem else words.chip("asked …", "quiet")
-        return (one.whom, state, one.problem or units.NONE, units.NONE, units.NONE, units.NONE)
+        return (one.whom, state, one.problem or units.NONE, units.NONE, units.NONE)
     told = one.told
-    trace = tag("a", {"href": address(told.trace)}, "open") if told.trace else units.NONE
+    whom = tag("a", {"href": address(told.trace)}, one.whom) if told.trace else one.whom
     bar = score.with_numbers(told.score, told.threshold, scale)
-    return (one.whom, told.answered_by, tag("strong", None, label(told)), bar, units.ms(told.latency), trace)
+    return (whom, told.answered_by, tag("strong", None, label(told)), bar, units.ms(told.latency))

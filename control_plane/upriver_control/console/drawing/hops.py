@@ -55,7 +55,7 @@ def _card(hop: pb.Hop, ladder: Sequence[str], scale: score.Scale, versions: Mapp
             "div",
             {"class": "hop-score"},
             score.with_numbers(value, threshold, scale, 220),
-            tag("span", {"class": "quiet"}, score.told(value, threshold)),
+            tag("span", {"class": "quiet"}, score.verdict(value, threshold)),
         ),
         _because(hop),
         words.facts(*_facts(hop, versions)),

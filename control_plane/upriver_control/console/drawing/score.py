@@ -74,12 +74,20 @@ def told(score: float | None, threshold: float | None) -> str:
     """The same in words."""
     if score is None:
         return "no confidence is told"
+    if threshold is None or threshold > _INFINITE:
+        return f"confidence {units.score(score)}; {verdict(score, threshold)}"
+    return f"confidence {units.score(score)}, threshold {units.score(threshold)}: {verdict(score, threshold)}"
+
+
+def verdict(score: float | None, threshold: float | None) -> str:
+    """What comes of it."""
+    if score is None:
+        return "it gave no answer of its own"
     if threshold is None:
-        return f"confidence {units.score(score)}; what it was held against is not told"
+        return "what it was held against is not told"
     if threshold > _INFINITE:
-        return f"confidence {units.score(score)}, where nothing is enough"
-    verdict = "sure enough" if score >= threshold else "not sure enough"
-    return f"confidence {units.score(score)}, threshold {units.score(threshold)}: {verdict}"
+        return "nothing is enough"
+    return "sure enough" if score >= threshold else "not sure enough"
 
 
 def with_numbers(score: float | None, threshold: float | None, scale: Scale, width: float = 96) -> Markup:

@@ -44,7 +44,10 @@ def table(
     head = tag("thead", None, tag("tr", None, *(_heading(column) for column in known)))
     body = tag("tbody", None, *(_row(row if isinstance(row, Row) else Row(row), known) for row in rows))
     captioned = tag("caption", {"class": "unseen" if hidden_caption else None}, caption)
-    return tag("div", {"class": "scroll"}, tag("table", None, captioned, head, body))
+    linked = any(isinstance(row, Row) and row.href for row in rows)
+    # Where nothing in it takes the focus, it does itself: else nobody could scroll it by keyboard.
+    scroll: dict[str, Value] = {} if linked else {"tabindex": 0, "role": "group", "aria-label": caption}
+    return tag("div", {"class": "scroll", **scroll}, tag("table", None, captioned, head, body))
 
 
 def _heading(column: Column) -> Markup:

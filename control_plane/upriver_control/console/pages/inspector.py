@@ -77,8 +77,9 @@ class _Inspector:
             "waterfall": part(classes="card"),
             "hops": part(),
         }
-        self._parts["input"] = part(_card("Input", tag("p", {"class": "quiet"}, "Looking for it …")))
-        self._again(versions)
+        with ui.element("div").classes("columns"):
+            self._parts["input"] = part(_titled("Input", tag("p", {"class": "quiet"}, "Looking for it …")), "card")
+            self._again(versions)
         self._parts["afterwards"] = part()
         self._show(self._told)
         self._frame.later(self._input())
@@ -117,7 +118,7 @@ class _Inspector:
             told = await self._site.remote.questions.GetQuestionInput(request, timeout_s=_INPUT_S)
         except UpriverError as error:
             told = pb.GetQuestionInputResponse(unavailable=str(error))
-        self._parts["input"].set(_card("Input", given.draw(told, self._row, question.rows, address(question.trace))))
+        self._parts["input"].set(_titled("Input", given.draw(told, self._row, question.rows, address(question.trace))))
         for button in self._buttons:
             button.set_enabled(not told.unavailable)
 
@@ -167,5 +168,5 @@ class _Inspector:
         self._parts["again"].set(again.draw(self._told.question, self._answers))
 
 
-def _card(title: str, content: Markup) -> Markup:
-    return tag("section", {"class": "card"}, tag("h2", None, title), content)
+def _titled(title: str, content: Markup) -> Markup:
+    return join(tag("h2", None, title), content)

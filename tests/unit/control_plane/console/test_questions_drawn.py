@@ -195,7 +195,7 @@ def test_an_input_is_shown_as_a_picture_or_in_numbers_or_it_is_said_why_not() ->
     [
         (0.4, 0.7, "confidence 0.400, threshold 0.700: not sure enough"),
         (0.7, 0.7, "confidence 0.700, threshold 0.700: sure enough"),
-        (0.7, math.inf, "confidence 0.700, where nothing is enough"),
+        (0.7, math.inf, "confidence 0.700; nothing is enough"),
         (-1.7976931348623157e308, 0.7, "confidence -∞, threshold 0.700: not sure enough"),
         (0.7, None, "confidence 0.700; what it was held against is not told"),
         (None, 0.7, "no confidence is told"),
