@@ -89,7 +89,7 @@ class Agents:
         """Calls an agent and gives its answer.
 
         Raises NotFound for an agent that was never here, Unreachable with why it can't be called and what to do about
-        it, and what the agent itself says is wrong with the request.
+        it, DeadlineExpired for one that is too slow, and what the agent itself says is wrong with the request.
         """
         async with self._turns:
             facts = self._facts(agent)
@@ -197,7 +197,7 @@ def _told(error: UpriverError, agent: str, address: str, setting: str, timeout_s
                 "certificate of the authority in tls.client_ca there, by calling.certificate and calling.key"
             )
         case DeadlineExpired():
-            return Unreachable(f"agent {agent} at {address} did not answer within {timeout_s:g} s")
+            return DeadlineExpired(f"agent {agent} at {address} did not answer within {timeout_s:g} s")
         case Draining():
             return Unreachable(f"agent {agent} is shutting down: {error}")
         case Unreachable() if "handshake" in str(error).lower() or "ssl" in str(error).lower():

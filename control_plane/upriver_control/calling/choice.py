@@ -7,7 +7,7 @@ from upriver_control.observed import AgentFacts
 
 MAX_ASKED: Final = 256
 """Agents that are asked at once."""
-MAX_SILENT: Final = 64
+MAX_SILENT: Final = 32
 """Of these so many that report no open tickets: their last report may be as old as a new ticket."""
 REPORTED: Final = "tickets_open"
 """Among an agent's decisions: how many it reported."""

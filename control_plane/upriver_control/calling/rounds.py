@@ -9,6 +9,7 @@ from upriver.errors import NotSupported, Unreachable, UpriverError
 
 T = TypeVar("T")
 AWAY_S: Final = 30.0
+LONGEST_AWAY_S: Final = 600.0
 MAX_AWAY: Final = 4096
 
 
@@ -20,15 +21,19 @@ class Replies(NamedTuple, Generic[T]):
 
 
 class _Away(NamedTuple):
-    """An agent that could not be called, since which stream of its, until when it is not tried again, and why."""
+    """An agent that could not be called, since which stream of its, how long it is let alone, until when, and why."""
 
     connected_since: float
+    for_s: float
     until: float
     why: str
 
 
 class Rounds:
-    """Remembers who could not be called: behind address translation every try takes its time, and there may be many."""
+    """Remembers who could not be called: behind address translation every try takes its time, and there may be many.
+
+    Each time in vain an agent is let alone for twice as long, until it connects anew.
+    """
 
     def __init__(self, all_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         """A round takes `all_s` at most."""
@@ -61,7 +66,7 @@ class Rounds:
         return replies
 
     def _take(self, agent: str, since: float, task: "asyncio.Task[T]", replies: Replies[T]) -> None:
-        self._away.pop(agent, None)
+        before = self._away.pop(agent, None)
         error = None if task.cancelled() else task.exception()
         if error is None and not task.cancelled():
             replies.answers[agent] = task.result()
@@ -70,10 +75,13 @@ class Rounds:
         elif error is None or isinstance(error, UpriverError):
             why = str(error) if error is not None else f"there was no answer within {self._all_s:g} s"
             replies.problems[agent] = why
-            if error is None or isinstance(error, Unreachable):
+            if isinstance(error, Unreachable):  # and not one that is only slow
                 while len(self._away) >= MAX_AWAY:
                     del self._away[next(iter(self._away))]
-                self._away[agent] = _Away(since, self._clock() + AWAY_S, why)
+                for_s = AWAY_S
+                if before is not None and before.connected_since == since:
+                    for_s = min(LONGEST_AWAY_S, 2 * before.for_s)
+                self._away[agent] = _Away(since, for_s, self._clock() + for_s, why)
         else:
             raise error
 

@@ -9,7 +9,7 @@ import grpc.aio
 import pytest
 
 from tests.unit.control_plane.fleet_facts import agent
-from upriver.errors import InvalidInput, NotFound, NotSupported, Unreachable
+from upriver.errors import DeadlineExpired, InvalidInput, NotFound, NotSupported, Unreachable
 from upriver.services import handlers
 from upriver.v1 import lesson_pb2
 from upriver.v1 import ticket_pb2 as pb
@@ -149,7 +149,7 @@ def test_what_an_agent_says_is_told_and_a_refusal_names_the_setting_that_it_is_m
                 await listed(agents, "bad")
             with pytest.raises(Unreachable, match=r"tickets\.access.*calling\.certificate"):
                 await listed(agents, "closed")
-            with pytest.raises(Unreachable, match=r"did not answer within 0\.2 s"):
+            with pytest.raises(DeadlineExpired, match=r"did not answer within 0\.2 s"):
                 await listed(agents, "slow", 0.2)
             with pytest.raises(NotSupported, match="agent a00001"):
                 await agents.call("a00001", LIST_LESSONS, lesson_pb2.ListLessonsRequest(), WAIT_S)

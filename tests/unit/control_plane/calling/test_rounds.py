@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from upriver.errors import InvalidInput, NotSupported, Unreachable
-from upriver_control.calling.rounds import AWAY_S, MAX_AWAY, Rounds
+from upriver_control.calling.rounds import AWAY_S, LONGEST_AWAY_S, MAX_AWAY, Rounds
 
 
 class Agents:
@@ -51,12 +51,25 @@ def test_who_was_away_is_left_alone_for_a_while_or_until_it_connects_anew():
     assert agents.asked == ["a", "b", "b"]
     ask(rounds, agents, a=2.0)
     assert agents.asked[3:] == ["a"]
-    ask(rounds, agents, a=2.0)
-    clock.now += AWAY_S + 1
+    for times in (1, 2, 4, 8, 16, 20, 20):  # twice as long each time
+        clock.now += times * AWAY_S - 1
+        ask(rounds, agents, a=2.0)
+        assert agents.asked[3:] == ["a"]
+        clock.now += 2
+        ask(rounds, agents, a=2.0)
+        assert agents.asked.pop() == "a"
+    clock.now += LONGEST_AWAY_S + 1
     agents.errors = {}
     assert ask(rounds, agents, a=2.0).answers == {"a": "a"}
     assert agents.asked[3:] == ["a", "a"]
     assert ask(rounds, agents, a=2.0).answers == {"a": "a"}
+
+
+def test_who_is_only_slow_is_asked_again():
+    agents, rounds = Agents(a="never"), Rounds(0.1, Clock())
+    for _ in range(2):
+        assert ask(rounds, agents, a=1.0).problems == {"a": "there was no answer within 0.1 s"}
+    assert agents.asked == ["a", "a"]
 
 
 def test_who_leaves_meanwhile_leaves_nobody_asking():
