@@ -13,7 +13,7 @@ from rich.console import Console
 
 from tests.agent_process import AgentProcess, until
 from tests.asking import question, send
-from tests.control_plane_process import TIERS, ControlPlaneProcess, control_plane, following
+from tests.control_plane_process import FREE_CONSOLE, TIERS, ControlPlaneProcess, control_plane, following
 from tests.versions import make_version
 from upriver.v1 import rollout_pb2, sync_pb2
 from upriver_control.cli.connection import Connection
@@ -68,7 +68,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def console_mesh(folder: Path, settings: str = '[console]\nlisten = "127.0.0.1:0"\n') -> Iterator[ConsoleMesh]:
+def console_mesh(folder: Path, settings: str = FREE_CONSOLE) -> Iterator[ConsoleMesh]:
     """The mesh, provisioned and asked; `settings` are further sections of the control plane's configuration."""
     with (
         control_plane(folder / "control", settings) as plane,

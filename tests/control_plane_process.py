@@ -19,11 +19,13 @@ from upriver.v1 import fleet_pb2, rollout_pb2
 
 ROLLOUTS = rollout_pb2.DESCRIPTOR.services_by_name["RolloutService"]
 FLEET = fleet_pb2.DESCRIPTOR.services_by_name["FleetService"]
+FREE_CONSOLE = '[console]\nlisten = "127.0.0.1:0"\n'
+"""Settings with which there are pages, on a free port."""
 
 
 @dataclass
 class ControlPlaneProcess:
-    """One control plane in a folder; it may be killed and started again, and keeps its port then."""
+    """One control plane in a folder; it may be killed and started again, and keeps its ports then."""
 
     folder: Path
     settings: str = ""
@@ -56,8 +58,11 @@ class ControlPlaneProcess:
         self.folder.mkdir(exist_ok=True)
         config = self.folder / f"{self.name}.toml"
         console = "" if "[console]" in self.settings else "[console]\nenabled = false\n"
+        settings = self.settings
+        if self.console:  # as `port`
+            settings = settings.replace(FREE_CONSOLE, FREE_CONSOLE.replace(":0", f":{self.console.rpartition(':')[2]}"))
         config.write_text(
-            f'[state]\nfolder = "{self.state}"\n{self.settings}\n[server]\nlisten = "127.0.0.1:{self.port}"\n'
+            f'[state]\nfolder = "{self.state}"\n{settings}\n[server]\nlisten = "127.0.0.1:{self.port}"\n'
             + self.server
             + console
         )

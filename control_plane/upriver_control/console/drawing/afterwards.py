@@ -71,7 +71,7 @@ def _ticket(name: str) -> Sequence[Child]:
         "Ticket ",
         tag("code", None, name.removeprefix("tickets/")),
         ": ",
-        tag("a", {"href": "/tickets"}, "see what waits for a person"),
+        tag("a", {"href": "/learning"}, "see what waits for a person"),
     )
 
 

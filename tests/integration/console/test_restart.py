@@ -1,0 +1,31 @@
+"""What a browser shows when the control plane ends under it and comes back."""
+
+from urllib.parse import quote
+
+from playwright.sync_api import Browser, expect
+
+from tests.agent_process import until
+from tests.browser import page_of
+from tests.console_mesh import ConsoleMesh
+
+REFUSED = ("ERR_CONNECTION_REFUSED", "WebSocket connection to .* failed", "ERR_CONNECTION_RESET")
+
+
+def test_a_page_says_that_nobody_answers_and_goes_on_by_itself_when_the_control_plane_is_back(
+    browser: Browser, mesh: ConsoleMesh
+) -> None:
+    path = "/mesh?selector=tier=device"
+    with page_of(browser) as (page, faults):
+        page.goto(mesh.login(quote(path)))
+        device = page.locator('[data-agent="device-1"]:visible').first
+        expect(device).to_be_visible()
+        page.evaluate("() => { window.before = true; }")
+        with faults.excuse(*REFUSED):
+            mesh.plane.terminate()
+            expect(page.get_by_text("Connection lost").first).to_be_visible()
+            mesh.plane.start()
+            page.wait_for_function("() => !('before' in window)")
+            expect(device).to_be_visible()
+        assert page.url == mesh.plane.console + path, "what was looked at is in the address, and the login still holds"
+        with mesh.plane.stubs() as operator:
+            until(lambda: all(agent.connected for agent in operator.agents().values()), what="the agents to be back")
