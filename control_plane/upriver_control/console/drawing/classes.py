@@ -7,11 +7,11 @@ from typing import Final
 from upriver.v1 import train_pb2
 from upriver_control.console import units, words
 from upriver_control.console.drawing.svg import Markup, join, rect, svg, tag, text
-from upriver_control.console.drawing.table import Column, table
 
 MOST: Final = 24
 """Classes with a bar; the others are counted together."""
 _ROW: Final = 22.0
+_REGIONS: Final = 6
 _LETTER: Final = 6.6
 
 
@@ -46,19 +46,18 @@ def model(name: str, told: train_pb2.SummarizeLessonsResponse) -> Markup:
         regions[one.region or "no region"] += one.lessons
     dates = sorted(one.date for one in told.summaries)
     size = sum(one.size_bytes for one in told.summaries)
-    rows = [[region, units.count(count)] for region, count in regions.most_common()]
+    named = [f"{region} {units.count(count)}" for region, count in regions.most_common(_REGIONS)]
+    more = f", {len(regions) - _REGIONS} more regions" if len(regions) > _REGIONS else ""
     return join(
         tag("h3", None, name),
         words.facts(
             ("Handed up", f"{units.count(regions.total())} lessons"),
             ("Came", dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"),
             ("Takes", units.size(size)),
+            ("Of", f"{', '.join(named)}{more}"),
         ),
         tag("div", {"class": "wide"}, draw(told, 520)),
         tag("div", {"class": "narrow"}, draw(told, 320)),
-        table(f"Lessons of {name} by region", [Column("Region"), Column("Lessons", numbers=True)], rows)
-        if len(rows) > 1
-        else None,
     )
 
 

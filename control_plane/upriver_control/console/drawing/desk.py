@@ -114,7 +114,8 @@ def _known(shown: inbox_pb2.OpenTicket, current: Waiting, now: datetime) -> Mark
     waits = None if parsed is None else _WAITS.get(parsed.waiting, "an answer")
     trace = ticket.trace
     link = tag("a", {"href": f"/questions/{quote(trace, safe='')}"}, "how it went") if trace else None
-    again = f"{ticket.attempts} times in vain" if ticket.attempts else "not yet"
+    vain = "once" if ticket.attempts == 1 else f"{ticket.attempts:,} times"
+    again = f"{vain}, in vain" if ticket.attempts else "not yet"
     expires = units.day(ticket.expire_time) if ticket.HasField("expire_time") else units.NONE
     return words.facts(
         ("Ticket", tag("code", None, short(current))),

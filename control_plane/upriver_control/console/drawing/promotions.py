@@ -14,6 +14,8 @@ from upriver_control.telling.fleet import agent_id
 
 MOST: Final = 50
 """Rows of each table."""
+FEW: Final = 3
+"""Heads that did not pass are shown at once where they are no more and nothing else is there."""
 _TONES: Final = {"passed": "good", "open": "", "failed": "warn", "withdrawn": "quiet"}
 _STATES: Final = {"passed": "passed", "open": "being tried", "failed": "did not pass", "withdrawn": "withdrawn"}
 
@@ -28,9 +30,19 @@ def of_regions(heads: Sequence[region_pb2.RegionHead], now: datetime) -> Markup:
         Column("Certificate"),
         Column("Tried since", narrow=False),
     )
-    rows = [_head(head, now) for head in heads[:MOST]]
-    more = f", the newest {MOST} of {len(heads)}" if len(heads) > MOST else ""
-    return table(f"Heads of regions{more}", columns, rows)
+    hopeful = [head for head in heads if head.state in ("passed", "open")]
+    others = [head for head in heads if head.state not in ("passed", "open")]
+    drawn = []
+    if hopeful:
+        rows = [_head(head, now) for head in hopeful[:MOST]]
+        drawn.append(table(f"Heads of regions that passed or are tried{_more(len(hopeful))}", columns, rows))
+    if others:
+        rows = [_head(head, now) for head in others[:MOST]]
+        told = "1 head of a region did not pass" if len(others) == 1 else f"{len(others)} heads of regions did not pass"
+        below = table(f"Heads of regions that did not pass{_more(len(others))}", columns, rows)
+        closed = {"open": not hopeful and len(others) <= FEW}
+        drawn.append(tag("details", closed, tag("summary", None, told), below))
+    return join(*drawn)
 
 
 def of_agents(agents: Iterable[fleet_pb2.Agent], model: str, now: datetime) -> Markup:
@@ -52,8 +64,9 @@ def of_agents(agents: Iterable[fleet_pb2.Agent], model: str, now: datetime) -> M
         Column("Certificate"),
         Column("Answers since", narrow=False),
     )
-    more = f", {MOST} of {len(found)}" if len(found) > MOST else ""
-    return table(f"Heads of single agents{more}", columns, [_slot(agent, slot, now) for agent, slot in found[:MOST]])
+    return table(
+        f"Heads of single agents{_more(len(found))}", columns, [_slot(agent, slot, now) for agent, slot in found[:MOST]]
+    )
 
 
 def nothing() -> Markup:
@@ -69,8 +82,7 @@ def _head(head: region_pb2.RegionHead, now: datetime) -> Row:
     state = words.chip(_STATES.get(head.state, head.state), _TONES.get(head.state, ""))
     certificate = join(
         tag("span", None, learning.head_certificate(head) or "its test is still to come"),
-        _small(learning.head_gain(head)),
-        _small(head.reason),
+        _small(head.reason or learning.head_gain(head)),
     )
     learnt = f"{units.count(head.lessons)} lessons of {learning.head_scope(head)}, {units.count(head.agents)} agents"
     model = head.model.removeprefix("models/")
@@ -93,6 +105,10 @@ def _slot(agent: fleet_pb2.Agent, slot: fleet_pb2.AgentSlot, now: datetime) -> R
         units.ago(refined.since_time, now),
     )
     return Row(cells, key=f"{name} {model}", href=_fleet(name), tone="good")
+
+
+def _more(found: int) -> str:
+    return f", the newest {MOST} of {found}" if found > MOST else ""
 
 
 def _name(slot: fleet_pb2.AgentSlot) -> str:

@@ -61,8 +61,13 @@ class Axes:
 
 
 def axes_of(courses: Iterable[Course], begin: float, end: float, step_s: float) -> Axes:
-    """Axes that all courses fit into, each ending at a round number."""
+    """Axes that all courses fit into, each ending at a round number.
+
+    Where counting has begun not long ago, time begins shortly before that: the last sixth of it is shown at least.
+    """
     steps = [step for course in courses for step in course.steps]
+    first = min((step.at for step in steps), default=begin)
+    begin = max(begin, min(first - step_s, end - (end - begin) / 6))
     most = max((step.share for step in steps if step.rows > 0), default=0.0)
     share = next((top for top in (0.05, 0.1, 0.2, 0.5) if most <= top), 1.0)
     return Axes(begin, end, step_s, share, _round_up(max((step.lessons for step in steps), default=0)))

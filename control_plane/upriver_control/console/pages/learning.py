@@ -126,7 +126,7 @@ def choose(asked: Asked) -> Markup:
     )
     return tag(
         "form",
-        {"method": "get", "action": "/learning", "class": "filters", "role": "search"},
+        {"method": "get", "action": "/learning", "class": "learning-choose", "role": "search"},
         tag("span", {"class": "learning-ranges", "role": "group", "aria-label": "Time range"}, "Last", *links),
         tag("input", {"type": "hidden", "name": "range", "value": asked.span}),
         tag("label", {"for": "model"}, "Model"),
@@ -137,8 +137,7 @@ def choose(asked: Asked) -> Markup:
 
 def draw_courses(courses: Sequence[rates.Course], asked: Asked, now: float) -> Markup:
     """Escalations against lessons, region by region."""
-    end = now
-    axes = rates.axes_of(courses, end - asked.seconds, end, _STEPS_S[asked.span])
+    axes = rates.axes_of(courses, now - asked.seconds, now, _STEPS_S[asked.span])
     head = tag("h2", None, f"Escalations against lessons, last {RANGES[asked.span][1]} (UTC)")
     if not any(step.rows for course in courses for step in course.steps):
         return join(
@@ -149,7 +148,19 @@ def draw_courses(courses: Sequence[rates.Course], asked: Asked, now: float) -> M
                 "Agents count what they are asked and what goes up, and tell it with their status.",
             ),
         )
-    return join(head, rates.legend(), tag("div", {"class": "columns"}, *(_region(one, axes) for one in courses)))
+    moving = [one for one in courses if one.marks or any(step.escalated or step.lessons for step in one.steps)]
+    still = [one for one in courses if one not in moving]
+    return join(
+        head,
+        rates.legend(),
+        tag("div", {"class": "columns learning-regions"}, *(_region(one, axes) for one in moving)),
+        *(tag("p", {"class": "quiet", "data-region": one.region}, _still(one)) for one in still),
+    )
+
+
+def _still(course: rates.Course) -> str:
+    rows = units.count(sum(step.rows for step in course.steps))
+    return f"{course.region or 'no region'}: none of {rows} rows went up, and there are no lessons."
 
 
 def _region(course: rates.Course, axes: rates.Axes) -> Markup:
