@@ -10,10 +10,12 @@ from tests.control_plane_process import control_plane, following
 from tests.versions import LABELS, make_version
 from upriver import Client
 from upriver.services import Stub
+from upriver.v1 import question_pb2
 from upriver.v1 import ticket_pb2 as pb
 from upriver_control.spans.store import SpanStore, open_spans
 
 TICKETS = pb.DESCRIPTOR.services_by_name["TicketService"]
+QUESTIONS = question_pb2.DESCRIPTOR.services_by_name["QuestionService"]
 NEVER = 2.0
 MORE = '[tickets]\naccess = "network"\n[telemetry]\nqueue_spans = 96\nspool_mib = 0\nsample_rate = 1.0\n'
 """Nothing of this says where spans go. So few are kept, and in memory, that some must go."""
@@ -29,6 +31,13 @@ def answer(agent, ticket):
     with grpc.insecure_channel(agent.address) as channel:
         request = pb.AnswerTicketRequest(name=f"tickets/{ticket}", label=LABELS[3])
         Stub(channel, TICKETS).AnswerTicket(request, timeout=WAIT_S)
+
+
+def shown(plane, trace):
+    metadata = (("authorization", f"Bearer {plane.token}"),)
+    with grpc.insecure_channel(plane.address) as channel:
+        request = question_pb2.GetTraceRequest(trace=trace)
+        return Stub(channel, QUESTIONS).GetTrace(request, timeout=WAIT_S, metadata=metadata)
 
 
 def answers_to(store, trace):
@@ -71,3 +80,4 @@ def test_questions_of_before_and_while_it_was_away_are_there_with_their_times_an
         until(lambda: any(map(serve, sampled)), WAIT_S, "what there was room for of the others")
         assert not all(map(serve, sampled)), "some had to go"
         database.close()
+        assert "upriver.ticket" in {later.name for later in shown(plane, first.trace_id).later}, "operators see it too"

@@ -32,6 +32,9 @@ _RATES_S: Final = 2.0
 _LEARNT_S: Final = 5.0
 _LESSONS_S: Final = 5.0
 _TRAININGS: Final = 20
+_TRAININGS_S: Final = 1.0
+_REGIONS: Final = 12
+"""Regions that are drawn, those of which most went up; the others have a line each."""
 _MODELS: Final = 100
 
 
@@ -149,22 +152,40 @@ def draw_courses(courses: Sequence[rates.Course], asked: Asked, now: float) -> M
             ),
         )
     moving = [one for one in courses if one.marks or any(step.escalated or step.lessons for step in one.steps)]
-    still = [one for one in courses if one not in moving]
+    drawn = {one.region for one in sorted(moving, key=lambda one: -_rows(one)[1])[:_REGIONS]}
     return join(
         head,
         rates.legend(),
-        tag("div", {"class": "columns learning-regions"}, *(_region(one, axes) for one in moving)),
-        *(tag("p", {"class": "quiet", "data-region": one.region}, _still(one)) for one in still),
+        tag(
+            "div",
+            {"class": "columns learning-regions"},
+            *(_region(one, axes) for one in courses if one.region in drawn),
+        ),
+        *(
+            tag("p", {"class": "quiet", "data-region": one.region}, _line(one))
+            for one in courses
+            if one.region not in drawn
+        ),
     )
 
 
-def _still(course: rates.Course) -> str:
-    rows = units.count(sum(step.rows for step in course.steps))
-    return f"{course.region or 'no region'}: none of {rows} rows went up, and there are no lessons."
+def _line(course: rates.Course) -> str:
+    """A region that is not drawn: nothing happens there, or more than elsewhere in too many others."""
+    rows, escalated = _rows(course)
+    share = units.share(escalated / rows) if rows else "none"
+    lessons = course.steps[-1].lessons if course.steps else 0
+    return (
+        f"{course.region or 'no region'}: {share} of {units.count(rows)} rows went up, {units.count(lessons)} lessons."
+    )
+
+
+def _rows(course: rates.Course) -> tuple[int, int]:
+    """Rows that were asked, and those of them that went up."""
+    return sum(step.rows for step in course.steps), sum(step.escalated for step in course.steps)
 
 
 def _region(course: rates.Course, axes: rates.Axes) -> Markup:
-    asked, escalated = sum(step.rows for step in course.steps), sum(step.escalated for step in course.steps)
+    asked, escalated = _rows(course)
     share = units.share(escalated / asked) if asked else units.NONE
     return tag(
         "section",
@@ -247,5 +268,5 @@ def _trainings(site: Site, asked: Asked) -> Feed[train_pb2.ListTrainingsResponse
     request = train_pb2.ListTrainingsRequest(parent=f"models/{asked.model or '-'}", page_size=_TRAININGS)
     return site.feed(
         f"trainings of {asked.model}",
-        lambda: Feed(lambda: polled(lambda: site.remote.train.ListTrainings(request), _RATES_S)),
+        lambda: Feed(lambda: polled(lambda: site.remote.train.ListTrainings(request), _TRAININGS_S)),
     )

@@ -1,6 +1,7 @@
 """The part of *Learning* where tickets that wait for a person are labelled, by keyboard or pointer."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Final
@@ -17,7 +18,10 @@ from upriver_control.console.labelling import Choice, Desk, Waiting
 from upriver_control.console.site import Frame, Site
 
 PAGE: Final = 20
-EVERY_S: Final = 1.5
+EVERY_S: Final = 0.5
+_LONGEST_S: Final = 10.0
+_SHARE: Final = 0.1
+"""Of the time that may be spent on asking: all agents are, so a large mesh is asked less often."""
 _SEND_S: Final = 15.0
 _KEYS: Final = """(e) => {
   if (e.ctrlKey || e.metaKey || e.altKey || e.isComposing) return;
@@ -49,6 +53,7 @@ async def _news(site: Site, model: str) -> AsyncIterator[pb.ListOpenTicketsRespo
     """Asks again and again; for inputs only when there is a ticket that was not shown before."""
     known: dict[tuple[str, str], pb.OpenTicket] = {}
     while True:
+        begun = time.monotonic()
         told = await site.remote.inbox.ListOpenTickets(pb.ListOpenTicketsRequest(model=model, page_size=PAGE))
         if not known.keys() >= {_key(one) for one in told.tickets}:
             request = pb.ListOpenTicketsRequest(model=model, page_size=PAGE, include_input=True)
@@ -59,7 +64,8 @@ async def _news(site: Site, model: str) -> AsyncIterator[pb.ListOpenTicketsRespo
         yield pb.ListOpenTicketsResponse(
             tickets=known.values(), next_page_token=told.next_page_token, unreachable=told.unreachable
         )
-        await asyncio.sleep(EVERY_S)
+        took_s = time.monotonic() - begun
+        await asyncio.sleep(min(_LONGEST_S, max(EVERY_S, took_s / _SHARE - took_s)))
 
 
 class Section:

@@ -126,6 +126,14 @@ def test_regions_go_side_by_side_on_one_scale_with_what_was_learnt() -> None:
     assert labels[0].endswith("; 2 promotions")
 
 
+def test_of_many_regions_those_are_drawn_of_which_most_went_up_and_each_other_has_a_line() -> None:
+    courses = [Course(f"r{number:02d}", [Step(0.0, 1000, number, 7)]) for number in range(20)]
+    page = seen(draw_courses(courses, Asked("", "1h"), 60.0))
+    drawn = [one["data-region"] for name, one in page.elements if name == "section"]
+    assert drawn == [f"r{number:02d}" for number in range(8, 20)]
+    assert "r07: 0.7 % of 1,000 rows went up, 7 lessons." in page.texts
+
+
 def test_a_model_of_which_nothing_was_asked_keeps_its_lessons_and_versions_together_are_one() -> None:
     def rate(at: int, model: str, version: str, lessons: int) -> mesh_pb2.Rate:
         made = mesh_pb2.Rate(region="eu", model=model, version=version, rows=10, escalated_rows=5, lessons=lessons)
