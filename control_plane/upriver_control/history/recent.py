@@ -2,8 +2,9 @@
 
 from array import array
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final, NamedTuple
 
 from upriver_control.observed import AgentFacts, SlotFacts
@@ -42,28 +43,17 @@ class _Sample(NamedTuple):
     slots: Mapping[str, _Slot]
 
 
-def observations(facts: AgentFacts, at: float) -> Iterator[Observed]:
-    """What an agent's report, which came at Unix time `at`, says of each of its models that answers."""
-    for model, slot in facts.slots.items():
-        if slot.active is not None:
-            yield _observed(facts, model, slot, at)
-
-
 class Recent:
     """Remembers some reports of every agent."""
 
     def __init__(self) -> None:
         self._samples: dict[str, deque[_Sample]] = {}
 
-    def heard(self, facts: AgentFacts, at: float) -> None:
-        """Takes in a report that came at Unix time `at`."""
-        sample = _Sample(
-            at,
-            {
-                one.model: _Slot(one, _packed(facts.slots[one.model].counters.latency_buckets))
-                for one in observations(facts, at)
-            },
-        )
+    def heard(self, facts: AgentFacts, at: float) -> list[Observed]:
+        """Takes in a report that came at Unix time `at`; gives what it says of each of its models that answers."""
+        told = [_observed(facts, model, slot, at) for model, slot in facts.slots.items() if slot.active is not None]
+        packed = {one.model: _Slot(one, _packed(facts.slots[one.model].counters.latency_buckets)) for one in told}
+        sample = _Sample(at, packed)
         samples = self._samples.setdefault(facts.agent, deque(maxlen=_MOST))
         if len(samples) > 1 and at < samples[-2].at + APART_S:
             samples[-1] = sample
@@ -71,6 +61,7 @@ class Recent:
             samples.append(sample)
         while len(samples) > 2 and samples[1].at <= at - WINDOW_S:
             samples.popleft()
+        return told
 
     def forget(self, agents: Mapping[str, object]) -> None:
         """Drops all agents but these."""
@@ -130,9 +121,9 @@ def _observed(facts: AgentFacts, model: str, slot: SlotFacts, at: float) -> Obse
 
 
 def _packed(buckets: Mapping[int, int]) -> "array[int]":
-    return array("Q", (max(0, number) for item in buckets.items() for number in item))
+    return array("q", chain.from_iterable(buckets.items()))
 
 
 def _add(runs: list[float], buckets: "array[int]", sign: int) -> None:
     for index in range(0, len(buckets), 2):
-        runs[min(buckets[index], BUCKETS - 1)] += sign * buckets[index + 1]
+        runs[min(max(0, buckets[index]), BUCKETS - 1)] += sign * max(0, buckets[index + 1])

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from upriver.errors import DiskTrouble, Unreachable
-from upriver_control.history.recent import Recent, observations
+from upriver_control.history.recent import Recent
 from upriver_control.observed import AgentFacts
 from upriver_control.spans.counting import Observed
 from upriver_control.spans.rates import RateTable
@@ -37,9 +37,9 @@ class History:
 
     def heard(self, facts: AgentFacts, here: bool) -> None:
         """Takes in what an agent reports; what came to another process, and not `here`, is recorded by that one."""
-        self.recent.heard(facts, facts.last_seen)
+        told = self.recent.heard(facts, facts.last_seen)
         if here:
-            for one in observations(facts, facts.last_seen):
+            for one in told:
                 key = one.agent, one.model, one.boot, one.version
                 if key in self._pending or len(self._pending) < _MOST:
                     self._pending[key] = one

@@ -13,14 +13,12 @@ from upriver.errors import DiskTrouble, Draining, QueueFull, Unreachable
 from upriver.tracing import SENT_NS
 from upriver_control.services.refusals import Context, refusing
 from upriver_control.spans.intake import Intake
+from upriver_control.spans.skew import offset_of
 
 SERVICE: Final = "opentelemetry.proto.collector.trace.v1.TraceService"
-LEAST_OFFSET_NS: Final = 2 * 10**9
-"""What is less than this is on the way, and not the clock's."""
 _SOON_S: Final = 1
 _LATER_S: Final = 30
 _DETAILS_KEY: Final = "grpc-status-details-bin"
-_LATEST_NS: Final = 2**63 - 1
 _RETRIED: Final = (QueueFull, Unreachable, DiskTrouble, Draining)
 
 
@@ -36,7 +34,7 @@ class OtlpServicer:
         """Keeps spans; says how many of them can't be kept, and asks for others again when it is its own fault."""
         metadata = dict(context.invocation_metadata() or ())
         try:
-            waiting = self._intake.offer(request, offset_ns(str(metadata.get(SENT_NS, "")), self._clock_ns()))
+            waiting = self._intake.offer(request, offset_of(str(metadata.get(SENT_NS, "")), self._clock_ns()))
             taken = await asyncio.wrap_future(waiting)
         except _RETRIED as error:
             await _again(context, error)
@@ -51,14 +49,6 @@ class OtlpServicer:
         return grpc.method_handlers_generic_handler(
             SERVICE, {"Export": grpc.unary_unary_rpc_method_handler(self.export)}
         )
-
-
-def offset_ns(sent: str, now_ns: int) -> int:
-    """What is to be added to a sender's times, by the time that its clock showed; 0 if that is not told, or near."""
-    if not sent.isascii() or not sent.isdecimal() or len(sent) > 19:
-        return 0
-    offset = now_ns - int(sent)
-    return offset if LEAST_OFFSET_NS < abs(offset) <= _LATEST_NS else 0
 
 
 async def _again(context: Context, error: QueueFull | Unreachable | DiskTrouble | Draining) -> NoReturn:

@@ -84,6 +84,17 @@ def test_a_version_s_audits_are_read_whatever_policy_it_had(table):
     assert [one.question for one in table.of_version("digits", VERSION, limit=2)] == ["q-11", "q-4"]
 
 
+def test_audits_of_a_question_are_those_that_agents_made_of_it(table):
+    table.submit([audit(1), audit(1, row=2), audit(1, agent="other"), audit(2)], 1.0)
+    assert [(one.agent, one.row) for one in table.of_question("q-1", ["till", "other", "nobody"])] == [
+        ("other", 0),
+        ("till", 0),
+        ("till", 2),
+    ]
+    assert len(table.of_question("q-1", ["till"], limit=1)) == 1
+    assert table.of_question("q-1", []) == []
+
+
 def test_audits_are_counted_by_agent_and_pair(table):
     table.submit([audit(number, agrees=number > 1, passes=number != 1) for number in range(10)], now=5.0)
     table.submit([audit(20, agent="other", tier="far-edge", agrees=False)], now=6.0)

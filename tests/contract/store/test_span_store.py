@@ -221,6 +221,45 @@ def test_edges_are_the_questions_that_went_up(store):
     assert store.edges(NOW_NS) == []
 
 
+def test_what_comes_from_now_on_is_read_newest_first_and_what_is_too_much_is_counted(store):
+    fill(store, questions=4)
+    begun = store.newest()
+    assert store.fresh(begun, 100) == ((), begun, 0)
+    hops = fill(store, 4, 6)
+    found = store.fresh(begun, 100)
+    assert sorted(found.rows) == sorted(hops)
+    assert (found.last, found.skipped) == (store.newest(), 0)
+    some = store.fresh(begun, 5)
+    assert (some.rows, some.last, some.skipped) == (found.rows[:5], found.last, len(hops) - 5)
+
+
+def test_a_question_is_found_by_its_id_where_it_was_first_asked(store):
+    hops = fill(store, questions=4)
+    first = next(hop for hop in hops if hop.trace == MESH.trace(3) and hop.hop == 0)
+    assert store.first_of(first.question) == (first.trace, first.span)
+    assert store.first_of("q-never") is None
+    assert store.first_of("") is None
+    assert store.question(first.trace, first.span) == first
+    assert store.question(first.trace, b"another.") is None
+    assert store.count(first.trace) == 7
+    assert store.count(bytes(16)) == 0
+
+
+def test_thresholds_are_those_of_who_answered(store):
+    hops = fill(store, questions=4)
+    asked = [hop for hop in hops if hop.hop == 0]
+    found = store.thresholds(asked)
+    assert {(hop.trace, hop.answered_by) for hop in asked if hop.agent != hop.answered_by} <= found.keys()
+    assert set(found.values()) == {0.7}
+    assert store.thresholds([]) == {}
+
+
+def test_whose_spans_came_since_when_is_known(store):
+    fill(store, questions=4)
+    assert store.senders() == {"device-0", "device-1", "device-2", "device-3", "cloud-1"}
+    assert store.senders(NOW_NS + 1) == frozenset()
+
+
 def test_spans_are_read_in_the_order_of_coming_and_the_place_is_kept(store):
     fill(store, questions=4)
     assert store.begin("forward:a") == store.after(0, 1000, 1 << 30, NOW_NS)[-1].id
