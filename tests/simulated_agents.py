@@ -112,9 +112,11 @@ class SimulatedAgent:
 
 
 @contextmanager
-def simulated(names: Sequence[str], addresses: Sequence[str], token: str) -> Iterator[dict[str, SimulatedAgent]]:
+def simulated(
+    names: Sequence[str], addresses: Sequence[str], token: str, kind: type[SimulatedAgent] = SimulatedAgent
+) -> Iterator[dict[str, SimulatedAgent]]:
     """Agents that dial until the end."""
-    agents = {name: SimulatedAgent(name, addresses, token) for name in names}
+    agents = {name: kind(name, addresses, token) for name in names}
     try:
         for agent in agents.values():
             agent.start()

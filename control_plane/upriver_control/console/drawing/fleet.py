@@ -60,11 +60,13 @@ def differing(agents: Sequence[pb.Agent], total: int) -> Markup:
     return join(shown, _more(total - len(agents)))
 
 
-def listing(agents: Sequence[pb.Agent], total: int, following: str = "") -> Markup:
-    """Agents by id; `following` is the address of the next page, if there is one."""
+def listing(agents: Sequence[pb.Agent], total: int, following: str = "", first: str = "") -> Markup:
+    """Agents by id; `following` and `first` are the addresses of the next and the first page, where they are others."""
     rows = [_row(agent) for agent in agents]
+    back = tag("a", {"href": first, "class": "button"}, "First agents") if first else None
     onwards = tag("a", {"href": following, "class": "button", "rel": "next"}, "Next agents") if following else None
-    return join(table(f"Agents by id: {_of(len(agents), total)}", _ALL, rows), onwards)
+    pages = tag("p", None, back, " ", onwards) if back or onwards else None
+    return join(table(f"Agents by id: {_of(len(agents), total)}", _ALL, rows), pages)
 
 
 def about(agent: pb.Agent, now: datetime) -> Markup:

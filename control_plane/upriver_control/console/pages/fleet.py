@@ -19,7 +19,10 @@ from upriver_control.console.feeds import Feed, polled
 from upriver_control.console.site import Site
 
 PAGE: Final = 100
-_EVERY_S: Final = 1.0
+_EVERY_S: Final = 0.5
+_MANY: Final = 500
+_MANY_S: Final = 3.0
+"""How often more than so many agents are asked for: all are looked at, to find those that are not as desired."""
 Listed = tuple[pb.ListAgentsResponse, pb.ListAgentsResponse]
 
 
@@ -64,21 +67,32 @@ async def _listed(site: Site, selector: str, after: str) -> AsyncIterator[tuple[
         told = await asyncio.gather(site.remote.fleet.ListAgents(differing), site.remote.fleet.ListAgents(everyone))
         return told[0], told[1]
 
-    async for news in or_refused(polled(fetch, _EVERY_S)):
-        yield (words.problem(news.why), Markup()) if isinstance(news, Refused) else draw(news, selector)
+    async def told() -> AsyncIterator[Listed]:
+        while True:
+            listed = await fetch()
+            yield listed
+            await asyncio.sleep(_EVERY_S if listed[1].total_size <= _MANY else _MANY_S)
+
+    async for news in or_refused(told()):
+        yield (words.problem(news.why), Markup()) if isinstance(news, Refused) else draw(news, selector, after)
 
 
-def draw(listed: Listed, selector: str) -> tuple[Markup, Markup]:
-    """Those that are not as desired, and all."""
+def draw(listed: Listed, selector: str, after: str = "") -> tuple[Markup, Markup]:
+    """Those that are not as desired, and all from `after` on."""
     differing, everyone = listed
     if not everyone.total_size:
         return mesh_words.empty(selector), Markup()
-    query = {"selector": selector, "after": everyone.next_page_token}
-    following = f"/fleet?{urlencode({key: value for key, value in query.items() if value})}"
+    following = _address(selector, everyone.next_page_token) if everyone.next_page_token else ""
+    first = _address(selector, "") if after else ""
     return (
         _card(drawing.differing(differing.agents, differing.total_size)),
-        _card(drawing.listing(everyone.agents, everyone.total_size, following if everyone.next_page_token else "")),
+        _card(drawing.listing(everyone.agents, everyone.total_size, following, first)),
     )
+
+
+def _address(selector: str, after: str) -> str:
+    query = urlencode({key: value for key, value in (("selector", selector), ("after", after)) if value})
+    return f"/fleet?{query}" if query else "/fleet"
 
 
 async def _one(site: Site, agent: str) -> AsyncIterator[tuple[Markup, ...]]:

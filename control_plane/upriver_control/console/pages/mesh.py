@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from google.protobuf.duration_pb2 import Duration
 from nicegui import ui
 
 from upriver.v1 import mesh_pb2 as pb
@@ -16,6 +17,7 @@ from upriver_control.console.feeds import Feed
 from upriver_control.console.site import Site
 
 WIDE, NARROW = 1080, 340
+_OFTEN_NS = 500_000_000
 _MANY = 100  # agents that are drawn on the event loop; more are drawn on a thread
 
 
@@ -51,7 +53,8 @@ def add(site: Site) -> None:
 
 
 async def _news(site: Site, selector: str) -> AsyncIterator[Drawn]:
-    async for news in or_refused(site.remote.mesh.WatchMesh(pb.WatchMeshRequest(selector=selector))):
+    request = pb.WatchMeshRequest(selector=selector, interval=Duration(nanos=_OFTEN_NS))
+    async for news in or_refused(site.remote.mesh.WatchMesh(request)):
         if isinstance(news, Refused):
             yield Drawn(words.problem(news.why), Markup(), Markup())
         elif len(news.agents) > _MANY:

@@ -81,6 +81,8 @@ def test_agents_are_listed_with_the_way_to_the_next_ones() -> None:
     assert "Agents by id: 2 of 7 agents" in tree.texts
     assert tree.attributes("href") == ["/fleet/a", "/fleet/b", "/fleet?selector=tier%3Ddevice%2Cregion%3Deu&after=b"]
     assert any(words.startswith("not connected, last seen ") for words in tree.texts)
+    _, others = page.draw((pb.ListAgentsResponse(), pb.ListAgentsResponse(total_size=7)), "", "b")
+    assert Page(others).attributes("href") == ["/fleet"]
 
 
 def test_counters_have_units_and_the_time_that_they_are_over() -> None:
