@@ -82,7 +82,8 @@ def _later(one: pb.Later) -> Sequence[Child]:
         if (value := one.attributes.get(key, ""))
     )
     what = tag("a", {"href": address(one.trace)}, _NAMES.get(one.name, one.name))
-    return (what, units.day(one.time), one.agent or "control plane", told or units.NONE)
+    when = tag("span", {"class": "whole"}, units.day(one.time))
+    return (what, when, one.agent or "control plane", told or units.NONE)
 
 
 def _audits(trace: pb.GetTraceResponse) -> Markup | None:

@@ -43,7 +43,7 @@ def add(site: Site) -> None:
         if told.question.trace and told.question.trace != trace:
             return RedirectResponse(address(told.question.trace))
         row = request.query_params.get("row", "0")
-        with site.frame("Question", "/questions") as frame:
+        with site.frame(f"Question {told.question.trace[:8]}", "/questions") as frame:
             await _Inspector(site, frame, told, int(row) if row.isascii() and row.isdecimal() else 0).open()
         return None
 

@@ -64,5 +64,18 @@
     if (last) items().find((item) => keyOf(item) === last)?.focus({ preventScroll: true });
     else if (named && !document.querySelector("[role=dialog]")) document.getElementById(named)?.focus({ preventScroll: true });
   }).observe(root, { childList: true, subtree: true });
-  addEventListener("load", tell);
+  // NiceGUI shows this when the connection is gone; since when, and from whom there is no news, it does not say.
+  const lost = () => {
+    const popup = document.getElementById("popup");
+    if (!popup) return;
+    popup.setAttribute("role", "status");
+    new MutationObserver(() => {
+      if (popup.getAttribute("aria-hidden") !== "false" || popup.dataset.since) return;
+      popup.dataset.since = new Date().toISOString().slice(11, 19);
+      const [first, second] = popup.querySelectorAll("span");
+      first.textContent = `No news since ${popup.dataset.since} UTC.`;
+      second.textContent = "The control plane does not answer. This page comes back by itself.";
+    }).observe(popup, { attributes: true, attributeFilter: ["aria-hidden"] });
+  };
+  addEventListener("load", () => { tell(); lost(); });
 })();
