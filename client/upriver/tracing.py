@@ -35,7 +35,7 @@ class SpanName(StrEnum):
     TICKET = "upriver.ticket"  # a ticket is answered
     PROMOTE = "upriver.promote"  # what was learnt from lessons begins to answer
     TRAIN = "upriver.train"  # a version was made of lessons
-    TRAIN_LESSONS = "upriver.train.lessons"  # below it or a rollout, with links to further lessons
+    TRAIN_LESSONS = "upriver.train.lessons"  # below it, with links to further lessons
     ROLLOUT = "upriver.rollout"  # a rollout has ended
     AGAIN = "upriver.again"  # an operator has a question asked again
 

@@ -48,13 +48,14 @@ class OwnSpans:
         same. `times` are nanoseconds since the epoch. Does not wait. What is not kept is logged.
         """
         trace, own = self.ids(about)
+        below = SpanName.TRAIN_LESSONS if name is SpanName.TRAIN else name
         told: dict[str, Told] = dict(attributes)
         if len(questions) > MAX_LINKS:
             told.setdefault(Attribute.LESSONS, len(questions))
         parts = [questions[at : at + MAX_LINKS] for at in range(0, len(questions), MAX_LINKS)][: 1 + MAX_CHILDREN]
         spans = [_span(trace, own, b"", name, times, told, parts[0] if parts else ())]
         spans += [
-            _span(trace, _id(about, str(number), 8), own, SpanName.TRAIN_LESSONS, (times[1], times[1]), told, part)
+            _span(trace, _id(about, str(number), 8), own, below, (times[1], times[1]), told, part)
             for number, part in enumerate(parts[1:], 1)
         ]
         try:

@@ -26,6 +26,9 @@ _TOLD: Final = (
     Attribute.VERSION,
     Attribute.POLICY,
     Attribute.LESSONS,
+    Attribute.TRAINING,
+    Attribute.ROLLOUT,
+    Attribute.STATE,
     Attribute.MESSAGE,
 )
 

@@ -24,7 +24,7 @@ def of_regions(heads: Sequence[region_pb2.RegionHead], now: datetime) -> Markup:
     """Heads that are, or were, tried in regions, newest first."""
     columns = (
         Column("Region"),
-        Column("Model"),
+        Column("Model", narrow=False),
         Column("State"),
         Column("Learnt from", narrow=False),
         Column("Certificate"),
@@ -58,7 +58,7 @@ def of_agents(agents: Iterable[fleet_pb2.Agent], model: str, now: datetime) -> M
     found.sort(key=lambda one: (-one[1].reported.refined.since_time.seconds, one[0].name, one[1].model))
     columns = (
         Column("Agent"),
-        Column("Model"),
+        Column("Model", narrow=False),
         Column("State"),
         Column("Learnt from", narrow=False),
         Column("Certificate"),

@@ -13,7 +13,7 @@ from nicegui import ui
 
 from upriver.v1 import fleet_pb2, mesh_pb2, region_pb2, registry_pb2, train_pb2
 from upriver_control.console import learning_news, units, words
-from upriver_control.console.drawing import classes, promotions, rates, trainings
+from upriver_control.console.drawing import classes, pooled, promotions, rates, trainings
 from upriver_control.console.drawing.svg import Markup, join, tag
 from upriver_control.console.feeds import Feed, polled
 from upriver_control.console.pages import tickets
@@ -57,6 +57,7 @@ class Learnt:
 
     heads: Sequence[region_pb2.RegionHead]
     agents: Sequence[fleet_pb2.Agent]
+    regions: Sequence[region_pb2.RegionSummary] = ()
 
 
 Lessons = Sequence[tuple[str, train_pb2.SummarizeLessonsResponse]]
@@ -72,7 +73,8 @@ def add(site: Site) -> None:
         with site.frame("Learning", "/learning") as frame:
             desk = tickets.Section(site, frame)
             frame.part(choose(asked))
-            course, learnt, lessons, trained = (frame.part(classes="card") for _ in range(4))
+            course, learnt = frame.part(classes="card"), frame.part(classes="card learnt")
+            lessons, trained = frame.part(classes="card"), frame.part(classes="card")
             news = _News(asked)
 
             def show_rates(told: mesh_pb2.ListRatesResponse) -> None:
@@ -205,7 +207,8 @@ def draw_learnt(told: Learnt, asked: Asked, now: datetime) -> Markup:
     """Promotions with their certificates."""
     heads = [one for one in told.heads if asked.model in ("", one.model.removeprefix("models/"))]
     of_agents = promotions.of_agents(told.agents, asked.model, now)
-    found = join(promotions.of_regions(heads, now) if heads else None, of_agents)
+    regions = [one for one in told.regions if asked.model in ("", one.model.removeprefix("models/"))]
+    found = join(promotions.of_regions(heads, now) if heads else None, of_agents, pooled.draw(regions))
     return join(tag("h2", None, "Promotions and their certificates"), found or promotions.nothing())
 
 
@@ -238,6 +241,7 @@ def _rates(site: Site, asked: Asked) -> Feed[mesh_pb2.ListRatesResponse]:
 def _learnt(site: Site) -> Feed[Learnt]:
     async def fetch() -> Learnt:
         heads = await site.remote.regions.ListRegionHeads(region_pb2.ListRegionHeadsRequest())
+        regions = await site.remote.regions.ListRegions(region_pb2.ListRegionsRequest())
         found: list[fleet_pb2.Agent] = []
         token = ""
         while True:
@@ -245,7 +249,7 @@ def _learnt(site: Site) -> Feed[Learnt]:
             found += (agent for agent in told.agents if any(_learns(slot) for slot in agent.slots))
             token = told.next_page_token
             if not token:
-                return Learnt(list(heads.heads), found)
+                return Learnt(heads.heads, found, regions.regions)
 
     return site.feed("what was learnt", lambda: Feed(lambda: polled(fetch, _LEARNT_S)))
 

@@ -69,6 +69,13 @@ def heads(now):
     return region_pb2.ListRegionHeadsResponse(heads=[trying, failed, region_head(now)])
 
 
+def pooled():
+    made = {"model": "models/pattern", "version_digest": VERSION, "region": "eu", "agents": 4, "lessons": 212.4}
+    first = region_pb2.RegionSummary(**made, attempts=7, head_digest=HEAD, scope="region")
+    second = region_pb2.RegionSummary(**made | {"region": "us", "lessons": 40.0}, attempts=2)
+    return region_pb2.ListRegionsResponse(regions=[second, first])
+
+
 def refined(now):
     policy = certify(
         PolicyDocument(VERSION, ScoreKind.MAX_PROBABILITY, 0.7, head=HEAD),

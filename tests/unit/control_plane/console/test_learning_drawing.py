@@ -182,7 +182,7 @@ def test_without_lessons_it_says_what_to_set() -> None:
 
 def test_promotions_have_their_certificates_and_what_did_not_pass_says_why() -> None:
     now = NOW.timestamp()
-    told = Learnt(learnt.heads(now).heads, learnt.agents(now).agents)
+    told = Learnt(learnt.heads(now).heads, learnt.agents(now).agents, learnt.pooled().regions)
     words = " ".join(seen(draw_learnt(told, Asked("", "1h"), NOW)).texts)
     for part in (
         "at most 2 % of all questions lost, but for a chance of 2.5 %: 3 of 412 held-out questions lost",
@@ -192,6 +192,9 @@ def test_promotions_have_their_certificates_and_what_did_not_pass_says_why() -> 
         "96 lessons of its own, attempt 1",
         "at most 2 % of all questions lost, but for a chance of 5 %: 2 of 318 held-out questions lost",
         "its audits have rung the alarm",
+        "Pooled by region",
+        "no region's head",
+        ", of its region",
     ):
         assert part in words
     assert "keep" not in " ".join(seen(draw_learnt(told, Asked("pattern", "1h"), NOW)).texts)
@@ -206,7 +209,8 @@ def test_no_name_of_a_head_an_agent_or_a_training_is_more_than_text(
     agent = fleet_pb2.Agent(name=name, region=text)
     agent.slots.add(model=name).reported.refined.policy_document = text
     agent.slots.add(model=text).reported.unrefined = name or "x"
-    seen(draw_learnt(Learnt([head], [agent]), Asked("", "1h"), NOW))
+    region = region_pb2.RegionSummary(model=text, region=name, version_digest=text, head_digest=name, scope=state)
+    seen(draw_learnt(Learnt([head], [agent], [region]), Asked("", "1h"), NOW))
     training = train_pb2.Training(name=name, reason=text, doing=state, progress=number, create_time=at)
     training.state = train_pb2.TRAINING_STATE_RUNNING
     seen(trainings.draw([training], name, NOW))

@@ -39,6 +39,20 @@ def test_a_training_is_found_from_each_of_its_questions(tmp_path):
     database.close()
 
 
+def test_who_tells_the_same_again_has_it_kept_once(tmp_path):
+    database = open_spans(f"sqlite:///{tmp_path}/spans.sqlite")
+    store = SpanStore(database)
+    intake = Intake(store, lambda: MESH.began_ns)
+    questions = [LinkFacts(MESH.trace(index), span_ids(MESH, index)[0]) for index in range(200)]
+    for instance in ("control-1", "control-2"):
+        trace = OwnSpans(intake, instance).tell(SpanName.ROLLOUT, "rollouts/r", (1, 2), {}, questions)
+    intake.start()
+    intake.close()
+    assert [span.name for span in store.trace(trace)] == ["upriver.rollout"] * 2, "one, and one below it for links"
+    assert len(store.later(MESH.trace(150))) == 1
+    database.close()
+
+
 def test_what_can_t_be_kept_is_logged_and_disturbs_nobody(tmp_path, caplog):
     database = open_spans(f"sqlite:///{tmp_path}/spans.sqlite")
     intake = Intake(SpanStore(database))
