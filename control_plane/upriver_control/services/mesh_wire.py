@@ -24,7 +24,7 @@ _MAX_NAME: Final = 200
 def read_span(request: pb.ListRatesRequest, now: float) -> tuple[int, int, int]:
     """The minutes since the epoch that rates are asked from and until, and how many one is over; raises InvalidInput.
 
-    `now` is a Unix time. The first minute is one in which a step begins.
+    `now` is a Unix time.
     """
     for name in ("model", "region"):
         if len(getattr(request, name)) > _MAX_NAME or "\0" in getattr(request, name):
@@ -34,7 +34,8 @@ def read_span(request: pb.ListRatesRequest, now: float) -> tuple[int, int, int]:
     if from_s >= until_s:
         raise InvalidInput(f"from_time is {from_s} and until_time {until_s}; expected an earlier and a later one")
     first, last = from_s // _MINUTE_S, -(-until_s // _MINUTE_S)
-    shortest = -(-(last - first + 1) // MAX_STEPS)
+    # Steps begin at whole multiples of themselves, so that there may be one more than there is room for.
+    shortest = 1 if last - first <= MAX_STEPS else -(-(last - first) // (MAX_STEPS - 1))
     if not request.HasField("step"):
         step = shortest
     else:
@@ -45,7 +46,7 @@ def read_span(request: pb.ListRatesRequest, now: float) -> tuple[int, int, int]:
             raise InvalidInput(
                 f"step is {step} min over {last - first} min; expected {shortest} min or more: {MAX_STEPS} steps"
             )
-    return first - first % step, last, step
+    return first, last, step
 
 
 def write_rate(row: RateRow) -> pb.Rate:
