@@ -52,9 +52,11 @@ class RateTable:
     ) -> Sequence[RateRow]:
         """The sums of each `step` minutes, by time; `until_minute` is not included, what is empty is any.
 
+        Steps begin at multiples of themselves; one that is as long as the whole time begins with it.
         Lessons are those of a step's last minute; of several versions in it, each has its own agents'.
         """
-        start = (rates.c.minute - rates.c.minute % step).label("start")
+        begun = from_minute if step >= until_minute - from_minute else 0
+        start = (rates.c.minute - (rates.c.minute - begun) % step).label("start")
         chosen = and_(
             rates.c.minute >= from_minute,
             rates.c.minute < until_minute,

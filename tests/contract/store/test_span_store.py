@@ -333,6 +333,7 @@ def test_rates_are_what_reports_say_more_than_those_before(database):
     assert table.between(0, 100, region="eu") == eu
     assert table.between(10, 11, region="us") == [RateRow(10, "us", "digits", "v1", 30, 3, 0)]
     assert table.between(0, 100, model="digits", region="eu", step=5) == [RateRow(10, "eu", "digits", "v1", 90, 9, 0)]
+    assert table.between(7, 100, model="digits", region="eu", step=93) == [RateRow(7, "eu", "digits", "v1", 90, 9, 0)]
     assert table.between(0, 100, model="faces") == []
     assert table.sweep(11) == 2
     assert table.between(0, 100) == eu[1:]
