@@ -14,6 +14,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 48.0, 22.0, 24.0
 _LETTER: Final = 6.6
 """Pixels of a letter, a little more than the average."""
 _MARKS: Final = 40
+_DOTS: Final = 200
 _TICKS_S: Final = (60, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800)
 
 
@@ -124,27 +125,39 @@ def _lessons(course: Course, axes: Axes, width: float) -> Markup:
     if not axes.lessons or not course.steps:
         return Markup()
     base = HEIGHT - _BOTTOM
-    path = ""
+    path, level = [f"M{_x(course.steps[0].at + axes.step_s, axes, width):.1f} {base:.1f}"], None
     for step in course.steps:
-        x, y = _x(step.at + axes.step_s, axes, width), _y(step.lessons / axes.lessons)
-        path += f"H{number(x)}V{number(y)}" if path else f"M{number(x)} {number(base)}V{number(y)}"
-    path += f"H{number(width - _RIGHT)}V{number(base)}Z"
-    return tag("path", {"d": path, "class": "rates-lessons"})
+        if step.lessons != level:  # a level that stays is one line
+            x, y = _x(step.at + axes.step_s, axes, width), _y(step.lessons / axes.lessons)
+            path.append(f"H{x:.1f}V{y:.1f}")
+            level = step.lessons
+    path.append(f"H{width - _RIGHT:.1f}V{base:.1f}Z")
+    return tag("path", {"d": "".join(path), "class": "rates-lessons"})
 
 
 def _shares(course: Course, axes: Axes, width: float) -> Markup:
-    """A line through the middle of the steps, with a gap where nothing was asked in between."""
-    path, before = "", None
-    dots = []
+    """A line through the middle of the steps, with a gap where nothing was asked in between, and a dot at its end.
+
+    A step between two gaps is a dot.
+    """
+    runs: list[list[Step]] = []
     for step in course.steps:
         if step.rows <= 0:
             continue
-        x, y = _x(step.at + axes.step_s / 2, axes, width), _y(step.share / axes.share)
-        goes_on = before is not None and step.at - before <= 3 * axes.step_s
-        path += f"{'L' if goes_on else 'M'}{number(x)} {number(y)}"
-        dots.append(tag("circle", {"cx": number(x), "cy": number(y), "r": 2, "class": "rates-dot"}))
-        before = step.at
-    return join(tag("path", {"d": path, "class": "rates-share"}) if path else None, *dots)
+        if runs and 0 <= step.at - runs[-1][-1].at <= 3 * axes.step_s:
+            runs[-1].append(step)
+        else:
+            runs.append([step])
+    path, dots = [], []
+    for run in runs:
+        places = [(_x(step.at + axes.step_s / 2, axes, width), _y(step.share / axes.share)) for step in run]
+        if len(places) > 1:
+            path.append("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places))
+        if len(places) == 1 or run is runs[-1]:
+            x, y = places[-1]
+            dots.append(tag("circle", {"cx": number(x), "cy": number(y), "r": 3, "class": "rates-dot"}))
+    drawn = tag("path", {"d": "".join(path), "class": "rates-share"}) if path else None
+    return join(drawn, *dots[-_DOTS:])
 
 
 def _marks(course: Course, axes: Axes, width: float) -> Markup:

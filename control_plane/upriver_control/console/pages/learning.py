@@ -28,7 +28,7 @@ RANGES: Final = {
     "30d": (2_592_000, "30 days"),
 }
 _STEPS_S: Final = {"1h": 60, "24h": 900, "7d": 7200, "30d": 28_800}
-_RATES_S: Final = 2.0
+_RATES_S: Final = {"1h": 2.0, "24h": 5.0, "7d": 30.0, "30d": 60.0}
 _LEARNT_S: Final = 5.0
 _LESSONS_S: Final = 5.0
 _TRAININGS: Final = 20
@@ -79,13 +79,12 @@ def add(site: Site) -> None:
 
             def show_rates(told: mesh_pb2.ListRatesResponse) -> None:
                 news.rates = told
-                course.set(news.courses(time.time()))
+                if news.has_changed(time.time()):
+                    course.set(news.courses())
 
             def show_learnt(told: Learnt) -> None:
                 news.learnt = told
                 learnt.set(draw_learnt(told, asked, datetime.now(UTC)))
-                if news.rates is not None:
-                    course.set(news.courses(time.time()))
 
             await asyncio.gather(
                 frame.live(tickets.feed(site, asked.model), desk.show),
@@ -101,14 +100,23 @@ class _News:
 
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
-        self.rates: mesh_pb2.ListRatesResponse | None = None
+        self.rates = mesh_pb2.ListRatesResponse()
         self.learnt = Learnt((), ())
+        self._drawn: tuple[object, ...] = ()
+        self._end = 0.0
 
-    def courses(self, now: float) -> Markup:
+    def has_changed(self, now: float) -> bool:
+        """Whether pictures differ from those that were drawn last: time goes on by whole steps."""
+        step_s = _STEPS_S[self._asked.span]
+        self._end = (now // step_s + 1) * step_s
+        marks = learning_news.marks_of(self.learnt.heads, self.learnt.agents, self._asked.model)
+        before, self._drawn = self._drawn, (self._end, self.rates, marks)
+        return before != self._drawn
+
+    def courses(self) -> Markup:
         """The pictures of all regions."""
         marks = learning_news.marks_of(self.learnt.heads, self.learnt.agents, self._asked.model)
-        told = self.rates.rates if self.rates is not None else ()
-        return draw_courses(learning_news.courses(told, marks), self._asked, now)
+        return draw_courses(learning_news.courses(self.rates.rates, marks), self._asked, self._end)
 
 
 def choose(asked: Asked) -> Markup:
@@ -233,7 +241,7 @@ def _rates(site: Site, asked: Asked) -> Feed[mesh_pb2.ListRatesResponse]:
         return request
 
     def source() -> AsyncIterator[mesh_pb2.ListRatesResponse]:
-        return polled(lambda: site.remote.mesh.ListRates(ask()), _RATES_S)
+        return polled(lambda: site.remote.mesh.ListRates(ask()), _RATES_S[asked.span])
 
     return site.feed(f"rates of {asked.span} of {asked.model}", lambda: Feed(source))
 
