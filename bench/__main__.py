@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import blobs, cascade, certificate, fleet, learning, monitor, outage, serving, spans, swap, tracing
+from bench import blobs, cascade, certificate, console, fleet, learning, monitor, outage, serving, spans, swap, tracing
 
 SUITES: dict[str, Callable[[Sequence[str]], int]] = {
     "serving": serving.main,
@@ -12,6 +12,7 @@ SUITES: dict[str, Callable[[Sequence[str]], int]] = {
     "blobs": blobs.main,
     "swap": swap.main,
     "certificate": certificate.main,
+    "console": console.main,
     "cascade": cascade.main,
     "monitor": monitor.main,
     "outage": outage.main,

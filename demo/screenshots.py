@@ -4,8 +4,6 @@ import argparse
 import io
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,27 +11,20 @@ from typing import Final
 
 from PIL import Image
 from playwright.sync_api import Browser, Page
+from playwright.sync_api import Error as BrowserError
 from rich.console import Console
 
-from demo.asking import ask_all, make_request
 from demo.browser import WIDE, Faults, browsing, open_page
-from demo.control import ControlPlane
-from demo.digits import Digits, DigitsMissing, load_test, load_unseen
-from demo.mesh import TIERS, Mesh, MeshOptions
+from demo.digits import DigitsMissing
 from demo.processes import DemoFailed
-from demo.provisioning import found, provision
-from demo.run import APART_MS, SAMPLE_RATE
-from demo.tally import Tally
-from demo.traffic import Traffic
+from demo.watched import watched
 from upriver.errors import UpriverError
 from upriver.v1 import question_pb2 as pb
 from upriver_control.cli.connection import Connection
 
 IMAGES: Final = Path(__file__).parents[1] / "docs/images"
 _QUESTIONS: Final = pb.DESCRIPTOR.services_by_name["QuestionService"]
-_COLOURS: Final = 64
-_ASKED: Final = 2_000
-_LIVE_S: Final = 25.0
+_COLOURS: Final = 256
 _WAIT_MS: Final = 60_000
 
 
@@ -45,10 +36,10 @@ def main() -> int:
     console = Console()
     try:
         with tempfile.TemporaryDirectory(prefix="upriver-screenshots-") as folder, ExitStack() as stack:
-            control = _meshed(Path(folder), stack, console)
+            control = watched(Path(folder), stack, console, per_s=10.0).control
             browser = stack.enter_context(browsing())
             taken, faults = take(browser, control.login, control.connection, arguments.into)
-    except (DemoFailed, DigitsMissing, UpriverError) as error:
+    except (BrowserError, DemoFailed, DigitsMissing, UpriverError) as error:
         console.print(f"[red]screenshots:[/red] {error}", highlight=False)
         return 1
     for name, size in taken.items():
@@ -64,11 +55,11 @@ def take(
     """Takes a picture of each page into a folder; gives their names and sizes, and what pages did wrong.
 
     `login` makes a link that logs in and shows a page. The question that is looked into is the newest that went
-    through most agents; one must be kept.
+    through most agents, and through each once; one must be kept.
     """
     trace = _interesting(connection)
     pages = {
-        "questions.png": ("/questions", f'main [data-key^="{trace}"]'),
+        "questions.png": ("/questions", "main tr[data-key]"),
         "inspector.png": (f"/questions/{trace}", "main svg"),
         "mesh.png": ("/mesh", "main svg [data-agent]"),
     }
@@ -93,38 +84,14 @@ def _save(page: Page, file: Path) -> int:
 
 def _interesting(connection: Connection) -> str:
     request = pb.ListQuestionsRequest(filter=pb.QuestionFilter(every_hop=True))
-    hops: dict[str, int] = {}
+    agents: dict[str, list[str]] = {}
     for page in connection.pages(_QUESTIONS, "ListQuestions", request, "questions", 1_000):
         for question in page.questions:
-            hops[question.trace] = hops.get(question.trace, 0) + 1
-    if not hops:
+            agents.setdefault(question.trace, []).append(question.agent)
+    if not agents:
         raise DemoFailed("no question is kept, so there is nothing to take a picture of")
-    return max(hops, key=lambda trace: hops[trace])  # of several the newest: they are listed newest first
-
-
-def _meshed(folder: Path, stack: ExitStack, console: Console) -> ControlPlane:
-    """The demo's mesh, provisioned, and asked for a while."""
-    digits, unseen = load_test().part(0, _ASKED), load_unseen()
-    control = ControlPlane(folder, console=True)
-    stack.callback(control.stop)
-    control.wait_ready()
-    mesh = Mesh(folder, MeshOptions(control.join, APART_MS, SAMPLE_RATE))
-    stack.callback(mesh.stop)
-    provision(mesh, control, unseen, dict(zip(TIERS[1:], APART_MS, strict=True)), False, console)
-    found(mesh, digits)
-    devices = [device.address for device in mesh.devices]
-    with console.status("asking"):
-        _ask(devices, digits)
-        traffic = Traffic(devices, digits, 10.0)
-        traffic.start()
-        stack.callback(traffic.stop)
-        time.sleep(_LIVE_S)  # rates are told every 15 s
-    return control
-
-
-def _ask(devices: list[str], digits: Digits) -> None:
-    tally = Tally(request_bytes=make_request(digits.images[:1]).ByteSize())
-    ask_all(devices, digits, tally, threading.Event(), lambda: None, lambda number: number < len(digits))
+    # Of several the newest, as they are listed newest first.
+    return max(agents, key=lambda trace: (len(set(agents[trace])), -len(agents[trace])))
 
 
 if __name__ == "__main__":
