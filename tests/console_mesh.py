@@ -76,9 +76,11 @@ def console_mesh(folder: Path, settings: str = FREE_CONSOLE) -> Iterator[Console
         ExitStack() as agents,
         ThreadPoolExecutor(2) as pool,
     ):
-        publications = {name: pool.submit(_publish, operator, path) for name, path in _versions(folder).items()}
+        versions = _versions(folder)
+        publications = {name: pool.submit(_publish, operator, path) for name, path in versions.items() if name != NEXT}
         mesh = ConsoleMesh(plane, _start(folder, plane, agents))
         names = {name: publication.result() for name, publication in publications.items()}
+        names[NEXT] = _publish(operator, versions[NEXT], parent="device-1")
         _provision(mesh, names)
         _ask(mesh)
         yield mesh
@@ -129,8 +131,8 @@ def _ask(mesh: ConsoleMesh) -> None:
     assert "ticket" in mesh.told[-1], mesh.told[-1]
 
 
-def _publish(connection: Connection, folder: Path) -> str:
-    order = Publication(folder, "", "", {}, (), None, None, "best", 120)
+def _publish(connection: Connection, folder: Path, parent: str = "") -> str:
+    order = Publication(folder, parent, "", {}, (), None, None, "best", 120)
     return publish(connection, order, Console(quiet=True))[0].name
 
 

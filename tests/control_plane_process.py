@@ -147,6 +147,11 @@ class Operator:
         request = rollout_pb2.GetRolloutRequest(name=name)
         return self._rollouts.GetRollout(request, timeout=60, metadata=self._metadata, wait_for_ready=True).rollout
 
+    def resume(self, name: str):
+        return self._rollouts.ResumeRollout(
+            rollout_pb2.ResumeRolloutRequest(name=name), timeout=30, metadata=self._metadata
+        ).rollout
+
     def agents(self, selector: str = ""):
         request = fleet_pb2.ListAgentsRequest(page_size=1000, selector=selector)
         listed = self._fleet.ListAgents(request, timeout=60, metadata=self._metadata, wait_for_ready=True)

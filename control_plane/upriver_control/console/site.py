@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from nicegui import background_tasks, ui
 
@@ -52,6 +52,7 @@ class Frame:
     def __init__(self, stale: Part) -> None:
         self._stale = stale
         self._client = ui.context.client
+        self._feeds: list[Feed[Any]] = []
 
     def part(self, content: Markup | str = "", classes: str = "") -> Part:
         """Adds a piece of markup; a page has few of them, each drawn as a whole."""
@@ -70,13 +71,10 @@ class Frame:
                 show(news)
                 came.set()
 
-        async def look() -> None:
-            while True:
-                await asyncio.sleep(_LOOK_S)
-                self._stale.set(_stale(feed) if feed.stale(time.time()) else Markup())
-
-        for job in (follow(), look()):
-            self._client.on_delete(background_tasks.create(job, name="a page is kept up to date").cancel)
+        self.later(follow())
+        if not self._feeds:
+            self.later(self._look())
+        self._feeds.append(feed)
         if not first:
             return
         waiting = [asyncio.create_task(event.wait()) for event in (came, feed.failed)]
@@ -84,7 +82,12 @@ class Frame:
         for task in waiting:
             task.cancel()
         if feed.trouble:
-            self._stale.set(_stale(feed))
+            self._stale.set(_stale([feed]))
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            self._stale.set(_stale([feed for feed in self._feeds if feed.stale(time.time())]))
 
     def later(self, work: Coroutine[object, object, None]) -> None:
         """Does something while the page is there already; what it draws comes when it is done."""
@@ -157,6 +160,10 @@ def static(name: str) -> str:
     return f"/static/{name}?{sha256((STATIC / name).read_bytes()).hexdigest()[:12]}"
 
 
-def _stale(feed: Feed[T]) -> Markup:
-    since = units.clock(datetime.fromtimestamp(feed.at, UTC))
-    return tag("p", None, f"No news since {since} UTC. {feed.trouble}")
+def _stale(feeds: Sequence[Feed[Any]]) -> Markup:
+    """What is not new any more, each trouble once, with the oldest time since."""
+    if not feeds:
+        return Markup()
+    since = units.clock(datetime.fromtimestamp(min(feed.at for feed in feeds), UTC))
+    troubles = dict.fromkeys(feed.trouble for feed in feeds)
+    return tag("p", None, f"No news since {since} UTC. {' '.join(troubles)}")

@@ -16,7 +16,7 @@ from upriver_control.telling.paths import drawing_of
 WIDE: Final = 900.0
 NARROW: Final = 330.0
 _LEGEND: Final = (
-    "Filled: certified. Ring: not proven. Diamond: what ships. Dashed: what may be lost; dotted: if it were."
+    "Filled: certified. Ring: not proven. Diamond: what ships. Dashed: what may be lost. Dotted: another target."
 )
 
 
@@ -48,8 +48,12 @@ def tiers(calibration: pb.Calibration) -> Markup:
         Column("AUROC", numbers=True, narrow=False),
         Column(f"{unit} to ask", numbers=True, narrow=False),
     )
-    ways = (Column("Way of answering"), Column("Lost", numbers=True), Column("Below the top", numbers=True),
-            Column(f"{unit} a question", numbers=True))  # fmt: skip
+    ways = (
+        Column("Way of answering"),
+        Column("Lost", numbers=True),
+        Column("Below the top", numbers=True),
+        Column(f"{unit} a question", numbers=True, narrow=False),
+    )
     asked = f"{result.calibrate_questions:,} questions that certify"
     return join(
         table(f"Tier by tier, on {asked}", columns, [_tier(one) for one in result.tiers]),

@@ -14,7 +14,7 @@ from upriver_control.telling.audits import interval
 
 RANGES: Final = {"1h": ("the last hour", 3600), "1d": ("the last day", 86_400), "7d": ("the last 7 days", 604_800)}
 """What can be looked at: its words, and its length in seconds."""
-WIDE: Final = 720.0
+WIDE: Final = 570.0
 NARROW: Final = 320.0
 
 
@@ -85,8 +85,7 @@ def draw(choice: Choice, digests: Mapping[str, str], counted: Counted) -> Markup
         "div",
         {"class": "stack"},
         table(f"{where}, {began} to {ended}; counted by agents, exact", columns, rows),
-        _courses(choice, digests, counted),
-        _whiskers(choice, (first, second)),
+        tag("div", {"class": "columns"}, _courses(choice, digests, counted), _whiskers(choice, (first, second))),
         _by_region(choice, digests, counted) if not choice.region else None,
     )
 

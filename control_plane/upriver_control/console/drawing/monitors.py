@@ -19,9 +19,15 @@ def monitors(model: str, agents: Iterable[fleet_pb2.Agent]) -> Markup:
     slots.sort(key=lambda pair: (not pair[1].reported.monitor.HasField("alarm_time"), pair[0].name))
     if not slots:
         return words.nothing(f"No agent has {model} yet.", f"upriver rollout start {model}/VERSION", "")
-    columns = (Column("Agent"), Column("Tier"), Column("Certificate"), Column("Audits", numbers=True),
-               Column("Differ", numbers=True), Column("Audited now", numbers=True, narrow=False),
-               Column("Said", narrow=False))  # fmt: skip
+    columns = (
+        Column("Agent"),
+        Column("Tier", narrow=False),
+        Column("Certificate"),
+        Column("Audits", numbers=True),
+        Column("Differ", numbers=True),
+        Column("Audited now", numbers=True, narrow=False),
+        Column("Said", narrow=False),
+    )
     caption = "Monitors by agent, since the pair was first active there"
     return table(caption, columns, [_monitor(agent, slot) for agent, slot in slots])
 
@@ -33,9 +39,16 @@ def audits(model: str, found: Sequence[audit_pb2.AuditSummary], known: Iterable[
             f"No audits of {model} yet.", "", "Agents whose policy has a certificate audit themselves."
         )
     names = {one.digest: short(one.name) for one in known}
-    columns = (Column("Agent"), Column("Tier"), Column("Policy", narrow=False), Column("Audits", numbers=True),
-               Column("Passed", numbers=True), Column("Differ", numbers=True), Column("Share", numbers=True),
-               Column("Newest", narrow=False))  # fmt: skip
+    columns = (
+        Column("Agent"),
+        Column("Tier", narrow=False),
+        Column("Policy", narrow=False),
+        Column("Audits", numbers=True),
+        Column("Passed", numbers=True, narrow=False),
+        Column("Differ", numbers=True),
+        Column("Share", numbers=True),
+        Column("Newest", narrow=False),
+    )
     caption = "Audits that are kept, by agent and policy; the share is where it lies with 95 % confidence"
     return table(caption, columns, [_audit(one, names) for one in found])
 

@@ -122,10 +122,17 @@ def _shipped(plane: _Plane, point: Point) -> list[Markup]:
 
 def _ask(plane: _Plane, ask: Ask) -> list[Markup]:
     x, y = plane.x(ask.local), plane.y(ask.max_loss)
-    look = {"stroke": "var(--accent)", "stroke-width": "1.5", "stroke-dasharray": "2 3"}
-    diamond = f"M{number(x)} {number(y - 7)}l7 7l-7 7l-7 -7z"
-    return [
-        line(_LEFT, y, plane.width - _RIGHT, y, look),
+    look = {"stroke": "var(--tier-2)", "stroke-width": "1.5", "stroke-dasharray": "2 3"}
+    right = x > plane.width / 2
+    side = {"text-anchor": "end" if right else "start", "style": "fill: var(--tier-2); font-weight: 600"}
+    above = ask.max_loss > plane.drawing.highest
+    words = f"if {percent(ask.max_loss)}{' (further up)' if above else ''}: {percent(ask.local)}"
+    drawn = [
         line(x, y, x, plane.height - _BOTTOM, look),
-        tag("path", {"d": diamond, "fill": "var(--paper)", "stroke": "var(--accent)", "stroke-width": "2"}),
+        text(x - 12 if right else x + 12, plane.height - _BOTTOM - 10, words, side),
     ]
+    if above:  # a mark at the edge would say that this much may be lost, and it is more
+        return drawn
+    diamond = f"M{number(x)} {number(y - 7)}l7 7l-7 7l-7 -7z"
+    mark = {"d": diamond, "fill": "var(--paper)", "stroke": "var(--tier-2)", "stroke-width": "2"}
+    return [line(_LEFT, y, plane.width - _RIGHT, y, look), *drawn, tag("path", mark)]

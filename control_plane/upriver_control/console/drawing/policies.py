@@ -1,6 +1,7 @@
 """Policies and calibrations in lists, and what is certified of each policy in words."""
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -30,9 +31,9 @@ def policies(found: Sequence[pb.Policy], link: bool) -> Markup:
         Column("Model", narrow=link),
         Column("Tier"),
         Column("Version", narrow=False),
-        Column("Answers from", numbers=True),
+        Column("Answers from", numbers=True, narrow=False),
         Column("May lose", numbers=True),
-        Column("Certain", numbers=True),
+        Column("Certain", numbers=True, narrow=False),
         Column("Pass", numbers=True, narrow=False),
         Column("Agents", numbers=True),
         Column("Stale", narrow=False),
@@ -49,8 +50,15 @@ def certificates(found: Iterable[pb.Policy]) -> Markup:
 
 def calibrations(found: Sequence[pb.Calibration], chosen: str = "") -> Markup:
     """Calibrations, newest first, each with a way to what came out of it. `chosen` is the id of the one looked at."""
-    columns = (Column("Calibration"), Column("State"), Column("Done", numbers=True), Column("May lose", numbers=True),
-               Column("From", narrow=False), Column("Started", narrow=False), Column("Now", narrow=False))  # fmt: skip
+    columns = (
+        Column("Calibration"),
+        Column("State"),
+        Column("Done", numbers=True),
+        Column("May lose", numbers=True, narrow=False),
+        Column("From", narrow=False),
+        Column("Started", narrow=False),
+        Column("Now", narrow=False),
+    )
     return table("Calibrations, newest first", columns, [_calibration(one, chosen) for one in found])
 
 
@@ -73,10 +81,10 @@ def _policy(one: pb.Policy, link: bool) -> Row:
 
 def _certificate(one: pb.Policy) -> Markup:
     said = telling.promise(one)
-    lines = [
-        tag("p", {"class": None if line else "good"}, f"{told_[:1].upper()}{told_[1:]}.")
-        for line, told_ in enumerate(said)
-    ]
+    sentences = [f"{part[:1].upper()}{part[1:]}." for part in said]
+    lines = [tag("p", {"class": None if at else "good"}, sentence) for at, sentence in enumerate(sentences)]
+    if not said and one.threshold == math.inf:
+        lines = [tag("p", None, "It answers nothing by itself, so nothing is lost by it.")]
     found = one.certificate
     exact = f"ε {found.epsilon:g}, δ {found.delta:g}, n {found.questions:,}, {found.losses:g} lost"
     agreement = telling.agreement(json.loads(one.document)) if one.document else ""

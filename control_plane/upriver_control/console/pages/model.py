@@ -62,7 +62,7 @@ async def _versions(frame: Frame, dialogs: RolloutDialogs, news: ModelNews, mode
     await frame.live(Feed(lambda: or_refused(polled(news.versions, _EVERY_S))), show)
     if not chosen or not chosen[0][0].second:
         return
-    await frame.live(Feed(lambda: _counted(news, chosen)), lambda told: _compare(compared, chosen, told))
+    await frame.live(Feed(lambda: _counted(news, chosen)), lambda told: _compare(compared, chosen, told), first=False)
 
 
 async def _counted(news: ModelNews, chosen: list[tuple[Choice, dict[str, str]]]) -> AsyncIterator[Counted]:

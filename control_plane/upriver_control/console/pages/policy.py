@@ -42,8 +42,9 @@ class _Page:
         self._model, self._calibration, self._at = model, calibration, at
         self._told: Policies | None = None
         self._outcome = frame.part(tag("p", {"class": "quiet"}, "No news of its policies yet."))
-        self._slider: Part = frame.part()
-        self._asked = frame.part()
+        with ui.element("section").classes("card").props('aria-label="What if"') as self._card:
+            self._slider: Part = frame.part()
+            self._asked = frame.part()
         self._policies = frame.part()
         self._audits = frame.part()
         self._slider.element.on("input", self._moved, js_handler=_MOVED)
@@ -53,7 +54,9 @@ class _Page:
             self._outcome.set(words.problem(told.why, "All policies are at /policies."))
             return
         self._told = told
-        self._slider.set(draw_slider(told.calibration, max(0, self._at)))
+        slider = draw_slider(told.calibration, max(0, self._at))
+        self._slider.set(slider)
+        self._card.set_visibility(bool(slider))
         self._policies.set(draw_policies(self._model, told))
         self._draw_ask()
 
@@ -97,14 +100,15 @@ def draw_outcome(model: str, told: Policies, ask: pb.WhatIf | None) -> Markup:
 def draw_slider(calibration: pb.Calibration | None, at: int) -> Markup:
     """The slider over other targets, where there are any."""
     found = None if calibration is None else result.slider(calibration, at)
-    return tag("div", {"class": "card"}, found) if found is not None else Markup()
+    return found if found is not None else Markup()
 
 
 def draw_policies(model: str, told: Policies) -> Markup:
     """The result tier by tier, the certificates of its policies, all policies and all calibrations."""
     one = told.calibration
-    made = {tier.policy for tier in one.result.tiers} if one is not None else set()
+    made = [tier.policy for tier in one.result.tiers] if one is not None else []
     running = [policy for policy in told.policies if policy.name in made or policy.agents]
+    running.sort(key=lambda policy: made.index(policy.name) if policy.name in made else len(made))
     return _stack(
         tag("section", {"class": "card"}, result.tiers(one)) if one is not None and one.HasField("result") else None,
         tag("h2", None, "What is certified, of those that run or were made by this calibration") if running else None,
