@@ -7,7 +7,7 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from upriver_agent.auditing.asking import TopAsker
 from upriver_agent.auditing.auditor import Auditor
 from upriver_agent.auditing.delivery import Delivery
 from upriver_agent.auditing.listening import Listener
-from upriver_agent.exporting import span_export
+from upriver_agent.exporting import export_options, span_export
 from upriver_agent.handing import Handing
 from upriver_agent.held_out import JournalHoldout
 from upriver_agent.journal import Journal
@@ -43,7 +43,7 @@ from upriver_agent.sharing import Sharing
 from upriver_agent.sync.discovery import ControlPlaneDiscovery
 from upriver_agent.sync.wire import write_pooling
 from upriver_agent.teaching import Teaching
-from upriver_agent.telemetry import Telemetry
+from upriver_agent.telemetry import Origin, Telemetry
 from upriver_agent.ticketing import Ticketing
 from upriver_agent.tickets.table import Ticket
 from upriver_agent.transport.catalogue import CatalogueServicer
@@ -60,6 +60,7 @@ from upriver_agent.versions.head_store import HeadStore
 if TYPE_CHECKING:
     from upriver.metrics_http import MetricsServer
     from upriver_agent.member import Member
+    from upriver_agent.metrics.pushing import MetricsPush
     from upriver_agent.serving.meter import Meter
 
 _LOG = logging.getLogger(__name__)
@@ -136,7 +137,8 @@ class Agent:
         school = self._teaching.school
         self._refining = Refining(config, self._teaching.book, school, self._refiner, self._slots)
         self._sharing.holds_out(JournalHoldout(self._teaching.journal, self._slots.active))
-        self._refining.learner.promoted = self._telemetry.promoted
+        self._refining.learner.promoted = self._promoted
+        self._on_promoted: Callable[[str], object] = str  # nobody counts
         self._auditor = self._audits(None if school.off else self._refining.learner.keeper)
         self._ticketing = Ticketing(config, self._upstreams)
         if self._ticketing.desk is not None:
@@ -169,7 +171,7 @@ class Agent:
             ],
         )
         self._meter: Callable[[str], Meter] | None = None
-        self._metrics = self._measured() if config.metrics.listen else None
+        self._metrics, self._push = self._measured()
         self._configured = _configured(config)
         self._member = self._join(loader) if config.control_plane.addresses else None
         self._export = span_export(config, self._telemetry, os.environ)
@@ -207,6 +209,8 @@ class Agent:
         if self._metrics is not None:
             self._metrics.start()
             _LOG.info("metrics are at http://%s/metrics", self._metrics.address)
+        if self._push is not None:
+            self._push.start()
 
     def stop(self) -> None:
         """Stops taking, finishes what is inside, deregisters, ends."""
@@ -224,6 +228,8 @@ class Agent:
         self._server.stop(1.0)
         if self._metrics is not None:
             self._metrics.close()
+        if self._push is not None:
+            self._push.close()
         self._auditor.close()
         self._sharing.close()
         self._handing.close()
@@ -289,15 +295,34 @@ class Agent:
         digests = [version.digest for version in self._configured.values() if version is not None]
         return Member(self._config, self._relay, loader, self._slots, self._heads, discovery, around, digests)
 
-    def _measured(self) -> "MetricsServer":
+    def _measured(self) -> "tuple[MetricsServer | None, MetricsPush | None]":
+        config = self._config
+        if not config.metrics.listen and config.telemetry.metrics == "off":
+            return None, None
         from upriver.metrics_http import MetricsServer
         from upriver_agent.metrics.collector import Collector, Parts  # an agent that nobody measures has no room for it
+        from upriver_agent.metrics.pushing import MetricsPush, push_options
 
-        parts = Parts(self._slots, self._upstreams.guard, self._admission, self.decisions, self._config.agent.state_dir)
+        parts = Parts(
+            slots=self._slots,
+            guard=self._upstreams.guard,
+            admission=self._admission,
+            decisions=self.decisions,
+            state_dir=config.agent.state_dir,
+            journals=self._journals,
+            spans=lambda: None if self._export is None else self._export.counts(),
+            lessons=self._teaching.by_label,
+            tried=self._refining.tried,
+        )
         collector = Collector(parts)
+        self._on_promoted = collector.promoted
         self._meter = collector.meter
         self._telemetry.on_failed = collector.failed
-        return MetricsServer(self._config.metrics.listen, collector.families)
+        pushed = None
+        if config.telemetry.metrics == "otlp":
+            pushed = MetricsPush(push_options(export_options(config, os.environ)), collector.families)
+        served = MetricsServer(config.metrics.listen, collector.families) if config.metrics.listen else None
+        return served, pushed
 
     def _audits(self, listener: Listener | None) -> Auditor:
         config = self._config
@@ -323,6 +348,18 @@ class Agent:
 
     def _ticket_answered(self, ticket: Ticket, by: str) -> None:
         self._telemetry.ticket(ticket.model, ticket.id, ticket.origin, by)
+
+    def _promoted(self, model: str, version: str, lessons: int, origins: Sequence[Origin]) -> None:
+        self._telemetry.promoted(model, version, lessons, origins)
+        self._on_promoted(model)
+
+    def _journals(self) -> list[Journal]:
+        journals = [self._auditor.journal, self._teaching.journal]
+        if self._ticketing.desk is not None:
+            journals.append(self._ticketing.desk.journal)
+        if self._export is not None and self._export.journal is not None:
+            journals.append(self._export.journal)
+        return journals
 
     def _rang(self) -> None:
         """An alarm rings: what was learnt here is not believed first, then what was assigned."""

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from upriver.channels import ChannelOptions
 from upriver.errors import ConfigError, RuntimeMissing
@@ -46,6 +46,16 @@ class ExportOptions:
     asked: bool = True
 
 
+class SpanCounts(NamedTuple):
+    """What became of spans since the start, of `important` and of `ordinary` questions: those that a receiver has,
+    those that nobody will see, those that wait in memory. `kept` is how many wait on the disk, of both."""
+
+    sent: Mapping[str, int]
+    lost: Mapping[str, int]
+    waiting: Mapping[str, int]
+    kept: int
+
+
 class SpanExport:
     """Starts the export in the background, since importing the SDK takes a good part of a second."""
 
@@ -68,15 +78,16 @@ class SpanExport:
         if self._courier is not None:
             self._courier.close()
 
-    def lost(self) -> Mapping[str, int]:
-        """Spans that nobody will see, since the start: of `important` and of `ordinary` questions."""
-        lost = {} if self._courier is None else self._courier.lost
-        return {worth.name.lower(): spans for worth, spans in lost.items()}
-
-    @property
-    def kept_spans(self) -> int:
-        """Spans that wait on the disk."""
-        return 0 if self._courier is None else self._courier.kept_spans
+    def counts(self) -> SpanCounts | None:
+        """What became of spans; None while there is no exporter yet."""
+        courier = self._courier
+        if courier is None:
+            return None
+        sent, lost, waiting = (
+            {worth.name.lower(): spans for worth, spans in counted.items()}
+            for counted in (courier.sent, courier.lost, courier.waiting)
+        )
+        return SpanCounts(sent, lost, waiting, courier.kept_spans)
 
     @property
     def journal(self) -> "Journal | None":

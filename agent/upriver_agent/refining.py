@@ -1,10 +1,12 @@
 """An agent's own heads, composed: what learns them from its lessons, and the service that tells of them."""
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
+from upriver.errors import DiskTrouble
 from upriver.services import handlers
+from upriver_agent.learning import trials
 from upriver_agent.learning.attempts import AttemptBook
 from upriver_agent.learning.examiner import Parts
 from upriver_agent.learning.learner import Learner
@@ -46,6 +48,13 @@ class Refining:
     def counters(self) -> Mapping[str, int]:
         """What could not be held out, by name."""
         return {"held_out_lost": self.learner.keeper.lost}
+
+    def tried(self) -> Mapping[tuple[str, bool], int]:
+        """Trials of heads that are kept, by model and whether the head came to answer; none when they can't be read."""
+        if not self._off:
+            with suppress(DiskTrouble):
+                return self._book.journal.read(trials.tally)
+        return {}
 
     def start(self) -> None:
         """Begins, in the background; once models are loaded, refined pairs are back and the journal is open."""

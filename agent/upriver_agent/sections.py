@@ -164,9 +164,11 @@ class TelemetrySection:
     """Where spans go and which: escalated, degraded, unresolved and failed questions are always kept.
 
     `auto` exports to `otlp_endpoint`, or else to the control plane if there is one. What nobody takes waits: in memory
-    at most `queue_spans`, on the disk at most `spool_mib`, 0 for none; ordinary spans go first.
+    at most `queue_spans`, on the disk at most `spool_mib`, 0 for none; ordinary spans go first. With `metrics` `otlp`
+    the families that Prometheus would fetch are sent to `otlp_endpoint` too.
     """
 
+    metrics: Literal["off", "otlp"] = doc.setting(doc.choice("off", "otlp"), "off")
     export: Literal["auto", "off"] = doc.setting(doc.choice("auto", "off"), "auto")
     otlp_endpoint: str = doc.setting(
         doc.text(f"(?:{_HTTP_URL})?", "http(s)://host:port, or empty for the control plane"), ""

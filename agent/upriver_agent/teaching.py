@@ -24,6 +24,8 @@ from upriver_agent.serving.slots import Slots
 from upriver_agent.telemetry import Origin
 from upriver_agent.transport.lessons import SERVICE, LessonDesk, LessonServicer
 
+_MAX_LABELS: Final = 1000
+"""Labels that metrics look at, the commonest."""
 SCHEMA: Final = ((*STATEMENTS, *learning.STATEMENTS, *handing.STATEMENTS, *handing.WATCH),)
 """The tables of everything that is made of lessons."""
 
@@ -94,6 +96,13 @@ class Teaching:
                 )
         told = {**self.school.counters(), **self._counted}
         return {f"lessons_{name}": count for name, count in told.items()}
+
+    def by_label(self) -> Mapping[tuple[str, str], int]:
+        """How many lessons count of which model and label, of the commonest; none when the journal can't be read."""
+        if self._open:
+            with suppress(DiskTrouble):
+                return self.journal.read(lambda connection: looking.by_label(connection, _MAX_LABELS))
+        return {}
 
     def lessons(self) -> Mapping[str, int]:
         """How many lessons count of which model, as `counters` found them last."""

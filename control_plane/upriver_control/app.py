@@ -231,7 +231,7 @@ class ControlPlane:
         reflection.enable_server_reflection(names, self._server)
         self._metrics: MetricsServer | None = None
         if config.metrics.listen:
-            collector = Collector(lambda: self._ask(self._snapshot))
+            collector = Collector(lambda: self._ask(self._snapshot), self._watching.facts)
             self._metrics = MetricsServer(config.metrics.listen, collector.families)
         self._console = _console(kept)
         self._jobs: list[asyncio.Task[None]] = []

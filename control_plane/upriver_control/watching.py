@@ -6,6 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from opentelemetry.util.re import parse_env_headers
@@ -15,6 +16,7 @@ from upriver_control.calling.asked import Again, Inputs
 from upriver_control.history.recording import History
 from upriver_control.intent import Intent
 from upriver_control.kept import Kept
+from upriver_control.metrics import SpanFacts
 from upriver_control.observed import AgentFacts
 from upriver_control.services.mesh import Edges, MeshServicer
 from upriver_control.services.otlp import OtlpServicer
@@ -99,6 +101,20 @@ class Watching:
         forwarded = () if self.forwarding is None else (("spans are forwarded", self.forwarding.run()),)
         recorded = "rates are recorded", self.history.run()
         return recorded, ("questions are followed", self._following.run()), *forwarded
+
+    def facts(self) -> SpanFacts:
+        """How the span store does, for metrics; blocks."""
+        intake = self.intake
+        facts = SpanFacts(intake.counts, intake.queued_bytes, bool(intake.trouble))
+        try:
+            stored, oldest_ns = self.store.extent()
+            facts = replace(facts, bytes=stored, oldest_ns=oldest_ns)
+            if self.forwarding is not None:
+                forwarded = self.forwarding.look()
+                facts = replace(facts, waiting=forwarded.waiting, lost=forwarded.lost)
+        except (Unreachable, DiskTrouble) as error:
+            _LOG.debug("metrics tell nothing of the spans' database: %s", error)
+        return facts
 
     def sweep(self) -> None:
         """Takes away what is too much, every `SWEEP_S`; blocks."""

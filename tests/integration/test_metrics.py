@@ -10,15 +10,22 @@ import pytest
 
 from tests.agent_process import running, until, write_config
 from tests.asking import ask
-from tests.control_plane_process import ControlPlaneProcess
+from tests.control_plane_process import control_plane
 from tests.prometheus_process import ROOT, prometheus, promtool, query
 from tests.versions import make_version
 from upriver.cli.root import run
 from upriver.log_levels import SERVICE
 from upriver.services import Stub
 from upriver.v1 import log_pb2 as pb
+from upriver.v1 import question_pb2
 
 LADDER = ["device", "cloud"]
+ABSENT = {
+    *(f"upriver_monitor_{name}" for name in ("log_e", "audits", "disagreements", "alarm")),
+    *("upriver_lessons", "upriver_tickets", "upriver_lessons_counted", "upriver_head_trials"),
+    *("upriver_promotions_total", "upriver_control_agents", "upriver_control_rollout_state"),
+    *("upriver_control_forward_lag_spans", "upriver_control_forward_lost_spans"),
+}
 NEVER, ALWAYS = 2.0, 0.0
 MEASURED = """
 [cascade]
@@ -27,6 +34,8 @@ trust = "network"
 admin = true
 [metrics]
 listen = "127.0.0.1:0"
+[telemetry]
+otlp_endpoint = "http://{address}"
 """
 
 
@@ -51,14 +60,23 @@ def value(text: str, series: str) -> float:
 
 
 @pytest.fixture(scope="module")
-def agents(tmp_path_factory):
+def control(tmp_path_factory):
+    with control_plane(tmp_path_factory.mktemp("control"), '[metrics]\nlisten = "127.0.0.1:0"') as plane:
+        yield plane
+
+
+@pytest.fixture(scope="module")
+def agents(tmp_path_factory, control):
     folder = tmp_path_factory.mktemp("metrics")
-    above = write_config(folder, "cloud-1", "cloud", LADDER, [make_version(folder, "cloud", ALWAYS)], MEASURED)
-    with running(above, "cloud-1", "cloud") as cloud:
-        models = [make_version(folder, "device", NEVER)]
-        below = write_config(folder, "device-1", "device", LADDER, models, MEASURED, [cloud])
-        with running(below, "device-1", "device") as device:
-            yield folder, device, cloud
+    measured = MEASURED.format(address=control.address)
+    above = write_config(folder, "cloud-1", "cloud", LADDER, [make_version(folder, "cloud", ALWAYS)], measured)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("OTEL_EXPORTER_OTLP_HEADERS", f"authorization=Bearer%20{control.token}")
+        with running(above, "cloud-1", "cloud") as cloud:
+            models = [make_version(folder, "device", NEVER)]
+            below = write_config(folder, "device-1", "device", LADDER, models, measured, [cloud])
+            with running(below, "device-1", "device") as device:
+                yield folder, device, cloud
 
 
 def test_questions_are_counted_by_what_became_of_them_and_promtool_finds_no_fault(agents) -> None:
@@ -71,7 +89,9 @@ def test_questions_are_counted_by_what_became_of_them_and_promtool_finds_no_faul
     assert value(text, 'upriver_questions_total{model="pattern",outcome="local",reason="confident"}') == 0
     assert value(text, 'upriver_stage_seconds_count{model="pattern",stage="escalate"}') == 3
     assert value(text, 'upriver_upstream_breaker_state{upstream="cloud-1",state="closed"}') == 1
-    assert value(text, "upriver_escalation_bytes_total") > 0
+    assert value(text, 'upriver_escalation_bytes_total{upstream="cloud-1"}') > 0
+    assert value(text, 'upriver_journal_pending_writes{journal="tickets"}') == 0
+    assert value(text, 'upriver_waiting_requests{model="pattern"}') == 0
     above = metrics_of(folder / "cloud-1.log")
     assert value(above, 'upriver_questions_total{model="pattern",outcome="local",reason="confident"}') == 3
     assert value(above, 'upriver_confidence_ratio_count{model="pattern"}') == 3
@@ -111,13 +131,33 @@ def test_an_agent_that_is_not_administered_refuses(tmp_path, capsys) -> None:
     assert "serving.admin" in capsys.readouterr().err
 
 
-def test_prometheus_scrapes_agents_and_knows_every_expression_of_the_dashboards(agents, tmp_path) -> None:
+def exemplars_of(client, series):
+    """Traces that Prometheus keeps as exemplars of a series."""
+    asked = {"query": series, "start": "0", "end": "99999999999"}
+    found = client.get("/query_exemplars", params=asked).json()
+    assert found["status"] == "success", found
+    return {one["labels"]["trace_id"] for series in found["data"] for one in series["exemplars"]}
+
+
+def test_prometheus_scrapes_all_and_knows_every_expression_of_the_dashboards(agents, control, tmp_path) -> None:
     folder, device, _ = agents
-    targets = [httpx.URL(address_of(folder / f"{name}.log")).netloc.decode() for name in ("device-1", "cloud-1")]
+    logs = [folder / "device-1.log", folder / "cloud-1.log", control.log]
+    targets = [httpx.URL(address_of(log)).netloc.decode() for log in logs]
     with prometheus(tmp_path, targets) as client:
-        until(lambda: len(query(client, "up == 1")) == 2, what="both agents to be scraped")
-        ask(device)
+        until(lambda: len(query(client, "up == 1")) == 3, what="agents and control plane to be scraped")
+        trace = ask(device).parameters["upriver.trace_id"].string_param
         until(lambda: query(client, "upriver:local_share:rate5m"), what="the recording rules")
+        kept = 'upriver_control_spans_received_total{outcome="kept"} > 0'
+        until(lambda: query(client, kept), what="spans at the control plane")
+        until(lambda: query(client, 'upriver_spans_sent_total{lane="important"} > 0'), what="spans to be sent")
+        # Whoever follows an exemplar finds the question: Prometheus and the span store speak of the same traces.
+        series = "upriver_stage_seconds_bucket"
+        until(lambda: trace in exemplars_of(client, series), what="the question's trace among the exemplars")
+        with grpc.insecure_channel(control.address) as channel:
+            token = (("authorization", f"Bearer {control.token}"),)
+            stub = Stub(channel, question_pb2.DESCRIPTOR.services_by_name["QuestionService"])
+            found = stub.GetTrace(question_pb2.GetTraceRequest(trace=trace), timeout=20, metadata=token)
+        assert found.question.trace == trace
         known = set(client.get("/label/__name__/values").json()["data"])
         for board in sorted((ROOT / "deploy/grafana").glob("*.json")):
             for panel in json.loads(board.read_text())["panels"]:
@@ -125,27 +165,22 @@ def test_prometheus_scrapes_agents_and_knows_every_expression_of_the_dashboards(
                     expression = target["expr"].replace("$instance", ".*")
                     query(client, expression)
                     named = set(re.findall(r"upriver[a-z0-9_:]+|process_[a-z_]+", expression))
-                    # Nobody audits or learns here, so these have no series.
-                    lacking = {name for name in named - known if not name.startswith("upriver_monitor_")}
-                    assert lacking <= {"upriver_lessons", "upriver_tickets"}, f"{board.name}: {panel['title']}"
+                    # Nobody audits, learns, forwards, rolls out or joins here, so these have no series.
+                    assert named - known <= ABSENT, f"{board.name}: {panel['title']}"
 
 
-def test_the_control_plane_gives_metrics_and_its_log_is_the_operators(tmp_path) -> None:
-    control = ControlPlaneProcess(tmp_path / "control", '[metrics]\nlisten = "127.0.0.1:0"')
-    control.start()
-    try:
-        text = metrics_of(control.log)
-        assert value(text, "upriver_control_out_of_sync_agents") == 0
-        assert value(text, "process_resident_memory_bytes") > 0
-        checked = promtool("check", "metrics", text=text)
-        assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
-        with grpc.insecure_channel(control.address) as channel:
-            stub = Stub(channel, SERVICE)
-            with pytest.raises(grpc.RpcError, match="operator's token"):
-                stub.GetLogLevels(pb.GetLogLevelsRequest(), timeout=20)
-            token = (("authorization", f"Bearer {control.token}"),)
-            request = pb.SetLogLevelsRequest(levels=[pb.LogLevel(module="upriver_control.app", level="debug")])
-            levels = stub.SetLogLevels(request, timeout=20, metadata=token).levels
-            assert [(one.module, one.level) for one in levels] == [("", "info"), ("upriver_control.app", "debug")]
-    finally:
-        control.terminate()
+def test_the_control_plane_gives_metrics_and_its_log_is_the_operators(control) -> None:
+    text = metrics_of(control.log)
+    assert value(text, "upriver_control_out_of_sync_agents") == 0
+    assert value(text, "upriver_control_stored_spans_bytes") > 0
+    assert value(text, "process_resident_memory_bytes") > 0
+    checked = promtool("check", "metrics", text=text)
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+    with grpc.insecure_channel(control.address) as channel:
+        stub = Stub(channel, SERVICE)
+        with pytest.raises(grpc.RpcError, match="operator's token"):
+            stub.GetLogLevels(pb.GetLogLevelsRequest(), timeout=20)
+        token = (("authorization", f"Bearer {control.token}"),)
+        request = pb.SetLogLevelsRequest(levels=[pb.LogLevel(module="upriver_control.app", level="debug")])
+        levels = stub.SetLogLevels(request, timeout=20, metadata=token).levels
+        assert [(one.module, one.level) for one in levels] == [("", "info"), ("upriver_control.app", "debug")]

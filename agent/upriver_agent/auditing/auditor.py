@@ -88,7 +88,7 @@ class Auditor:
         self._telemetry = telemetry
         self._changed = changed
         self._listener = listener or Nobody()
-        self._journal = Journal(state_dir / FILE, store.SCHEMA, durable=False)
+        self.journal = self._journal = Journal(state_dir / FILE, store.SCHEMA, durable=False)
         self._delivery = delivery(self._journal) if delivery is not None else None
         self._inbox = Inbox()
         self._monitors = Monitors(self._journal, settings, self._inbox.put, self._facts, self._share)

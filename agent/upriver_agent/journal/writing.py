@@ -82,6 +82,11 @@ class Journal:
         self._reader: sqlite3.Connection | None = None
         self._thread = threading.Thread(target=self._run, name=f"upriver-journal-{path.stem}", daemon=True)
 
+    @property
+    def pending(self) -> int:
+        """Writes that wait."""
+        return self._queue.qsize()
+
     def start(self) -> None:
         """Begins to write; the file is opened in the background."""
         self._thread.start()

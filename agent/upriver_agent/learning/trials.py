@@ -87,6 +87,12 @@ def of_head(connection: sqlite3.Connection, model: str, head: str) -> Tried | No
     return None if row is None else _read(row)
 
 
+def tally(connection: sqlite3.Connection) -> dict[tuple[str, bool], int]:
+    """How many of the trials that are kept came to a promotion and how many did not: {(model, promoted): trials}."""
+    found = connection.execute("SELECT model, promoted <> 0, count(*) FROM trial GROUP BY model, promoted <> 0")
+    return {(model, bool(promoted)): trials for model, promoted, trials in found}
+
+
 def _read(row: tuple[Any, ...]) -> Tried:
     fields = {name: _heard(value) for name, value in json.loads(row[7]).items()}
     model, version, at, head, lessons, until = row[:6]

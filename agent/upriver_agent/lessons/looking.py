@@ -71,6 +71,16 @@ def by_model(connection: sqlite3.Connection) -> dict[str, int]:
     return {model: lessons for model, lessons in found if lessons > 0}
 
 
+def by_label(connection: sqlite3.Connection, most: int) -> dict[tuple[str, str], int]:
+    """How many lessons count of which model and label, of whichever version; of the `most` commonest."""
+    found = connection.execute(
+        "SELECT model, label, sum(class.lessons) AS counted FROM class JOIN version ON number = version"
+        " GROUP BY model, label HAVING counted > 0 ORDER BY counted DESC, model, label LIMIT ?",
+        (most,),
+    )
+    return {(model, label): lessons for model, label, lessons in found}
+
+
 def must_go(connection: sqlite3.Connection) -> dict[tuple[str, str, int], int]:
     """How many lessons had counted and were forgotten, or not believed any more, since the journal began:
     {(model, digest, width): lessons}, versions in the order in which they came."""

@@ -1,6 +1,7 @@
 """Everything that an agent tells Prometheus, collected when somebody asks."""
 
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -8,7 +9,10 @@ from typing import Final
 from upriver.errors import UpriverError
 from upriver.families import Bounded, Family, Kind, Sample, summed
 from upriver.process_metrics import ProcessMetrics
+from upriver_agent.journal import Journal
 from upriver_agent.metrics.answers import Inferred, answer_families
+from upriver_agent.metrics.keeping import Learnt, journal_families, span_families
+from upriver_agent.otlp import SpanCounts
 from upriver_agent.serving.admission import Admission
 from upriver_agent.serving.meter import Meter
 from upriver_agent.serving.slots import Slots
@@ -22,17 +26,24 @@ _JOURNAL: Final = ("db", "db-wal", "db-shm", "sqlite", "sqlite-wal", "sqlite-shm
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What is looked at. `decisions` counts by name; `state_dir` has the journals."""
+    """What is looked at. `decisions` counts by name; `state_dir` has the journals' files.
+
+    `lessons` are those that count, by model and label; `tried` are trials of heads, by model and whether they passed.
+    """
 
     slots: Slots
     guard: Guard
     admission: Admission
     decisions: Callable[[], Mapping[str, int]]
     state_dir: Path
+    journals: Callable[[], Iterable[Journal]]
+    spans: Callable[[], SpanCounts | None]
+    lessons: Callable[[], Mapping[tuple[str, str], int]]
+    tried: Callable[[], Mapping[tuple[str, bool], int]]
 
 
 class Collector:
-    """Collects; not for two threads at once, except for `meter` and `failed`."""
+    """Collects, for one thread after the other."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -42,6 +53,9 @@ class Collector:
         self._upstreams = Bounded()
         self._inferred = Inferred()
         self._process = ProcessMetrics()
+        self._collecting = threading.Lock()
+        self._learnt = Learnt(self._models)
+        self.promoted = self._learnt.promoted
 
     def meter(self, model: str) -> Meter:
         """The meter of a model that is served here."""
@@ -51,8 +65,12 @@ class Collector:
         """A request failed; one for a model that is not here is counted as of `other`."""
         self._meters.get(model, self._unknown).failed(error.reason)
 
-    def families(self) -> Iterator[Family]:
+    def families(self) -> list[Family]:
         """All families."""
+        with self._collecting:
+            return list(self._all())
+
+    def _all(self) -> Iterator[Family]:
         loaded = [slot.active for slot in self._parts.slots.all() if slot.active is not None]
         meters = [*list(self._meters.values()), self._unknown]
         yield from answer_families(meters, loaded, self._models, self._inferred)
@@ -61,6 +79,9 @@ class Collector:
         yield from self._slotted()
         yield from self._watched()
         yield from self._kept()
+        yield from journal_families(self._parts.journals())
+        yield from span_families(self._parts.spans())
+        yield from self._learnt.families(self._parts.lessons(), self._parts.tried())
         yield from self._process.families()
 
     def _upstream(self) -> Iterator[Family]:
@@ -71,8 +92,12 @@ class Collector:
         asked = {"first": first, "retry": counters.retries, "hedge": counters.hedges}
         causes = [Sample({"cause": cause}, number) for cause, number in asked.items()]
         yield Family("upriver_upstream_asked", Kind.COUNTER, "Calls to upstreams, by why.", "", causes)
-        sent = [Sample({}, counters.bytes_up)]
-        yield Family("upriver_escalation_bytes", Kind.COUNTER, "Bytes of questions that went up.", "bytes", sent)
+        sent = [
+            Sample({"upstream": self._upstreams.name(agent)}, number)
+            for agent, number in self._parts.guard.bytes_to().items()
+        ]
+        text = "Bytes of questions that went up."
+        yield Family("upriver_escalation_bytes", Kind.COUNTER, text, "bytes", summed(sent))
         held = [Sample({}, counters.held_back)]
         yield Family("upriver_upstream_held_back", Kind.COUNTER, "Times an upstream was passed over.", "", held)
         breakers = [
@@ -91,6 +116,13 @@ class Collector:
         yield Family(
             "upriver_inflight_limit", Kind.GAUGE, "Requests that may be inside.", "", [Sample({}, admission.limit)]
         )
+        waiting = [
+            Sample({"model": self._models.name(slot.model)}, slot.active.interpreters.waiting)
+            for slot in self._parts.slots.all()
+            if slot.active is not None
+        ]
+        text = "Requests that wait for their model to be free."
+        yield Family("upriver_waiting_requests", Kind.GAUGE, text, "", summed(waiting))
         refused = [Sample({"cause": cause}, number) for cause, number in admission.counters.snapshot().items()]
         yield Family("upriver_refused_requests", Kind.COUNTER, "What was refused for lack of room.", "", refused)
 

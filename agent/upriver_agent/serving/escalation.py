@@ -239,7 +239,7 @@ class WayUp:
         except ValueError as error:
             span.failed(Reason.UPSTREAM_DOWN, str(error))
             raise
-        self._guard.asked(ask.cause, size + _bytes_of(traced))
+        self._guard.asked(ask.cause, size + _bytes_of(traced), record.agent)
         made = _Try(permit, link, span, pending, ask, outgoing.special)
         with self._lock:
             self._tries[ask.number] = made

@@ -62,6 +62,8 @@ class Courier:
         self._pace = pace
         self._chance = chance
         self._clock = clock
+        self.sent = dict.fromkeys(Worth, 0)
+        """Spans that a receiver has, since the start, by worth."""
         self._lost = dict.fromkeys(Worth, 0)
         self._turns = Turns()
         self._in_hand: list[Batch] = []
@@ -76,6 +78,11 @@ class Courier:
     def lost(self) -> dict[Worth, int]:
         """Spans that nobody will see, since the start, by worth."""
         return {worth: self._lost[worth] + self._lanes.dropped[worth] for worth in Worth}
+
+    @property
+    def waiting(self) -> dict[Worth, int]:
+        """Spans that wait in memory, by worth."""
+        return self._lanes.waiting()
 
     @property
     def kept_spans(self) -> int:
@@ -154,6 +161,7 @@ class Courier:
         """Whether a batch need not be sent again."""
         match outcome:
             case Taken():
+                self.sent[batch.worth] += max(0, batch.spans - outcome.rejected)
                 self._lose(batch.worth, outcome.rejected, f"{self._name} rejects them: {outcome.why}")
             case Refused():
                 self._lose(batch.worth, batch.spans, f"{self._name} refuses them: {outcome.why}")

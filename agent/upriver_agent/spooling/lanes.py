@@ -78,6 +78,11 @@ class Lanes:
             self._over = True
             self._changed.notify_all()
 
+    def waiting(self) -> dict[Worth, int]:
+        """How many wait, by worth."""
+        with self._changed:
+            return {worth: len(lane) for worth, lane in self._waiting.items()}
+
     def __len__(self) -> int:
         with self._changed:
             return self._count()

@@ -1,4 +1,4 @@
-"""One export to whoever takes spans: OTLP's TraceService on a bare channel, bytes in and bytes out."""
+"""One export to whoever takes spans, or metrics: an OTLP service on a bare channel, bytes in and bytes out."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -69,17 +69,21 @@ Outcome = Taken | Later | Refused
 class Sender:
     """Sends batches one at a time. `clock_ns` is the wall clock, told with each so that receivers see if it is off."""
 
-    def __init__(self, target: Target, clock_ns: Callable[[], int]) -> None:
-        """Raises ConfigError for TLS files that can't be read."""
+    def __init__(self, target: Target, clock_ns: Callable[[], int], method: str = METHOD) -> None:
+        """`method` is what is called: answers of all are laid out alike.
+
+        Raises ConfigError for TLS files that can't be read.
+        """
         self._target = target
+        self._method = method
         self._clock_ns = clock_ns
         self._turn = 0
         self._closed = False
         self._channel = self._open()
 
     def send(self, body: bytes) -> Outcome:
-        """Sends the bytes of one ExportTraceServiceRequest; waits three seconds at most."""
-        export = self._channel.unary_unary(METHOD, None, None)  # bytes as they are
+        """Sends the bytes of one request; waits three seconds at most."""
+        export = self._channel.unary_unary(self._method, None, None)  # bytes as they are
         metadata = (*self._target.metadata, (SENT_NS, str(self._clock_ns())))
         try:
             answer = pb.ExportTraceServiceResponse.FromString(export(body, timeout=_TIMEOUT_S, metadata=metadata))

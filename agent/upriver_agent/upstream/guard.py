@@ -24,6 +24,8 @@ from upriver_agent.resilience.watch import Change, Ending, Pass, Watch
 _LOG = logging.getLogger(__name__)
 _MAX_WATCHED = 256
 """Upstreams that are remembered; the least recently asked is forgotten."""
+_MAX_NAMED = 64
+_OTHERS = "other"
 
 Key = tuple[str, str]
 Peers = Callable[[AgentRecord], Sequence[AgentRecord]]
@@ -74,6 +76,7 @@ class Guard:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.counters = Counters()
+        self._bytes_to: dict[str, int] = {}
         self._settings = settings
         self._clock = clock
         self._chance = chance
@@ -112,11 +115,13 @@ class Guard:
                 return granted
             return Permit(record, watch, granted, now)
 
-    def asked(self, cause: Cause, sent_bytes: int) -> None:
+    def asked(self, cause: Cause, sent_bytes: int, agent: str) -> None:
         """An upstream was asked; the first time for a question earns a share of a second try."""
         with self._lock:
             self.counters.asked += 1
             self.counters.bytes_up += sent_bytes
+            name = agent if agent in self._bytes_to or len(self._bytes_to) < _MAX_NAMED else _OTHERS
+            self._bytes_to[name] = self._bytes_to.get(name, 0) + sent_bytes
             self.counters.retries += cause is Cause.RETRY
             self.counters.hedges += cause is Cause.HEDGE
             if cause is Cause.FIRST:
@@ -144,6 +149,11 @@ class Guard:
                 return None, None
             now = self._clock()
             return watch.usual_s(now), watch.median_s(now)
+
+    def bytes_to(self) -> dict[str, int]:
+        """Bytes of the questions that went up since the start, by the agent that was asked; later ones are `other`."""
+        with self._lock:
+            return dict(self._bytes_to)
 
     def left_alone(self) -> dict[str, bool]:
         """Of every upstream that is remembered, whether its breaker keeps questions from it."""

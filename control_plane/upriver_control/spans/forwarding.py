@@ -102,7 +102,11 @@ class Forwarding:
 
     async def standing(self) -> Forwarded:
         """How far it is; raises as the store does."""
-        waiting, lost = await asyncio.to_thread(self._store.waiting, self._receiver.name)
+        return await asyncio.to_thread(self.look)
+
+    def look(self) -> Forwarded:
+        """The same, and blocks."""
+        waiting, lost = self._store.waiting(self._receiver.name)
         return Forwarded(waiting, lost + self._refused, self.trouble)
 
     async def _once(self, send: "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]") -> int:

@@ -131,12 +131,20 @@ def test_second_tries_are_counted_and_bounded(guard):
     granted = sum(guard.afford() for _ in range(100))
     assert granted == 20
     for cause in (Cause.FIRST, Cause.HEDGE, Cause.RETRY):
-        guard.asked(cause, 100)
+        guard.asked(cause, 100, f"far-{cause is Cause.RETRY}")
     guard.won(Cause.HEDGE)
     guard.won(Cause.FIRST)
     told = guard.counters.snapshot()
     assert told["budget_denied"] == 80
     assert (told["asked"], told["hedges"], told["retries"], told["hedges_won"]) == (3, 1, 1, 1)
+    assert guard.bytes_to() == {"far-False": 200, "far-True": 100}
+
+
+def test_bytes_are_told_by_upstream_as_long_as_those_are_not_too_many(guard):
+    for number in range(100):
+        guard.asked(Cause.FIRST, 1, f"far-{number}")
+    told = guard.bytes_to()
+    assert (len(told), told["other"], sum(told.values())) == (65, 36, 100)
 
 
 class GuardMachine(RuleBasedStateMachine):
