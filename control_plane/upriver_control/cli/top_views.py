@@ -36,7 +36,8 @@ def overview(mesh: pb.WatchMeshResponse, rows: int, hint: str) -> RenderableType
             f"[{style}]{escape(clean('; '.join(wrong)))}[/]" if wrong else "",
         )
     more = [Text(f"and {len(ordered) - rows} more", style="dim")] if len(ordered) > rows else []
-    return Group(Text(summary(mesh), style="bold"), Text(), table, *more, Text(), Text(hint, style="dim"))
+    unknown = [Text(clean(f"missing: {what}"), style="yellow") for what in mesh.missing]
+    return Group(Text(summary(mesh), style="bold"), Text(), table, *more, *unknown, Text(), Text(hint, style="dim"))
 
 
 def summary(mesh: pb.WatchMeshResponse) -> str:

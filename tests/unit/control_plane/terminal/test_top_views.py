@@ -37,6 +37,12 @@ def test_whoever_is_in_trouble_comes_first_and_the_rest_by_tier():
     assert summary(a_mesh(alarm=True)).endswith("1 alarm")
 
 
+def test_what_can_not_be_told_now_is_said():
+    mesh = a_mesh()
+    mesh.missing.append("who asked whom: the span store is locked")
+    assert "missing: who asked whom: the span store is locked" in shown(mesh)
+
+
 def test_those_that_do_not_fit_are_counted():
     assert "and 1 more" in shown(a_mesh(), rows=1)
 
