@@ -7,7 +7,6 @@ back as spans are kept. A span is sent twice only when this process ends between
 import asyncio
 import logging
 import random
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -26,8 +25,6 @@ METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 MAX_SPANS: Final = 512
 MAX_BYTES: Final = 1 << 20
 """Of one request; receivers take 4 MiB unless they are told otherwise."""
-SETTLED_NS: Final = 5 * 10**9
-"""PostgreSQL shows ids of two writers out of order; what is older than this has all been shown."""
 _TIMEOUT_S: Final = 10.0
 _IDLE_S: Final = 0.5
 _FIRST_S: Final = 0.5
@@ -64,13 +61,11 @@ class Forwarding:
         store: SpanStore,
         receiver: Receiver,
         leads: Callable[[], bool] = lambda: True,
-        clock_ns: Callable[[], int] = time.time_ns,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
         self._receiver = receiver
         self._leads = leads
-        self._clock_ns = clock_ns
         self._chance = chance
         self._refused = 0
         self.trouble = ""
@@ -126,9 +121,7 @@ class Forwarding:
         return len(batch)
 
     def _next(self) -> list[Kept]:
-        settled = 0 if self._store.database.is_sqlite else SETTLED_NS
-        cursor = self._store.reached(self._receiver.name)
-        return self._store.after(cursor, MAX_SPANS, MAX_BYTES, self._clock_ns() - settled)
+        return self._store.after(self._store.reached(self._receiver.name), MAX_SPANS, MAX_BYTES)
 
     def _look(self, answer: bytes) -> None:
         told = ExportTraceServiceResponse.FromString(answer).partial_success

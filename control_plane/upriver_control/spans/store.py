@@ -25,6 +25,7 @@ from upriver_control.store.database import Database, Sqlite, open_database
 BUSY_MS: Final = 2000
 MAX_TRACE_BYTES: Final = 16 << 20
 MAX_LATER: Final = 100
+IN_ORDER: Final = 0x7570726F  # an advisory lock of our own: "upro"
 _SEEN_NS: Final = 10 * 10**9
 """How old the note may be that an origin still sends."""
 _MAX_ORIGINS: Final = 10_000
@@ -97,6 +98,8 @@ class SpanStore:
         now_ns = max((row.received_ns for row in parsed.spans), default=0)
 
         def run(connection: Connection) -> tuple[int, dict[Kind, int]]:
+            if not self.database.is_sqlite:  # one writer at a time, as there: ids come to light in their order
+                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (IN_ORDER,))
             hops, noted = self._kinds.note(connection, parsed.hops, now_ns)
             new = 0
             for index, rows in enumerate((parsed.spans, hops, parsed.links)):
@@ -166,10 +169,10 @@ class SpanStore:
         )
         return [_facts(row) for row in self.database.read(lambda connection: connection.execute(asked).all())]
 
-    def after(self, cursor: int, most: int, most_bytes: int, until_ns: int) -> list[Kept]:
-        """The next spans behind an id, of those that came by `until_ns`; the first even if it is larger than asked."""
+    def after(self, cursor: int, most: int, most_bytes: int) -> list[Kept]:
+        """The next spans behind an id; the first even if it is larger than asked."""
         asked = (
-            select(spans.c.id.label("number"), spans.c.raw, spans.c.received_ns, origins)
+            select(spans.c.id.label("number"), spans.c.raw, origins)
             .join(origins, origins.c.id == spans.c.origin)
             .where(spans.c.id > cursor)
             .order_by(spans.c.id)
@@ -179,7 +182,7 @@ class SpanStore:
         total = 0
         for row in self.database.read(lambda connection: connection.execute(asked).all()):
             total += len(row.raw)
-            if row.received_ns > until_ns or (found and total > most_bytes):
+            if found and total > most_bytes:
                 break
             found.append(Kept(row.number, _origin(row), row.raw))
         return found
