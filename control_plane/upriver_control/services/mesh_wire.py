@@ -87,7 +87,7 @@ def write_edges(edges: Iterable[Edge]) -> list[pb.MeshEdge]:
     found: dict[tuple[str, str], tuple[list[float], list[int]]] = {}
     for edge in edges:
         weights, failed = found.setdefault((edge.from_agent, edge.to_agent), ([0.0] * BUCKETS, [0]))
-        weights[min(max(0, edge.bucket), BUCKETS - 1)] += edge.questions
+        weights[min(max(0, edge.bucket), BUCKETS - 1)] += edge.calls
         failed[0] += edge.failed
     return [
         pb.MeshEdge(

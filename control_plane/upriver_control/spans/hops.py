@@ -12,13 +12,12 @@ from upriver.parameters import Reason
 from upriver.tracing import Attribute, EventName, SpanName
 from upriver_control.spans.facts import EventFacts, SpanFacts, clean, count, number, text, texts, truth
 from upriver_control.spans.flags import flags_of
-from upriver_control.spans.rows import hop_of
+from upriver_control.spans.rows import CANCELLED, hop_of
 from upriver_control.spans.skew import SLACK_NS
 from upriver_control.spans.tree import Node, Tree, began_ns
 
 MAX_TRIES: Final = 50
 MAX_NOTES: Final = 20
-_CANCELLED: Final = "cancelled: "
 _WORDS: Final[Mapping[str, str]] = {
     EventName.BUDGET_EMPTY: "a second upstream would have been asked, and there was no budget for it",
     EventName.BREAKER_OPENED: "{} is left alone from now on, as it kept failing",
@@ -232,7 +231,7 @@ def _tries(tree: Tree, index: int, children: Sequence[int], shifts_ns: Sequence[
 def _asked(node: Node, index: int, shift_ns: int, cause: Cause) -> Try:
     span, told = node.span, node.span.attributes
     if span.failed:
-        outcome = Outcome.CANCELLED if span.error.startswith(_CANCELLED) else Outcome.FAILED
+        outcome = Outcome.CANCELLED if span.error.startswith(CANCELLED) else Outcome.FAILED
     else:
         outcome = Outcome.ANSWERED if Attribute.ANSWERED_BY in told else Outcome.OPEN
     return Try(
@@ -242,7 +241,7 @@ def _asked(node: Node, index: int, shift_ns: int, cause: Cause) -> Try:
         cause=cause,
         tier=text(told, Attribute.UPSTREAM_TIER),
         reason=text(told, Attribute.REASON),
-        message=clean(span.error.removeprefix(_CANCELLED), 1000),
+        message=clean(span.error.removeprefix(CANCELLED), 1000),
         length_ns=span.length_ns,
         sent_bytes=count(told, Attribute.BYTES),
         rows=count(told, Attribute.ROWS),

@@ -181,7 +181,7 @@ class Intake:
         """Writes them in one transaction; gives for each what was wrong with its spans."""
         wanted = {batch.origin for _, had in opened for batch in had.batches}
         numbers = self._store.origins(wanted, self._clock_ns()) if wanted else {}
-        everything = Parsed([], [], [], 0, ())
+        everything = Parsed([], [], [], [], 0, ())
         taken = []
         for waiting, had in opened:
             groups = [Group(numbers[batch.origin], batch.spans) for batch in had.batches]
@@ -189,6 +189,7 @@ class Intake:
             everything.spans.extend(parsed.spans)
             everything.hops.extend(parsed.hops)
             everything.links.extend(parsed.links)
+            everything.calls.extend(parsed.calls)
             taken.append(Taken(parsed.rejected, parsed.reasons))
         new = self._store.write(everything) if everything.spans else 0
         if everything.hops:

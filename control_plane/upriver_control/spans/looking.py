@@ -20,13 +20,10 @@ MAX_PROBED: Final = 100_000
 _FEW: Final = 20_000
 """Rows of which it is quicker to look at each than to wait until enough of them come by."""
 _COLUMNS: Final = ", ".join(columns())
-_EDGES: Final = """
-SELECT below.agent, above.agent, up.bucket, COUNT(*), SUM(CASE WHEN (above.flags & 8) <> 0 THEN 1 ELSE 0 END)
-FROM hops AS down JOIN kinds AS below ON below.id = down.kind
-JOIN hops AS up ON up.trace = down.trace JOIN kinds AS above ON above.id = up.kind AND above.hop = below.hop + 1
-WHERE down.at_ns >= :since AND (below.flags & 1) <> 0 AND above.agent <> below.agent
-GROUP BY below.agent, above.agent, up.bucket
-"""
+_EDGES: Final = (
+    "SELECT agent, upstream, bucket, COUNT(*), SUM(failed) FROM calls WHERE at_ns >= :since"
+    " GROUP BY agent, upstream, bucket"
+)
 
 
 class Place(NamedTuple):
@@ -67,12 +64,12 @@ class Fresh(NamedTuple):
 
 
 class Edge(NamedTuple):
-    """Questions that went from one agent up to another, by how long they took there; `failed` are those that did."""
+    """Calls from one agent up to another, by how long they took; `failed` are those that did."""
 
     from_agent: str
     to_agent: str
     bucket: int
-    questions: int
+    calls: int
     failed: int
 
 
@@ -171,7 +168,7 @@ def fresh(connection: Connection, after: int, most: int) -> Fresh:
 
 
 def edges(connection: Connection, since_ns: int) -> list[Edge]:
-    """Questions that went up from an agent to one above since then, of those whose both hops are here."""
+    """Calls from an agent up to another since then."""
     found = connection.execute(text(_EDGES), {"since": since_ns}).all()
     return [Edge(row[0], row[1], int(row[2]), int(row[3]), int(row[4])) for row in found]
 

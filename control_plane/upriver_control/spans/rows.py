@@ -17,7 +17,11 @@ MAX_SPAN_BYTES: Final = 64 << 10
 MAX_AHEAD_NS: Final = 3600 * 10**9
 """How far a span may begin after it came before its time is not believed."""
 MAX_REASONS: Final = 3
-READ: Final = frozenset({SpanName.SERVE, SpanName.DECIDE})
+MAX_CALL_AGE_NS: Final = 300 * 10**9
+"""How old a call may be when it comes to be counted among those of the last minute."""
+CANCELLED: Final = "cancelled: "
+"""What the error of a call begins with that was given up as nobody needed it any more."""
+READ: Final = frozenset({SpanName.SERVE, SpanName.DECIDE, SpanName.ESCALATE})
 """Spans whose attributes and events are looked at here; of others they need not be read."""
 _NO_TRACE: Final = bytes(16)
 _NO_SPAN: Final = bytes(8)
@@ -121,12 +125,25 @@ class LinkRow(NamedTuple):
     name: str
 
 
+class CallRow(NamedTuple):
+    """A call from an agent up to another; `bucket` see `histogram`, `failed` is 1 for one that failed, else 0."""
+
+    trace: bytes
+    span: bytes
+    at_ns: int
+    agent: str
+    upstream: str
+    bucket: int
+    failed: int
+
+
 class Parsed(NamedTuple):
     """What is to be kept, how many spans are refused, and the first few reasons why."""
 
     spans: list[SpanRow]
     hops: list[HopRow]
     links: list[LinkRow]
+    calls: list[CallRow]
     rejected: int
     reasons: tuple[str, ...]
 
@@ -136,7 +153,7 @@ def rows_of(groups: Iterable[Group], received_ns: int, offset_ns: int = 0) -> Pa
 
     A span that can't be kept is refused by itself; that the same came before is the database's to find.
     """
-    parsed = Parsed([], [], [], 0, ())
+    parsed = Parsed([], [], [], [], 0, ())
     reasons: list[str] = []
     rejected = 0
     thresholds: dict[tuple[bytes, bytes], float] = {}
@@ -154,6 +171,8 @@ def rows_of(groups: Iterable[Group], received_ns: int, offset_ns: int = 0) -> Pa
                 threshold = number(span.attributes, Attribute.THRESHOLD)
                 if threshold is not None:
                     thresholds[span.trace, span.parent] = threshold
+            elif span.name == SpanName.ESCALATE and abs(received_ns - span.start_ns - offset_ns) < MAX_CALL_AGE_NS:
+                parsed.calls.append(_call(span, offset_ns))
             if span.links:
                 parsed.links.extend(_links(span))
     return parsed._replace(rejected=rejected, reasons=tuple(reasons))
@@ -207,6 +226,18 @@ def _hop(serve: SpanFacts, received_ns: int, offset_ns: int, thresholds: Mapping
         flags=flags_of(serve, skewed=ahead or offset_ns != 0),
         question=text(told, Attribute.QUESTION),
         service=clean(serve.service),
+    )
+
+
+def _call(call: SpanFacts, offset_ns: int) -> CallRow:
+    return CallRow(
+        trace=call.trace,
+        span=call.span,
+        at_ns=call.start_ns + offset_ns,
+        agent=text(call.attributes, Attribute.AGENT) or clean(call.agent),
+        upstream=text(call.attributes, Attribute.UPSTREAM_AGENT),
+        bucket=bucket_of(call.length_ns),
+        failed=int(call.failed and not call.error.startswith(CANCELLED)),
     )
 
 

@@ -96,6 +96,19 @@ links = Table(
 )
 """Spans that speak of another trace."""
 
+calls = Table(
+    "calls",
+    metadata,
+    Column("trace", LargeBinary, primary_key=True),
+    Column("span", LargeBinary, primary_key=True),
+    Column("at_ns", BigInteger, nullable=False, index=True),
+    Column("agent", Text, nullable=False),
+    Column("upstream", Text, nullable=False),
+    Column("bucket", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+)
+"""Calls from agents to agents above, of the last minutes alone; see `rows.CallRow`."""
+
 rates = Table(
     "rates",
     metadata,

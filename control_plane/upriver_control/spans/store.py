@@ -17,7 +17,7 @@ from upriver_control.spans.filters import Filter
 from upriver_control.spans.kinds import KeptHop, Kinds
 from upriver_control.spans.looking import Edge, Figures, Fresh, Page, Place
 from upriver_control.spans.reading import Origin, facts_of, whose, written
-from upriver_control.spans.rows import HopRow, Kind, LinkRow, Parsed, SpanRow
+from upriver_control.spans.rows import CallRow, HopRow, Kind, LinkRow, Parsed, SpanRow
 from upriver_control.spans.schema import cursors, links, origins, spans
 from upriver_control.spans.tree import MAX_SPANS
 from upriver_control.store.database import Database, Sqlite, open_database
@@ -74,7 +74,12 @@ class SpanStore:
         self._kinds = Kinds(database.is_sqlite)
         self._inserts = tuple(
             _insert(name, fields, marker)
-            for name, fields in (("spans", SpanRow._fields), ("hops", KeptHop._fields), ("links", LinkRow._fields))
+            for name, fields in (
+                ("spans", SpanRow._fields),
+                ("hops", KeptHop._fields),
+                ("links", LinkRow._fields),
+                ("calls", CallRow._fields),
+            )
         )
 
     def origins(self, wanted: Iterable[Origin], now_ns: int) -> dict[Origin, int]:
@@ -102,7 +107,7 @@ class SpanStore:
                 connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (IN_ORDER,))
             hops, noted = self._kinds.note(connection, parsed.hops, now_ns)
             new = 0
-            for index, rows in enumerate((parsed.spans, hops, parsed.links)):
+            for index, rows in enumerate((parsed.spans, hops, parsed.links, parsed.calls)):
                 if rows:
                     done = connection.exec_driver_sql(self._inserts[index], rows)  # type: ignore[arg-type]  # tuples are
                     new += done.rowcount if index == 0 else 0
@@ -141,7 +146,7 @@ class SpanStore:
         return self.database.read(lambda connection: looking.fresh(connection, after, most))
 
     def edges(self, since_ns: int) -> list[Edge]:
-        """Questions that went up from an agent to one above since then, of those whose both hops are here."""
+        """Calls from an agent up to another since then, which must be some minutes ago at most."""
         return self.database.read(lambda connection: looking.edges(connection, since_ns))
 
     def trace(self, trace: bytes) -> list[SpanFacts]:

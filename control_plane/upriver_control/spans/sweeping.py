@@ -10,7 +10,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, select, text
 
 from upriver_control.spans.flags import IMPORTANT
-from upriver_control.spans.schema import cursors, kinds, origins, spans
+from upriver_control.spans.rows import MAX_CALL_AGE_NS
+from upriver_control.spans.schema import calls, cursors, kinds, origins, spans
 from upriver_control.spans.store import size_of
 from upriver_control.store.database import Database
 
@@ -75,6 +76,8 @@ class Sweeper:
             else:
                 size -= step * max(1, size // max(1, self._database.read(_rows)))
         self._database.write(lambda connection: _unused(connection, now_ns))
+        past = calls.delete().where(calls.c.at_ns < now_ns - 2 * MAX_CALL_AGE_NS)
+        self._database.write(lambda connection: connection.execute(past))
         if self._database.is_sqlite:
             self._give_back()
         return Swept(gone, size)

@@ -7,7 +7,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
-from bench.many_spans import MODELS, REASONS, REGIONS, VERSIONS, Mesh, question, requests, span_ids
+from bench.many_spans import MODELS, REASONS, REGIONS, VERSIONS, Mesh, export, question, requests, span_ids
 from upriver_control.spans.counting import Observed
 from upriver_control.spans.filters import Filter, conditions, matches
 from upriver_control.spans.flags import IMPORTANT, Flag
@@ -199,7 +199,7 @@ def test_pages_have_everything_once_while_more_come(store):
 def test_questions_asked_at_the_same_time_are_all_on_some_page(store):
     hops = fill(store)
     same = [hop._replace(at_ns=NOW_NS, trace=bytes([1]) + hop.trace[1:]) for hop in hops]
-    store.write(Parsed([], same, [], 0, ()))
+    store.write(Parsed([], same, [], [], 0, ()))
     seen, after = [], None
     while True:
         page = store.questions(Filter(from_ns=NOW_NS, every_hop=True), after, size=4)
@@ -210,15 +210,25 @@ def test_questions_asked_at_the_same_time_are_all_on_some_page(store):
     assert sorted(seen) == sorted(same)
 
 
-def test_edges_are_the_questions_that_went_up(store):
-    hops = fill(store)
-    below = {hop.trace: hop.agent for hop in hops if hop.flags & Flag.ESCALATED}
-    expected = sorted((below[hop.trace], hop.agent, hop.bucket) for hop in hops if hop.hop == 1)
+def test_edges_are_the_calls_of_the_last_minutes_with_those_that_failed(store, database):
+    fill(store)
     edges = store.edges(0)
-    assert sorted((edge.from_agent, edge.to_agent, edge.bucket) for edge in edges for _ in range(edge.questions)) == (
-        expected
-    )
+    up = {(MESH.device(index), MESH.cloud(index)) for index in range(QUESTIONS) if index % 2}
+    assert {(edge.from_agent, edge.to_agent) for edge in edges} == up
+    assert (sum(edge.calls for edge in edges), sum(edge.failed for edge in edges)) == (QUESTIONS // 2, 0)
+    for number, error in ((1, "can't be reached"), (2, "cancelled: nobody needs it")):
+        (_, call) = question(MESH, 1)[3]
+        call.span_id = bytes([number]) * 8
+        call.status.code, call.status.message = 2, error
+        raw = export("device-1", [call]).SerializeToString()
+        for _ in range(2):
+            store.write(parsed_of(store, raw))
+    edges = store.edges(0)
+    assert (sum(edge.calls for edge in edges), sum(edge.failed for edge in edges)) == (QUESTIONS // 2 + 2, 1)
     assert store.edges(NOW_NS) == []
+    store.write(parsed_of(store, raw, received_ns=NOW_NS + 301 * SECOND_NS))
+    Sweeper(database, WIDE).sweep(NOW_NS + 700 * SECOND_NS)
+    assert store.edges(0) == []
 
 
 def test_what_comes_from_now_on_is_read_newest_first_and_what_is_too_much_is_counted(store):

@@ -1,6 +1,7 @@
 """MeshService over gRPC: agents at work, who asks whom, and what was counted minute by minute."""
 
 import sqlite3
+import time
 from dataclasses import replace
 
 import grpc
@@ -40,6 +41,7 @@ def refused(call, **more):
 
 
 def test_the_mesh_has_agents_at_work_and_who_asked_whom(server, ask):
+    server.now = time.time()
     mesh = Mesh(devices=2, clouds=1, began_ns=round((server.now - 30) * 1e9))
     for request, _ in requests(mesh, range(40)):
         server.intake.offer(request.SerializeToString()).result(30)
