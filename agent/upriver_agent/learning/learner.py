@@ -15,7 +15,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
-from upriver import tracing
 from upriver.errors import DiskTrouble, NotNow, UpriverError
 from upriver.promises import Promise
 from upriver_agent.giving_way import giving_way
@@ -24,6 +23,7 @@ from upriver_agent.learning import holdout, practice, trials
 from upriver_agent.learning.candidate import promise_of
 from upriver_agent.learning.course import Course
 from upriver_agent.learning.examiner import Examiner, Parts, Snapshot
+from upriver_agent.learning.given import GivenHeads, newest
 from upriver_agent.learning.holdout import Key
 from upriver_agent.learning.keeping import HoldoutKeeper
 from upriver_agent.learning.leaving import FORGOTTEN, Leaving
@@ -31,7 +31,6 @@ from upriver_agent.learning.practice import Progress
 from upriver_agent.learning.report import Learning, learning_of
 from upriver_agent.learning.sums import LessonSums
 from upriver_agent.learning.trials import Tried
-from upriver_agent.lessons import looking
 from upriver_agent.lessons.lesson import Lesson
 from upriver_agent.sections import LearningSection
 from upriver_agent.serving.loaded import LoadedVersion
@@ -73,13 +72,14 @@ class Learner:
         self._courses: dict[str, Course] = {}
         self._examiner = Examiner(parts, section.holdout, self._lock, clock)
         self._leaving = Leaving(parts.journal, parts.book, parts.refiner)
+        self._given = GivenHeads(parts.journal)
         self._held: frozenset[str] = frozenset()
         self._trouble = ""
         self._stirred = threading.Event()
         self.keeper = HoldoutKeeper(parts.journal, section, self._cannot, parts.audited, self._stirred.set)
         self.promoted: Callable[[str, str, int, Sequence[Origin]], None] = lambda _model, _version, _lessons, _of: None
-        """Called when a head begins to answer, with model, version, how many lessons it is of, and where the newest of
-        their questions were; set by whoever tells of it."""
+        """Called when a head begins to answer, with model, version, how many lessons of this agent it is of, and where
+        the newest of their questions were; set by whoever tells of it."""
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upriver-learner", daemon=True)
 
@@ -198,6 +198,8 @@ class Learner:
         with self._deciding:  # else what an operator holds just now would be read as it was before
             self._held = self._parts.journal.read(holdout.holds)
         course = self._course(model, current)
+        if origins := self._given.begun(current):
+            self.promoted(model, course.version, len(course.sums), origins)
         self.keeper.after_alarms(current)
         if self._leaving.due(current, partial(self._tried, current)):
             if course.ready:
@@ -291,11 +293,7 @@ class Learner:
         if not trial.passed:
             _LOG.info("%s: a head of %d lessons did not pass: %s", model, snapshot.lessons, course.why)
             return False
-        origins: list[Origin] = []
-        with suppress(DiskTrouble):  # the journal has told it; what answers now is not less true without
-            newest = partial(looking.newest_origins, model=model, version_digest=course.version, most=tracing.MAX_LINKS)
-            origins = self._parts.journal.read(newest)
-        self.promoted(model, course.version, snapshot.lessons, origins)
+        self.promoted(model, course.version, snapshot.lessons, newest(self._parts.journal, model, course.version))
         return True
 
     def _replaced(self, course: Course, current: Current) -> bool:

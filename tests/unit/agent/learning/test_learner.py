@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.heads import REPORT, head_for, policy_with
 from tests.unit.agent.learning.world import (
     LABELS,
     MODEL,
@@ -71,6 +72,25 @@ def test_a_promotion_is_told_with_where_the_newest_questions_were_that_it_learnt
     kept = [lesson for lesson in world.book.every(Choice(model=MODEL)) if lesson.span_id]
     assert list(origins) == [Origin(lesson.trace_id, lesson.span_id) for lesson in reversed(kept)]
     assert len(origins) == 60
+
+
+def test_a_head_of_the_region_is_told_with_the_questions_that_this_agent_pooled_when_it_is_put_here(
+    world: World,
+) -> None:
+    told: list[tuple[str, str, int, Sequence[Origin]]] = []
+    world.lessons(30)
+    world.learner.step()
+    world.learner.promoted = lambda *promotion: told.append(promotion)
+    head = head_for(world.version, 1)
+    pair = world.loader.warm(world.version, REPORT, policy_with(world.version, head), head)
+    world.slots.put(pair, Path())
+    world.learner.step()
+    world.learner.step()
+    ((model, version, lessons, origins),) = told
+    assert (model, version, lessons, len(origins)) == (MODEL, world.version.digest, 30, 30)
+    world.slots.put(world.plain(), Path())
+    world.learner.step()
+    assert len(told) == 1, "no head is none that began to answer"
 
 
 def test_the_promoted_pair_has_a_certificate_of_exactly_what_it_is(world: World) -> None:
