@@ -75,12 +75,14 @@ def test_when_the_digits_turn_and_get_noisy_the_alarm_rings_and_the_loss_comes_b
     assert "rang the alarm" in done.stdout
 
 
-def test_an_agent_killed_in_the_middle_fails_nothing(tmp_path):
-    done = demo("--questions", "3000", "--kill", "near-edge@0.5s", "--json", str(tmp_path / "demo.json"))
+@pytest.mark.real_consul
+def test_an_agent_killed_in_the_middle_fails_nothing_where_a_real_consul_tells_who_is_there(tmp_path):
+    done = demo("--questions", "3000", "--consul", "--kill", "near-edge@0.5s", "--json", str(tmp_path / "demo.json"))
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads((tmp_path / "demo.json").read_text())
     assert summary["failed"] == 0
     assert "near-edge-1 was killed" in done.stdout
+    assert "found through Consul" in done.stdout
 
 
 def test_a_better_model_reaches_three_devices_in_rings_while_they_are_asked(tmp_path):
@@ -130,15 +132,6 @@ def test_two_regions_learn_what_they_ask_about_and_every_head_that_answers_is_pr
     for one in promoted:
         assert at_most(one["losses"], one["questions"], one["epsilon"]) <= one["delta"] < 0.05
     assert promoted or any("certified at attempt" in told for told in summary["merged"]), done.stdout
-
-
-@pytest.mark.real_consul
-def test_through_a_real_consul(tmp_path):
-    done = demo("--questions", "300", "--consul", "--json", str(tmp_path / "demo.json"))
-    assert done.returncode == 0, done.stdout + done.stderr
-    summary = json.loads((tmp_path / "demo.json").read_text())
-    assert summary["failed"] == summary["degraded"] == 0
-    assert "found through Consul" in done.stdout
 
 
 def test_it_answers_as_certified_and_stays_up_for_playing_until_ctrl_c_ends_every_process(tmp_path):
