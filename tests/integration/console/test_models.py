@@ -25,7 +25,7 @@ def test_a_rollout_is_paused_from_the_page_and_what_others_do_to_it_is_seen_ther
     with page_of(browser) as (page, _), mesh.plane.stubs() as operator:
         page.goto(mesh.login(f"/models/{MODEL}"))
         page.get_by_role("img", name=f"{NEXT} from device-1").locator("visible=true").wait_for()
-        page.get_by_text("Rows answered, there or from above").wait_for()
+        page.get_by_text("Rows answered").wait_for()
         words = ask(page, mesh, "Pause", "Pause rollout")
         assert "of 1 agent 1 was told to move" in words
         assert "device-1" in words

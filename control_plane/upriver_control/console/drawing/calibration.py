@@ -13,7 +13,7 @@ from upriver_control.console.drawing.table import Column, table
 from upriver_control.telling import policies as telling
 from upriver_control.telling.paths import drawing_of
 
-WIDE: Final = 900.0
+WIDE: Final = 1160.0
 NARROW: Final = 330.0
 _LEGEND: Final = (
     "Filled: certified. Ring: not proven. Diamond: what ships. Dashed: what may be lost. Dotted: another target."

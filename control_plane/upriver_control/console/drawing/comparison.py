@@ -17,6 +17,8 @@ RANGES: Final = {"1h": ("the last hour", 3600), "1d": ("the last day", 86_400), 
 WIDE: Final = 570.0
 NARROW: Final = 320.0
 
+_EXACT: Final = "Agents counted, and it is exact. Audits are all that are kept, of any region and time."
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -55,7 +57,7 @@ def form(model: str, versions: Sequence[str], regions: Iterable[str], choice: Ch
     places = [("", "all regions"), *((name, name) for name in sorted(set(regions)) if name)]
     return tag(
         "form",
-        {"method": "get", "action": f"/models/{model}", "class": "filters"},
+        {"method": "get", "action": f"/models/{model}", "class": "choices"},
         _select("Version", "a", [(name, name) for name in versions], choice.first),
         _select("against", "b", [(name, name) for name in versions], choice.second),
         _select("Region", "region", places, choice.region),
@@ -73,18 +75,18 @@ def draw(choice: Choice, digests: Mapping[str, str], counted: Counted) -> Markup
         what = f"Neither {choice.first} nor {choice.second} was asked anything in {where} from {began} to {ended}."
         return words.nothing(what, "", "Agents' counters come with their reports; choose a longer time or all regions.")
     rows = [
-        ["Rows answered, there or from above", *(f"{one.rows:,}" for one in (first, second))],
-        ["Of them went up", *(_part(one.up, one.rows) for one in (first, second))],
+        ["Rows answered", *(f"{one.rows:,}" for one in (first, second))],
+        ["went up", *(_part(one.up, one.rows) for one in (first, second))],
         ["Lessons at the end", *(f"{one.lessons:,}" for one in (first, second))],
-        ["Audits that are kept, of all regions", *(f"{one.audits:,}" for one in (first, second))],
-        ["Of them passed the threshold", *(_part(one.passed, one.audits) for one in (first, second))],
-        ["Of those differ from the top", *(_part(one.differ, one.passed) for one in (first, second))],
+        ["Audits kept", *(f"{one.audits:,}" for one in (first, second))],
+        ["passed the threshold", *(_part(one.passed, one.audits) for one in (first, second))],
+        ["differ from the top", *(_part(one.differ, one.passed) for one in (first, second))],
     ]
     columns = (Column("Counted"), Column(choice.first, numbers=True), Column(choice.second, numbers=True))
     return tag(
         "div",
         {"class": "stack"},
-        table(f"{where}, {began} to {ended}; counted by agents, exact", columns, rows),
+        table(f"{where}, {began} to {ended}. {_EXACT}", columns, rows),
         tag("div", {"class": "columns"}, _courses(choice, digests, counted), _whiskers(choice, (first, second))),
         _by_region(choice, digests, counted) if not choice.region else None,
     )

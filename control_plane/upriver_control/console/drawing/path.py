@@ -112,11 +112,11 @@ def _point(plane: _Plane, point: Point) -> Markup:
 def _shipped(plane: _Plane, point: Point) -> list[Markup]:
     x, y = plane.x(point.local), plane.y(point.loss)
     right = x > plane.width / 2
-    diamond = f"M{number(x)} {number(y - 8)}l8 8l-8 8l-8 -8z"
+    diamond, words = f"M{number(x)} {number(y - 8)}l8 8l-8 8l-8 -8z", f"ships: {percent(point.local)}"
     side = {"text-anchor": "end" if right else "start", "style": "fill: var(--accent); font-weight: 600"}
     return [
         tag("path", {"d": diamond, "fill": "var(--accent)", "stroke": "var(--paper)"}),
-        text(x - 12 if right else x + 12, y - 8, f"ships: {percent(point.local)}", side),
+        text(x - 12 if right else x + 12, y + (18 if plane.width < _NARROW else -8), words, side),
     ]
 
 
@@ -128,8 +128,8 @@ def _ask(plane: _Plane, ask: Ask) -> list[Markup]:
     above = ask.max_loss > plane.drawing.highest
     words = f"if {percent(ask.max_loss)}{' (further up)' if above else ''}: {percent(ask.local)}"
     drawn = [
-        line(x, y, x, plane.height - _BOTTOM, look),
-        text(x - 12 if right else x + 12, plane.height - _BOTTOM - 10, words, side),
+        line(x, _TOP, x, plane.height - _BOTTOM, look),
+        text(x - 12 if right else x + 12, _TOP + 14, words, side),
     ]
     if above:  # a mark at the edge would say that this much may be lost, and it is more
         return drawn

@@ -35,7 +35,7 @@ def policies(found: Sequence[pb.Policy], link: bool) -> Markup:
         Column("May lose", numbers=True),
         Column("Certain", numbers=True, narrow=False),
         Column("Pass", numbers=True, narrow=False),
-        Column("Agents", numbers=True),
+        Column("Agents", numbers=True, narrow=False),
         Column("Stale", narrow=False),
     )
     return table(

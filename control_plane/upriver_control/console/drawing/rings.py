@@ -8,6 +8,9 @@ from upriver_control.console.drawing.fitting import fit
 from upriver_control.console.drawing.svg import Markup, join, number, rect, svg, tag, text
 
 _ROW: Final = 46.0
+_LINE: Final = 16.0
+_NARROW: Final = 500.0
+"""Below it, the words of a ring have a line of their own."""
 _BAR: Final = 16.0
 _LEFT: Final = 14.0
 
@@ -63,20 +66,26 @@ def draw(rings: Sequence[Ring], width: float) -> Markup:
     """Draws the rings, the smallest on top, each as a bar of the whole width."""
     title = "; ".join(f"ring {number_ + 1} ({ring.size}), {words(ring)}" for number_, ring in enumerate(rings))
     bars = [_ring(index, ring, len(rings), width) for index, ring in enumerate(rings)]
-    return svg(width, max(1, len(rings)) * _ROW, f"Rings: {title or 'none yet'}", *bars, name="rings")
+    return svg(width, max(1, len(rings)) * _height(width), f"Rings: {title or 'none yet'}", *bars, name="rings")
 
 
 def _ring(index: int, ring: Ring, of: int, width: float) -> Markup:
-    y, room = index * _ROW, max(0.0, width - _LEFT)
-    bar = y + 20
-    name = f"Ring {index + 1} of {of} ({ring.size}) · {words(ring)}"
+    y, room = index * _height(width), max(0.0, width - _LEFT)
+    bar = y + 20 + (_LINE if width < _NARROW else 0)
+    name, told = f"Ring {index + 1} of {of} ({ring.size})", words(ring)
+    lines = (name, told) if width < _NARROW else (f"{name} · {told}",)
+    weight = {"font-weight": "600" if ring.current else None}
     here = tag("path", {"d": f"M0 {number(y + 4)}l8 5.5l-8 5.5z", "fill": "var(--accent)"}) if ring.current else None
     return join(
         here,
-        text(_LEFT, y + 14, fit(name, room), {"font-weight": "600" if ring.current else None}),
+        *(text(_LEFT, y + 14 + at * _LINE, fit(line, room), weight) for at, line in enumerate(lines)),
         rect(_LEFT, bar, room, _BAR, {"rx": 3, "fill": "var(--raised)", "stroke": "var(--line)"}),
         *_segments(ring, bar, room),
     )
+
+
+def _height(width: float) -> float:
+    return _ROW + (_LINE if width < _NARROW else 0)
 
 
 def _segments(ring: Ring, y: float, room: float) -> list[Markup]:

@@ -69,11 +69,15 @@ def whiskers(found: Sequence[Whisker], what: str, width: float) -> Markup:
     room = max(1.0, width - 2 * _RIGHT)
     rows = [_whisker(one, index, top, room) for index, one in enumerate(found)]
     base = len(found) * _ROW + 4
-    axis = [
-        line(_RIGHT, base, _RIGHT + room, base, {"class": "axis"}),
-        text(_RIGHT, base + 15, "0 %", {"class": "quiet"}),
-        text(_RIGHT + room, base + 15, units.share(top), {"text-anchor": "end", "class": "quiet"}),
-    ]
+    axis = (
+        []
+        if not any(one.total for one in found)
+        else [
+            line(_RIGHT, base, _RIGHT + room, base, {"class": "axis"}),
+            text(_RIGHT, base + 15, "0 %", {"class": "quiet"}),
+            text(_RIGHT + room, base + 15, units.share(top), {"text-anchor": "end", "class": "quiet"}),
+        ]
+    )
     said = "; ".join(_counted(one) for one in found)
     return svg(width, base + 20, f"{what}: {said or 'nothing'}", *axis, *rows, name="whiskers")
 

@@ -9,7 +9,7 @@ from upriver_control.console.drawing import lineage
 from upriver_control.console.drawing.svg import Markup, join, tag
 from upriver_control.console.drawing.table import Column, Row, table
 
-WIDE: Final = 720.0
+WIDE: Final = 1160.0
 NARROW: Final = 320.0
 
 
