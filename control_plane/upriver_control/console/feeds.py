@@ -40,6 +40,11 @@ class Feed(Generic[T]):
         self.failed = asyncio.Event()
         """Set while it is in trouble."""
 
+    @property
+    def followed(self) -> bool:
+        """Whether anybody follows it now."""
+        return bool(self._followers)
+
     def stale(self, now: float) -> bool:
         """Whether what is shown may be old: it is in trouble, and for longer than `STALE_S`."""
         return bool(self.trouble) and now - self.at > STALE_S

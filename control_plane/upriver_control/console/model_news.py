@@ -14,7 +14,7 @@ from upriver.v1 import audit_pb2, fleet_pb2, mesh_pb2, registry_pb2, train_pb2
 from upriver_control.console.drawing.comparison import RANGES, Choice, Counted
 from upriver_control.console.remote import Remote
 
-AGENTS: Final = 1000
+AGENTS: Final = 500
 """So many agents are looked at, at most."""
 _VERSIONS: Final = 100
 _LINES: Final = 8

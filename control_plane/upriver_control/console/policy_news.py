@@ -12,7 +12,7 @@ from upriver_control.telling.policies import state_name
 
 _POLICIES: Final = 100
 _CALIBRATIONS: Final = 20
-_AGENTS: Final = 1000
+_AGENTS: Final = 500
 _OVER: Final = ("succeeded", "failed", "cancelled")
 
 
@@ -30,6 +30,8 @@ class Audits:
     """Agents as far as they are looked at, and audits counted by agent and policy."""
 
     agents: Sequence[fleet_pb2.Agent]
+    fleet: int
+    """All agents, looked at or not."""
     audits: Sequence[audit_pb2.AuditSummary]
 
 
@@ -58,7 +60,7 @@ class PolicyNews:
             self._remote.fleet.ListAgents(fleet_pb2.ListAgentsRequest(page_size=_AGENTS)),
             self._remote.audits.SummarizeAudits(audit_pb2.SummarizeAuditsRequest(parent=self._parent)),
         )
-        return Audits(agents.agents, audits.summaries)
+        return Audits(agents.agents, agents.total_size, audits.summaries)
 
     def _chosen(self, found: Sequence[pb.Calibration]) -> str:
         if self._asked:

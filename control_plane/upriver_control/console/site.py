@@ -29,6 +29,8 @@ NAVIGATION: Final = (
     ("Policies", "/policies"),
     ("Learning", "/learning"),
 )
+MAX_FEEDS: Final = 64
+"""So many feeds are kept; of more, those that nobody follows go."""
 _FIRST_S: Final = 1.0
 """How long a page waits for its first news, so that it is drawn with them."""
 _LOOK_S: Final = 1.0
@@ -105,6 +107,9 @@ class Site:
     def feed(self, name: str, make: Callable[[], Feed[T]]) -> Feed[T]:
         """The feed of this name, made when a page asks for it first: all pages share it."""
         if name not in self._feeds:
+            if len(self._feeds) >= MAX_FEEDS:
+                for other in [other for other, feed in self._feeds.items() if not feed.followed]:
+                    del self._feeds[other]
             self._feeds[name] = make()  # type: ignore[assignment]  # the name says of which kind it is
         return self._feeds[name]  # type: ignore[return-value]  # as above
 

@@ -1,6 +1,7 @@
 """How audits of a model stand, agent by agent."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from upriver.v1 import audit_pb2, fleet_pb2
 from upriver.v1 import policy_pb2 as pb
@@ -11,6 +12,8 @@ from upriver_control.console.drawing.table import Column, Row, table
 from upriver_control.telling import policies as telling
 from upriver_control.telling.audits import interval, told
 from upriver_control.telling.fleet import agent_id
+
+_SHOWN: Final = 200
 
 
 def monitors(model: str, agents: Iterable[fleet_pb2.Agent]) -> Markup:
@@ -28,8 +31,9 @@ def monitors(model: str, agents: Iterable[fleet_pb2.Agent]) -> Markup:
         Column("Audited now", numbers=True, narrow=False),
         Column("Said", narrow=False),
     )
-    caption = "Monitors by agent, since the pair was first active there"
-    return table(caption, columns, [_monitor(agent, slot) for agent, slot in slots])
+    more = f"; {_SHOWN} of {len(slots):,}, alarms first" if len(slots) > _SHOWN else ""
+    caption = f"Monitors by agent, since the pair was first active there{more}"
+    return table(caption, columns, [_monitor(agent, slot) for agent, slot in slots[:_SHOWN]])
 
 
 def audits(model: str, found: Sequence[audit_pb2.AuditSummary], known: Iterable[pb.Policy]) -> Markup:
@@ -49,8 +53,9 @@ def audits(model: str, found: Sequence[audit_pb2.AuditSummary], known: Iterable[
         Column("Share", numbers=True),
         Column("Newest", narrow=False),
     )
-    caption = "Audits that are kept, by agent and policy; the share is where it lies with 95 % confidence"
-    return table(caption, columns, [_audit(one, names) for one in found])
+    more = f"; the first {_SHOWN} of {len(found):,}" if len(found) > _SHOWN else ""
+    caption = f"Audits that are kept, by agent and policy; the share is where it lies with 95 % confidence{more}"
+    return table(caption, columns, [_audit(one, names) for one in found[:_SHOWN]])
 
 
 def _monitor(agent: fleet_pb2.Agent, slot: fleet_pb2.AgentSlot) -> Row:

@@ -1,5 +1,6 @@
 """One model: its rollouts live, its versions and where they come from, and two of them side by side."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
@@ -18,8 +19,9 @@ from upriver_control.console.rollout_dialogs import RolloutDialogs
 from upriver_control.console.site import Frame, Part, Site
 from upriver_control.telling import rollouts as telling
 
-_EVERY_S: Final = 2.0
+_EVERY_S: Final = 3.0
 _RATES_EVERY_S: Final = 5.0
+_SOON_S: Final = 0.3
 _SPAN: Final = "1d"
 
 
@@ -28,12 +30,11 @@ def add(site: Site) -> None:
 
     @ui.page("/models/{model}")
     async def one(model: str, a: str = "", b: str = "", region: str = "", range: str = _SPAN) -> None:  # noqa: A002 - the address's own word
-        news = ModelNews(site.remote, model)
         asked = Choice(a, b, region, range if range in RANGES else _SPAN)
         with site.frame(model, "/models") as frame:
             dialogs = RolloutDialogs(site.remote)
             await _rollouts(site, frame, dialogs, model)
-            await _versions(frame, dialogs, news, model, asked)
+            await _versions(site, frame, dialogs, model, asked)
 
 
 async def _rollouts(site: Site, frame: Frame, dialogs: RolloutDialogs, model: str) -> None:
@@ -43,7 +44,8 @@ async def _rollouts(site: Site, frame: Frame, dialogs: RolloutDialogs, model: st
     await frame.live(feed, lambda told: part.set(draw_rollouts(model, told)))
 
 
-async def _versions(frame: Frame, dialogs: RolloutDialogs, news: ModelNews, model: str, asked: Choice) -> None:
+async def _versions(site: Site, frame: Frame, dialogs: RolloutDialogs, model: str, asked: Choice) -> None:
+    news = ModelNews(site.remote, model)
     listed = frame.part(tag("p", {"class": "quiet"}, "No news of its versions yet."), "card")
     dialogs.listen(listed)
     form, compared, lines = frame.part(), frame.part(), frame.part()
@@ -59,15 +61,18 @@ async def _versions(frame: Frame, dialogs: RolloutDialogs, news: ModelNews, mode
         form.set(draw_form(model, told, choice))
         lines.set(draw_lines(model, told))
 
-    await frame.live(Feed(lambda: or_refused(polled(news.versions, _EVERY_S))), show)
-    if not chosen or not chosen[0][0].second:
-        return
+    feed = site.feed(f"versions {model}", lambda: Feed(lambda: or_refused(polled(news.versions, _EVERY_S))))
+    await frame.live(feed, show)
     await frame.live(Feed(lambda: _counted(news, chosen)), lambda told: _compare(compared, chosen, told), first=False)
 
 
 async def _counted(news: ModelNews, chosen: list[tuple[Choice, dict[str, str]]]) -> AsyncIterator[Counted]:
-    async for told in polled(lambda: news.counted(chosen[0][0]), _RATES_EVERY_S):
-        yield told
+    """What was counted of what is compared, again and again, once it is known what that is."""
+    while True:
+        comparing = bool(chosen) and bool(chosen[0][0].second)
+        if comparing:
+            yield await news.counted(chosen[0][0])
+        await asyncio.sleep(_RATES_EVERY_S if comparing else _SOON_S)
 
 
 def _compare(part: Part, chosen: list[tuple[Choice, dict[str, str]]], told: Counted) -> None:

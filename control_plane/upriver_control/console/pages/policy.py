@@ -20,6 +20,8 @@ from upriver_control.telling import policies as telling
 
 _EVERY_S: Final = 1.0
 _AUDITS_EVERY_S: Final = 3.0
+_PLACES: Final = frozenset(map(str, range(100)))
+"""Where a slider in an address may stand."""
 _MOVED: Final = '(event) => event.target.matches("[data-what-if]") && emit(event.target.value)'
 
 
@@ -30,9 +32,13 @@ def add(site: Site) -> None:
     async def one(model: str, calibration: str = "", what_if: str = "") -> None:
         news = PolicyNews(site.remote, model, calibration)
         with site.frame(f"Policies of {model}", "/policies") as frame:
-            page = _Page(frame, model, calibration, int(what_if) if what_if.isdecimal() else -1)
+            page = _Page(frame, model, calibration, int(what_if) if what_if in _PLACES else -1)
             await frame.live(Feed(lambda: or_refused(polled(news.policies, _EVERY_S))), page.show)
-            await frame.live(Feed(lambda: or_refused(polled(news.audits, _AUDITS_EVERY_S))), page.show_audits)
+            await frame.live(site.feed(f"audits {model}", lambda: _audits(news)), page.show_audits)
+
+
+def _audits(news: PolicyNews) -> Feed[Audits | Refused]:
+    return Feed(lambda: or_refused(polled(news.audits, _AUDITS_EVERY_S)))
 
 
 class _Page:
@@ -125,6 +131,9 @@ def draw_audits(model: str, told: Audits, known: Sequence[pb.Policy]) -> Markup:
     return _stack(
         tag("h2", None, "Do audits bear it out?"),
         _card(monitors.monitors(model, told.agents)),
+        tag("p", {"class": "quiet"}, f"Agents: the first {len(told.agents):,} of {told.fleet:,} were looked at.")
+        if len(told.agents) < told.fleet
+        else None,
         _card(monitors.audits(model, told.audits, known)),
     )
 
