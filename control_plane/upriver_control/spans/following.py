@@ -43,6 +43,7 @@ class Following:
         self._latest = Latest()
         self._watchers: set[_Watcher] = set()
         self._cursor = 0
+        self._opened = 0
         self._woken = asyncio.Event()
         self._watched = asyncio.Event()
         self._trouble = ""
@@ -67,7 +68,7 @@ class Following:
             if not self._watched.is_set():
                 newest = await asyncio.to_thread(self._store.newest)
                 if not self._watched.is_set():  # else somebody was quicker, and reads are under way
-                    self._cursor = newest
+                    self._cursor, self._opened = newest, self._store.database.opened
                     self._watched.set()
             yield News((), 0)
             told = self._loop.time()
@@ -104,6 +105,9 @@ class Following:
         behind = 0 if self._store.database.is_sqlite else _BEHIND
         try:
             found = await asyncio.to_thread(self._store.fresh, max(0, self._cursor - behind), MAX_READ)
+            if self._opened != self._store.database.opened:  # another is in its place, and counts from 1 on
+                self._cursor, self._opened = 0, self._store.database.opened
+                found = await asyncio.to_thread(self._store.fresh, 0, MAX_READ)
         except (Unreachable, DiskTrouble) as error:
             self._tell(str(error))
             return

@@ -70,6 +70,7 @@ class SpanStore:
     def __init__(self, database: Database) -> None:
         self.database = database
         self._seen: dict[str, tuple[int, int]] = {}
+        self._opened = 0
         marker = "?" if database.is_sqlite else "%s"
         self._kinds = Kinds(database.is_sqlite)
         self._inserts = tuple(
@@ -84,6 +85,7 @@ class SpanStore:
 
     def origins(self, wanted: Iterable[Origin], now_ns: int) -> dict[Origin, int]:
         """The numbers of origins, which new ones get; and notes that spans come of them now."""
+        self._look()
         by_digest = {origin.digest: origin for origin in wanted}
         due = {
             digest: origin
@@ -116,6 +118,14 @@ class SpanStore:
         new, noted = self.database.write(run)
         self._kinds.learn(noted, now_ns)
         return new
+
+    def _look(self) -> None:
+        """Forgets what is remembered of the database where another may be in its place."""
+        self.database.ready()
+        if self._opened != self.database.opened:
+            self._opened = self.database.opened
+            self._seen.clear()
+            self._kinds = Kinds(self.database.is_sqlite)
 
     def questions(self, wanted: Filter, after: Place | None = None, size: int = 50) -> Page:
         """Questions that fit, newest first, behind a place; at most `looking.MAX_PAGE`."""
@@ -211,9 +221,16 @@ class SpanStore:
         return int(self.database.read(lambda connection: connection.scalar(asked)) or 0)
 
     def came_to(self, name: str, number: int) -> None:
-        """Notes how far somebody came."""
+        """Notes how far somebody came, also who has not begun here, as another database is in the place of his."""
         moved = cursors.update().where(cursors.c.name == name, cursors.c.id < number).values(id=number)
-        self.database.write(lambda connection: connection.execute(moved))
+
+        def run(connection: Connection) -> None:
+            if not connection.execute(moved).rowcount:
+                known = connection.scalar(select(cursors.c.id).where(cursors.c.name == name))
+                if known is None:
+                    connection.execute(cursors.insert().values(name=name, id=number, lost=0))
+
+        self.database.write(run)
 
     def waiting(self, name: str) -> tuple[int, int]:
         """How many spans are still before somebody, and how many went before their turn."""

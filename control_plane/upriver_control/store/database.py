@@ -35,6 +35,9 @@ _MIGRATING: Final = 0x75707269  # an advisory lock of our own: "upri"
 _REPEATABLE: Final = ("40001", "40P01")  # serialization failure, deadlock
 _BUSY: Final = ("SQLITE_BUSY", "SQLITE_LOCKED")
 _DISK: Final = ("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_CORRUPT", "SQLITE_NOTADB")
+_ANOTHER: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_READONLY_DBMOVED")
+"""Whoever looks after it may put another file in its place: it is opened again."""
+_NO_TABLE: Final = "no such table"
 _WRITES: Final = "upriver_writes"
 SCRIPTS: Final = Path(__file__).parent / "migrations"
 
@@ -76,7 +79,10 @@ class Database:
         self._sleep = sleep
         self._chance = chance
         self._prepare = prepare
+        self._is_ready = prepare is None
         self._preparing = threading.Lock()
+        self.opened = 0
+        """How often it was prepared: with each time what is remembered of its contents may be wrong."""
 
     @property
     def is_sqlite(self) -> bool:
@@ -85,12 +91,13 @@ class Database:
 
     def ready(self) -> None:
         """Prepares it unless that is done; raises as `read` does, and then it is done at the next use."""
-        if self._prepare is None:
+        if self._is_ready:
             return
         with self._preparing:
-            if self._prepare is not None:
+            if not self._is_ready and self._prepare is not None:
                 self._run(self._writer, self._prepare)
-                self._prepare = None
+                self.opened += 1
+                self._is_ready = True
 
     def read(self, function: Callable[[Connection], T]) -> T:
         """Runs a function that only reads; raises Unreachable, and DiskTrouble."""
@@ -117,7 +124,8 @@ class Database:
                 raise Unreachable(f"the database is busy: no connection was free within its time: {error}") from error
             except DBAPIError as error:
                 failures += 1
-                if _name(error).startswith(_DISK):
+                self._look(error)
+                if _name(error).startswith(_DISK) or _NO_TABLE in str(error.orig):
                     raise DiskTrouble(f"the database {self.engine.url.database}: {_first_line(error)}") from error
                 if not _may_repeat(error):
                     raise
@@ -125,6 +133,12 @@ class Database:
                 if self._clock() - started + wait_s > self._retry_s:
                     raise Unreachable(f"the database can't be reached: {_first_line(error)}") from error
             self._sleep(wait_s)
+
+    def _look(self, error: DBAPIError) -> None:
+        """Has a file of SQLite's opened again that is damaged, or no longer there: another may be in its place."""
+        if self.is_sqlite and (_name(error).startswith(_ANOTHER) or _NO_TABLE in str(error.orig)):
+            self._is_ready = self._prepare is None
+            self.engine.dispose()
 
 
 def open_database(

@@ -288,6 +288,8 @@ def test_spans_are_read_in_the_order_of_coming_and_the_place_is_kept(store):
     store.begin("forward:b")
     assert store.waiting("forward:a") == (0, 0)
     assert store.begin("forward:a") == cursor
+    store.came_to("forward:of another database", 3)
+    assert store.reached("forward:of another database") == 3
 
 
 def test_what_is_too_old_goes_with_all_that_was_made_of_it(store, database):

@@ -1,5 +1,6 @@
 """A span store that is full, damaged or sent times that are days off: what can be told is told, and what is missing."""
 
+import itertools
 import sqlite3
 import time
 from contextlib import closing
@@ -9,6 +10,7 @@ import pytest
 from sqlalchemy import event
 
 from bench.many_spans import Mesh, export, question, requests
+from tests.agent_process import until
 from tests.question_server import asking, question_server
 from tests.unit.control_plane.fleet_facts import active, agent
 from upriver.errors import DiskTrouble
@@ -85,6 +87,16 @@ def test_a_store_that_is_damaged_meanwhile_is_told_and_agents_are_still_seen(ser
     assert len(seen.missing) == 1
     assert "malformed" in seen.missing[0]
     assert not unavailable(ask.watch).isspace()
+    for file in (server.file, *server.folder.glob("spans.sqlite-*")):
+        file.unlink()  # by whoever looks after it
+    watch = ask.watch()
+    next(watch)
+    fill(server)
+    assert sum(len(news.questions) for news in itertools.islice(watch, 1)) == 20
+    watch.cancel()
+    assert len(ask.list().questions) == 20
+    assert len(ask.trace("last").spans) == 7
+    until(lambda: (told := ask.span_store()).spans == 100 and not told.trouble, what="that all is well")
 
 
 def test_clocks_that_are_two_days_off_are_put_right_and_told(server, ask):
