@@ -47,6 +47,9 @@ PAGES: Final = (
     missing,
 )
 _HISTORY: Final = 100
+_GONE_S: Final = 10.0
+"""A browser that was away for so long has gone; one that comes back before goes on where it was and loads nothing anew.
+It is held to be away 0.4 times that after it should have answered: with NiceGUI's own 3 s, busy machines lost pages."""
 _END_S: Final = 2
 
 
@@ -87,6 +90,7 @@ def _configured(site: Site) -> uvicorn.Config:
         tailwind=False,
         binding_refresh_interval=None,
         message_history_length=_HISTORY,
+        reconnect_timeout=_GONE_S,
         show_welcome_message=False,
     )
     return uvicorn.Config(

@@ -22,7 +22,7 @@ def test_a_page_says_that_nobody_answers_and_goes_on_by_itself_when_the_control_
         page.evaluate("() => { window.before = true; }")
         with faults.excuse(*REFUSED):
             mesh.plane.terminate()
-            expect(page.get_by_text("Connection lost").first).to_be_visible()
+            expect(page.get_by_text("No news since").first).to_be_visible()
             mesh.plane.start()
             page.wait_for_function("() => !('before' in window)")
             expect(device).to_be_visible()
