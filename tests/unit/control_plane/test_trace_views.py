@@ -162,3 +162,49 @@ def test_while_audits_can_not_be_read_the_rest_is_told_and_that_they_are_missing
     told = TraceViews(views.store, Gone()).get(pb.GetTraceRequest(trace=mesh.trace(1).hex()))
     assert len(told.hops) == 2
     assert list(told.missing) == ["its audits, which can't be read now: the database can't be reached"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "ticketed", "answered", "tickets", "missing"),
+    [
+        (1, 1, (), [""], 0),
+        (3, 3, (), [".0", ".1", ".2"], 0),
+        (3, 2, (), [], 2),
+        (3, 2, (2,), [".2"], 1),
+        (3, 0, (), [], 0),
+    ],
+)
+def test_tickets_are_named_as_far_as_spans_tell_which_rows_got_them(views, rows, ticketed, answered, tickets, missing):
+    trace, asked = next(_numbers).to_bytes(16), f"q-{next(_numbers):016x}-{0:016x}"
+    told = {Attribute.QUESTION: asked, Attribute.AGENT: "device-1"}
+    numbers = {Attribute.ROWS: rows, Attribute.TICKETS: ticketed, Attribute.HOP: 0}
+    serve = Span(trace_id=trace, span_id=b"s" * 8, name=SpanName.SERVE, start_time_unix_nano=NOW_NS)
+    serve.attributes.extend(KeyValue(key=key, value=AnyValue(string_value=value)) for key, value in told.items())
+    serve.attributes.extend(KeyValue(key=key, value=AnyValue(int_value=value)) for key, value in numbers.items())
+    keep(views, "device-1", [serve])
+    for row in answered:
+        link = Span.Link(trace_id=trace, span_id=b"s" * 8)
+        ticket = Span(
+            trace_id=next(_numbers).to_bytes(16), span_id=b"t" * 8, name=SpanName.TICKET, start_time_unix_nano=NOW_NS,
+            links=[link],
+        )  # fmt: skip
+        ticket.attributes.add(key=Attribute.QUESTION, value=AnyValue(string_value=f"{asked}.{row}"))
+        keep(views, "device-1", [ticket])
+    found = views.get(pb.GetTraceRequest(trace=asked))
+    assert list(found.tickets) == [f"tickets/{asked}{row}" for row in tickets]
+    said = [line for line in found.missing if "got tickets" in line]
+    assert len(said) == (1 if missing else 0)
+    assert not missing or f"which {missing} of its rows" in said[0]
+
+
+def test_a_ticket_that_is_asked_again_is_found_where_it_was_first_asked(views):
+    """It is asked by its own name, at the same agent, in another trace."""
+    first, again = (next(_numbers).to_bytes(16) for _ in range(2))
+    asked = f"q-{next(_numbers):016x}-{0:016x}"
+    for trace, name, late in ((first, asked, 0), (again, f"{asked}.1", 10**9)):
+        serve = Span(trace_id=trace, span_id=b"s" * 8, name=SpanName.SERVE, start_time_unix_nano=NOW_NS + late)
+        serve.attributes.add(key=Attribute.QUESTION, value=AnyValue(string_value=name))
+        keep(views, "device-1", [serve])
+    for name in (asked, f"tickets/{asked}.1", f"lessons/{asked}.1"):
+        assert views.get(pb.GetTraceRequest(trace=name)).question.trace == first.hex()
+    assert views.asked(asked).span == (b"s" * 8).hex()
