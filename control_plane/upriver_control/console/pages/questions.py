@@ -23,6 +23,7 @@ from upriver_control.console.site import Frame, Site
 SHOWN: Final = 50
 _KNOWN: Final = 300
 _FIGURES_S: Final = 3.0
+_FULLER_S: Final = 2.0
 
 
 def add(site: Site) -> None:
@@ -73,7 +74,9 @@ class _Page:
             )
         ]
         if self._asked.live:
-            waiting.append(self._frame.live(Feed(self._news, merge=_both), self._came, first=False))
+            # The service paces what comes itself.
+            waiting.append(self._frame.live(Feed(self._news, merge=_both, pace_s=0), self._came, first=False))
+            waiting.append(self._frame.live(Feed(lambda: polled(self._fuller, _FULLER_S)), self._came, first=False))
         await asyncio.gather(*waiting)
 
     def _filter(self) -> pb.QuestionFilter:
@@ -109,6 +112,15 @@ class _Page:
         yield pb.WatchQuestionsResponse(questions=page.questions)
         async for news in self._site.remote.questions.WatchQuestions(pb.WatchQuestionsRequest(filter=self._filter())):
             yield news
+
+    async def _fuller(self) -> pb.WatchQuestionsResponse:
+        """What is shown, anew, where something of it was not told yet: agents above send their spans in their time."""
+        if all(one.HasField("threshold") or not one.HasField("score") for one in self._questions):
+            return pb.WatchQuestionsResponse()
+        page = await self._newest()
+        if isinstance(page, UpriverError):
+            raise page
+        return pb.WatchQuestionsResponse(questions=page.questions)
 
     def _came(self, news: pb.WatchQuestionsResponse) -> None:
         self._questions = merged(self._questions, news.questions, SHOWN)
