@@ -204,6 +204,20 @@ class Bench:
             agent.wait(lambda: names.TRACE_ID.encode() in (answer(address, request()) or b""))
         return self._unary(name, (agent,), address)
 
+    def bare(self, name: str) -> Case:
+        """An agent that answers locally and has no telemetry in its way at all."""
+        agent, address = self._agent(
+            name, "device", ["device"], "", telemetry='export = "off"', module="bench.untraced_agent"
+        )
+        return self._unary(name, (agent,), address)
+
+    def unsampled(self, name: str, collector: str) -> Case:
+        """An agent with all of telemetry on, which answers locally and keeps nearly none of the questions' spans."""
+        telemetry = f'otlp_endpoint = "http://{collector}"\nsample_rate = 1e-9\n[metrics]\nlisten = "127.0.0.1:0"'
+        agent, address = self._agent(name, "device", ["device"], "", telemetry=telemetry)
+        agent.wait(lambda: "spans go to" in agent.log.read_text())
+        return self._unary(name, (agent,), address)
+
     def collector(self) -> str:
         """Starts a collector that forgets every span; gives its address."""
         address = f"127.0.0.1:{free_port()}"
@@ -257,6 +271,7 @@ class Bench:
         discovery: str,
         threshold: float = 0.0,
         telemetry: str = "sample_rate = 0.0",
+        module: str = "upriver_agent",
     ) -> tuple[Server, str]:
         version = self._folder / f"version-{name}"
         version.mkdir()
@@ -270,7 +285,7 @@ class Bench:
             f'state_dir = "{self._folder / name}"\n[cascade]\ntrust = "network"\n[discovery]\nkind = "static"\n'
             f'{discovery}[telemetry]\n{telemetry}\n[[models]]\npath = "{version}"\n'
         )
-        command = [sys.executable, "-m", "upriver_agent", "--config", str(config)]
+        command = [sys.executable, "-m", module, "--config", str(config)]
         # Verified once, as a device's second start finds it; the start that counts is the one after.
         first = Server(f"{name}-first", command, self._folder / f"{name}.log")
         try:

@@ -174,7 +174,7 @@ class Agent:
         self._metrics, self._push = self._measured()
         self._configured = _configured(config)
         self._member = self._join(loader) if config.control_plane.addresses else None
-        self._export = span_export(config, self._telemetry, os.environ)
+        self._export = span_export(config, self._telemetry, os.environ, settle)
         self._ending = False
         self.address = ""
 

@@ -1,6 +1,6 @@
 """Where an agent's spans go, by its configuration: what it names, or else its control plane."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from opentelemetry.util.re import parse_env_headers
@@ -12,10 +12,15 @@ from upriver_agent.sections import AgentConfig
 from upriver_agent.telemetry import Telemetry
 
 
-def span_export(config: AgentConfig, telemetry: Telemetry, environ: Mapping[str, str]) -> SpanExport | None:
-    """The export, not yet started; None where spans go nowhere. `environ` has OpenTelemetry's own variables."""
+def span_export(
+    config: AgentConfig, telemetry: Telemetry, environ: Mapping[str, str], loaded: Callable[[], object]
+) -> SpanExport | None:
+    """The export, not yet started; None where spans go nowhere. `environ` has OpenTelemetry's own variables.
+
+    `loaded` is called once what it takes is imported.
+    """
     options = export_options(config, environ)
-    return None if options is None else SpanExport(options, telemetry)
+    return None if options is None else SpanExport(options, telemetry, loaded)
 
 
 def export_options(config: AgentConfig, environ: Mapping[str, str]) -> ExportOptions | None:

@@ -8,7 +8,7 @@ there, a moment after the agent began to serve, go nowhere.
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -59,8 +59,12 @@ class SpanCounts(NamedTuple):
 class SpanExport:
     """Starts the export in the background, since importing the SDK takes a good part of a second."""
 
-    def __init__(self, options: ExportOptions, telemetry: Telemetry) -> None:
+    def __init__(
+        self, options: ExportOptions, telemetry: Telemetry, loaded: Callable[[], object] = lambda: None
+    ) -> None:
+        """`loaded` is called once everything that it takes is imported, on the thread that did it."""
         self._options = options
+        self._loaded = loaded
         self._telemetry = telemetry
         self._courier: Courier | None = None
         self._spool: Spool | None = None
@@ -97,6 +101,7 @@ class SpanExport:
     def _begin(self) -> None:
         try:
             self._courier = self._compose()
+            self._loaded()
         except RuntimeMissing as error:
             _LOG.log(logging.ERROR if self._options.asked else logging.INFO, "%s", error)
             return

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import grpc
 import numpy as np
 
+from upriver import logs
 from upriver.discovery.port import AgentRecord
 from upriver.errors import InvalidInput
 from upriver.oip.v2 import inference_pb2 as pb
@@ -113,7 +114,8 @@ class TopAsker:
                 return None
             return code
         except (InvalidInput, AnswerInvalid) as error:
-            _LOG.warning("%s gave an answer to an audit that can't be used: %s", record.agent, error)
+            about = logs.about(question=envelope.question)
+            _LOG.warning("%s gave an answer to an audit that can't be used: %s", record.agent, error, extra=about)
             return None
         finally:
             link.settled()

@@ -17,6 +17,7 @@ from itertools import groupby, takewhile
 from pathlib import Path
 from typing import Final
 
+from upriver import logs
 from upriver.backoff import full_jitter_s
 from upriver.errors import DiskTrouble, InvalidInput, UpriverError
 from upriver_agent.auditing import store
@@ -251,7 +252,8 @@ class Auditor:
             if len(apart) > 1:  # it may be for one of them alone
                 # Until the top is away: each further one would wait for it in vain.
                 return sum(takewhile(bool, map(self._ask_about, apart)))
-            _LOG.warning("%s: an audit is given up: %s", cases[0].model, error)
+            about = logs.about(question=cases[0].question)
+            _LOG.warning("%s: an audit is given up: %s", cases[0].model, error, extra=about)
             self._end(cases)
             return len(cases)
         if verdicts is None:

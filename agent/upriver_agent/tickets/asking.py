@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from upriver import logs
 from upriver.errors import CallerGone, Draining, InvalidInput, QueueFull, UpriverError
 from upriver.parameters import Reason
 from upriver_agent.balance import obstacle
@@ -135,7 +136,7 @@ class Asker:
         try:
             request = read_question(ticket.request, ticket.id, ticket.origin)
         except InvalidInput as error:
-            _LOG.warning("%s", error)
+            _LOG.warning("%s", error, extra=logs.about(ticket.origin.trace_id, ticket.id))
             self._again(ticket, None, epoch)
             return False
         if ticket.course.waiting is Waiting.UPSTREAM and epoch <= ticket.course.epoch:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from concurrent.futures import Future, InvalidStateError
 from typing import Final
 
+from upriver import logs
 from upriver.errors import UpriverError
 from upriver_agent.journal import Journal
 from upriver_agent.serving.request import InferAnswer, InferRequest
@@ -126,7 +127,8 @@ class Issuer:
                     origin = Origin(answer.trace_id, answer.span_id)
                     new.append(NewTicket(ids[row], request.model, fact.confidence, waiting, asked, guess, origin))
         except UpriverError as error:
-            _LOG.warning("a question that can't be written down gets no ticket: %s", error)
+            about = logs.about(answer.trace_id, ids[rows[0]])
+            _LOG.warning("a question that can't be written down gets no ticket: %s", error, extra=about)
             new = []
         self._refuse(len(rows) - len(new), "larger than tickets.max_input_kib, or too many in one request")
         return new

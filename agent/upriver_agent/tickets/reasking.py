@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from upriver import logs
 from upriver.discovery.port import AgentRecord
 from upriver.errors import DiskTrouble, NotFound, TicketGone
 from upriver_agent.place import Place
@@ -171,7 +172,7 @@ class Reasker:
         except (NotFound, TicketGone):
             return False
         except TicketDamaged as error:
-            _LOG.warning("%s: it is dropped", error)
+            _LOG.warning("%s: it is dropped", error, extra=logs.about(question=id_))
             self._desk.drop(id_)
             return False
         if ticket.state is not State.OPEN:
