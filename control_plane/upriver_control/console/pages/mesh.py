@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import timedelta
 
-from google.protobuf.duration_pb2 import Duration
 from nicegui import ui
 
 from upriver.v1 import mesh_pb2 as pb
@@ -17,7 +18,8 @@ from upriver_control.console.feeds import Feed
 from upriver_control.console.site import Site
 
 WIDE, NARROW = 1080, 340
-_OFTEN_NS = 500_000_000
+PACES_S = ((200, 0.5), (1000, 2.0), (2**31, 5.0))
+"""Up to so many agents, so often."""
 _MANY = 100  # agents that are drawn on the event loop; more are drawn on a thread
 
 
@@ -36,7 +38,7 @@ def add(site: Site) -> None:
     @ui.page("/mesh")
     async def page(selector: str = "") -> None:
         def make() -> Feed[Drawn]:
-            return Feed(lambda: _news(site, selector))
+            return Feed(lambda: news(site, selector))
 
         feed = make() if selector else site.feed("mesh", make)
         with site.frame("Mesh", "/mesh") as frame:
@@ -52,15 +54,34 @@ def add(site: Site) -> None:
             await frame.live(feed, show)
 
 
-async def _news(site: Site, selector: str) -> AsyncIterator[Drawn]:
-    request = pb.WatchMeshRequest(selector=selector, interval=Duration(nanos=_OFTEN_NS))
-    async for news in or_refused(site.remote.mesh.WatchMesh(request)):
-        if isinstance(news, Refused):
-            yield Drawn(words.problem(news.why), Markup(), Markup())
-        elif len(news.agents) > _MANY:
-            yield await asyncio.to_thread(draw, news, selector)
-        else:
-            yield draw(news, selector)
+async def news(site: Site, selector: str) -> AsyncIterator[Drawn]:
+    """The page's content whenever the mesh has changed, as often as is right for so many agents."""
+    interval_s = PACES_S[0][1]
+    while True:
+        request = pb.WatchMeshRequest(selector=selector)
+        request.interval.FromTimedelta(timedelta(seconds=interval_s))
+        async with aclosing(site.remote.mesh.WatchMesh(request)) as stream:
+            async for told in or_refused(stream):
+                if isinstance(told, Refused):
+                    yield Drawn(words.problem(told.why), Markup(), Markup())
+                    continue
+                yield await _drawn(told, selector)
+                if (better_s := pace_s(len(told.agents))) != interval_s:
+                    interval_s = better_s
+                    break
+            else:
+                return
+
+
+def pace_s(agents: int) -> float:
+    """How often so many agents are asked for: drawing five thousand takes a sixth of a second."""
+    return next((seconds for most, seconds in PACES_S if agents <= most), PACES_S[-1][1])
+
+
+async def _drawn(news: pb.WatchMeshResponse, selector: str) -> Drawn:
+    if len(news.agents) > _MANY:
+        return await asyncio.to_thread(draw, news, selector)
+    return draw(news, selector)
 
 
 def draw(news: pb.WatchMeshResponse, selector: str) -> Drawn:
