@@ -1,5 +1,6 @@
 """Heads that others made of what was pooled, and that were put here: told when one begins to answer."""
 
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -8,25 +9,37 @@ from upriver import tracing
 from upriver.errors import DiskTrouble
 from upriver_agent.journal import Journal
 from upriver_agent.lessons import looking
+from upriver_agent.serving.loaded import LoadedVersion
 from upriver_agent.serving.refiner import Current
 from upriver_agent.telemetry import Origin
 
 
 class GivenHeads:
-    """For one agent, used on the learner's thread."""
+    """For one agent. Safe to share between threads."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._known: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._latest: dict[str, str] = {}
+        self._new: dict[str, str] = {}
+
+    def put(self, loaded: LoadedVersion) -> None:
+        """A pair is about to answer. The first of a model since the start is what was there before."""
+        model, head = loaded.model, loaded.policy.document.head
+        with self._lock:
+            before = self._latest.setdefault(model, head)
+            self._latest[model] = head
+            if head and head != before:
+                self._new[model] = head
 
     def begun(self, current: Current) -> Sequence[Origin]:
-        """Where the newest questions were that this agent pooled lessons of, if another head was put here since the
-        last look; nothing else. What is there at the first look was there before, or taught by others alone.
-        """
+        """Where the newest questions were that this agent pooled lessons of, once for each head that was put here, when
+        it answers; nothing else. One that was learnt here is not put into the slot, and not told by this."""
         model, head = current.given.model, current.given.policy.document.head
-        before, self._known[model] = self._known.get(model), head
-        if not head or before is None or before == head:
-            return ()
+        with self._lock:
+            if not head or self._new.get(model) != head:
+                return ()
+            del self._new[model]
         return newest(self._journal, model, current.given.version.digest)
 
 

@@ -26,14 +26,17 @@ class HoldoutKeeper:
         cannot: Callable[[LoadedVersion], str],
         audited: Callable[[str, str, bool], None],
         stirred: Callable[[], None],
+        putting: Callable[[LoadedVersion], None],
     ) -> None:
         """`cannot` says why a pair can't learn; `audited` is told of each answer by a tier between that the top was
-        asked about too (teacher, its pair, whether the top agrees), and `stirred` that there is something new."""
+        asked about too (teacher, its pair, whether the top agrees), `stirred` that there is something new, `putting` of
+        each pair that is about to answer."""
         self._journal = journal
         self._section = section
         self._cannot = cannot
         self._audited = audited
         self._stirred = stirred
+        self._putting = putting
         self.lost = 0
         """Questions that could not be kept since the start: chance decides which, so the others are a fair sample."""
         self._trouble = ""
@@ -45,6 +48,7 @@ class HoldoutKeeper:
         """Whether questions of a pair are held out."""
         wanted = self._section.enabled and self._section.promote and not self._cannot(loaded)
         self._wanted[loaded.model] = wanted
+        self._putting(loaded)
         return wanted
 
     def share(self, model: str) -> float:

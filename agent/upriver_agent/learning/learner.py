@@ -76,7 +76,7 @@ class Learner:
         self._held: frozenset[str] = frozenset()
         self._trouble = ""
         self._stirred = threading.Event()
-        self.keeper = HoldoutKeeper(parts.journal, section, self._cannot, parts.audited, self._stirred.set)
+        self.keeper = HoldoutKeeper(parts.journal, section, self._cannot, parts.audited, self._stirred.set, self._put)
         self.promoted: Callable[[str, str, int, Sequence[Origin]], None] = lambda _model, _version, _lessons, _of: None
         """Called when a head begins to answer, with model, version, how many lessons of this agent it is of, and where
         the newest of their questions were; set by whoever tells of it."""
@@ -254,6 +254,11 @@ class Learner:
         if tried is not None and not tried.promoted:  # the process ended just after
             self._parts.journal.write(partial(trials.promoted, model=model, head=tried.head)).result()
         return course if course.ready else self._course(model, current)
+
+    def _put(self, loaded: LoadedVersion) -> None:
+        """Another pair is about to answer."""
+        self._given.put(loaded)
+        self._stirred.set()
 
     def _of(self, lesson: Lesson) -> Course | None:
         course = self._courses.get(lesson.model)

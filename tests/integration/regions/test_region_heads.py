@@ -24,6 +24,7 @@ from upriver_agent.lessons.table import FILE
 from upriver_agent.teaching import SCHEMA
 from upriver_agent.versions import Version, open_version
 from upriver_control.cli.regions import app
+from upriver_control.spans.store import SpanStore, open_spans
 
 WIDTH = 4
 TIERS = ("device", "cloud")
@@ -55,7 +56,8 @@ def lesson(number: int, version: Version) -> Lesson:
         question=f"q{number}", row=0, model="pattern", version_digest=version.digest,
         embedding=embedding.astype(np.float16), student_label=LABELS[0], student_confidence=0.3, known=0.0, label=label,
         probabilities={label: 0.9}, teacher="cloud", teacher_tier="cloud", policy="", teacher_confidence=0.9,
-        trace_id="", at=time.time(), draw=0.5, content=number.to_bytes(16), source="",
+        trace_id=f"{number + 1:032x}", span_id=f"{number + 1:016x}", at=time.time(), draw=0.5,
+        content=number.to_bytes(16), source="",
     )  # fmt: skip
 
 
@@ -107,6 +109,14 @@ soak_s = 0.0
                 return str(slots[0].reported.active.policy_document) if slots else ""
 
             document = until(active, 60, "the region's head on the device")
+            store = SpanStore(open_spans(f"sqlite:///{plane.state}/spans.sqlite"))
+
+            def later() -> set[tuple[str, str]]:
+                """What came of the newest question that taught it."""
+                return {(span.name, span.agent) for span in store.later((299 + 1).to_bytes(16))}
+
+            assert until(later, 60, "what came of a question") == {("upriver.promote", "dev-1")}
+            store.database.close()
             access = ["--control-plane", plane.address, "--token-file", str(plane.state / "operator-token")]
             shown = [CliRunner().invoke(app, ["show", "north", *access, *form]).output for form in ((), ("--json",))]
     assert "passed" in shown[0]

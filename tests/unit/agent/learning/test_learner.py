@@ -83,11 +83,15 @@ def test_a_head_of_the_region_is_told_with_the_questions_that_this_agent_pooled_
     world.learner.promoted = lambda *promotion: told.append(promotion)
     head = head_for(world.version, 1)
     pair = world.loader.warm(world.version, REPORT, policy_with(world.version, head), head)
+    world.learner.keeper.wants(pair)
+    world.learner.step()
+    assert not told, "it does not answer yet"
     world.slots.put(pair, Path())
     world.learner.step()
     world.learner.step()
     ((model, version, lessons, origins),) = told
     assert (model, version, lessons, len(origins)) == (MODEL, world.version.digest, 30, 30)
+    world.learner.keeper.wants(world.plain())
     world.slots.put(world.plain(), Path())
     world.learner.step()
     assert len(told) == 1, "no head is none that began to answer"
