@@ -34,6 +34,8 @@ MAX_FEEDS: Final = 64
 _FIRST_S: Final = 1.0
 """How long a page waits for its first news, so that it is drawn with them."""
 _LOOK_S: Final = 1.0
+_PAGE_S: Final = 15.0
+"""How long a page may take until it is drawn first: longer than any call that it waits for."""
 
 
 class Part:
@@ -113,6 +115,10 @@ class Site:
             self._feeds[name] = make()  # type: ignore[assignment]  # the name says of which kind it is
         return self._feeds[name]  # type: ignore[return-value]  # as above
 
+    def page(self, path: str) -> ui.page:
+        """Registers a function as the page at an address; its parameters are those of the address."""
+        return ui.page(path, response_timeout=_PAGE_S)
+
     @contextmanager
     def frame(self, title: str, path: str) -> Iterator[Frame]:
         """A page: `title` is its one heading and in the browser's title, `path` the entry of the navigation."""
@@ -170,5 +176,5 @@ def _stale(feeds: Sequence[Feed[Any]]) -> Markup:
     if not feeds:
         return Markup()
     since = units.clock(datetime.fromtimestamp(min(feed.at for feed in feeds), UTC))
-    troubles = dict.fromkeys(feed.trouble for feed in feeds)
+    troubles = dict.fromkeys(feed.trouble[:1].upper() + feed.trouble[1:] for feed in feeds)
     return tag("p", None, f"No news since {since} UTC. {' '.join(troubles)}")

@@ -33,9 +33,9 @@ def ms(duration: Duration | float) -> str:
 
 def share(value: float) -> str:
     """A share of 1: `0.4 %`, `12 %`; what is nearly nothing is not nothing."""
-    if not math.isfinite(value):
-        return NONE
     percent = 100 * value
+    if not math.isfinite(percent):
+        return NONE
     if 0 < percent < 0.05:
         return "< 0.1 %"
     return f"{percent:.0f} %" if percent >= 9.95 or percent == 0 else f"{percent:.1f} %"

@@ -4,8 +4,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Final
 
-from nicegui import ui
-
 from upriver.v1 import fleet_pb2, question_pb2
 from upriver_control.console.drawing import about as drawing
 from upriver_control.console.drawing.svg import tag
@@ -20,7 +18,7 @@ _AGENTS: Final = 1000
 def add(site: Site) -> None:
     """Registers `/about`."""
 
-    @ui.page("/about")
+    @site.page("/about")
     async def about() -> None:
         spans = site.feed("span store", lambda: Feed(lambda: _spans(site)))
         agents = site.feed("programs", lambda: Feed(lambda: _agents(site)))

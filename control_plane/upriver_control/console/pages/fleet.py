@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlencode
 
-from nicegui import ui
-
 from upriver.v1 import fleet_pb2 as pb
 from upriver_control.console import words
 from upriver_control.console.asking import Refused, or_refused
@@ -29,7 +27,7 @@ Listed = tuple[pb.ListAgentsResponse, pb.ListAgentsResponse]
 def add(site: Site) -> None:
     """Registers `/fleet` and `/fleet/{agent}`."""
 
-    @ui.page("/fleet")
+    @site.page("/fleet")
     async def fleet(selector: str = "", after: str = "") -> None:
         def make() -> Feed[tuple[Markup, Markup]]:
             return Feed(lambda: _listed(site, selector, after))
@@ -46,7 +44,7 @@ def add(site: Site) -> None:
 
             await frame.live(feed, show)
 
-    @ui.page("/fleet/{agent:path}")
+    @site.page("/fleet/{agent:path}")
     async def one(agent: str) -> None:
         feed = Feed(lambda: _one(site, agent))
         with site.frame(agent, "/fleet") as frame:

@@ -33,7 +33,7 @@ _AGAIN_S: Final = 120.0
 def add(site: Site) -> None:
     """Registers `/questions/{trace}`; the trace may be a question's id, or `last`."""
 
-    @ui.page("/questions/{trace}")
+    @site.page("/questions/{trace}")
     async def inspector(trace: str, request: Request) -> Response | None:
         try:
             told = await site.remote.questions.GetTrace(pb.GetTraceRequest(trace=trace))

@@ -9,7 +9,6 @@ from typing import Final
 
 from fastapi import Request
 from google.protobuf.timestamp_pb2 import Timestamp
-from nicegui import ui
 
 from upriver.v1 import fleet_pb2, mesh_pb2, region_pb2, registry_pb2, train_pb2
 from upriver_control.console import learning_news, units, words
@@ -66,7 +65,7 @@ Lessons = Sequence[tuple[str, train_pb2.SummarizeLessonsResponse]]
 def add(site: Site) -> None:
     """Registers `/learning`."""
 
-    @ui.page("/learning")
+    @site.page("/learning")
     async def learning(request: Request) -> None:
         span = request.query_params.get("range", "1h")
         asked = Asked(request.query_params.get("model", ""), span if span in RANGES else "1h")

@@ -6,8 +6,6 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 
-from nicegui import ui
-
 from upriver.v1 import mesh_pb2 as pb
 from upriver_control.console import words
 from upriver_control.console.asking import Refused, or_refused
@@ -35,7 +33,7 @@ class Drawn:
 def add(site: Site) -> None:
     """Registers `/mesh`."""
 
-    @ui.page("/mesh")
+    @site.page("/mesh")
     async def page(selector: str = "") -> None:
         def make() -> Feed[Drawn]:
             return Feed(lambda: news(site, selector))

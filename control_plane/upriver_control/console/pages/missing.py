@@ -1,4 +1,4 @@
-"""What is shown where there is no page."""
+"""What is shown where there is no page, and where one can't be drawn."""
 
 from fastapi import Request
 from fastapi.exception_handlers import http_exception_handler
@@ -6,13 +6,21 @@ from nicegui import Client, app, ui
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from upriver.errors import UpriverError
 from upriver_control.console import words
 from upriver_control.console.drawing.svg import join, tag
 from upriver_control.console.site import Site
 
 
 def add(site: Site) -> None:
-    """Takes the place of NiceGUI's own page."""
+    """Takes the place of NiceGUI's own pages."""
+
+    @app.on_page_exception
+    def failed(error: Exception) -> None:
+        known = isinstance(error, UpriverError)
+        told = str(error) if known else "A fault of the console, which the control plane's log tells."
+        with site.frame("This page can't be shown", "") as frame:
+            frame.part(words.problem(told, "Try again." if known else ""))
 
     @app.exception_handler(404)
     async def missing(request: Request, error: HTTPException) -> Response:

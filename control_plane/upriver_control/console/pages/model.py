@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-from nicegui import ui
-
 from upriver.v1 import registry_pb2
 from upriver.v1 import rollout_pb2 as pb
 from upriver_control.console import rollout_news, words
@@ -28,7 +26,7 @@ _SPAN: Final = "1d"
 def add(site: Site) -> None:
     """Registers `/models/{model}`."""
 
-    @ui.page("/models/{model}")
+    @site.page("/models/{model}")
     async def one(model: str, a: str = "", b: str = "", region: str = "", range: str = _SPAN) -> None:  # noqa: A002 - the address's own word
         asked = Choice(a, b, region, range if range in RANGES else _SPAN)
         with site.frame(model, "/models") as frame:

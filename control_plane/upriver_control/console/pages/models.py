@@ -3,8 +3,6 @@
 import asyncio
 from typing import Final
 
-from nicegui import ui
-
 from upriver.v1 import registry_pb2, rollout_pb2
 from upriver_control.console import words
 from upriver_control.console.drawing.svg import Markup, join, tag
@@ -26,7 +24,7 @@ def add(site: Site) -> None:
         told = await asyncio.gather(models, rollouts)
         return told[0], told[1]
 
-    @ui.page("/models")
+    @site.page("/models")
     async def models() -> None:
         feed = site.feed("models", lambda: Feed(lambda: polled(fetch, _EVERY_S)))
         with site.frame("Models", "/models") as frame:

@@ -3,8 +3,6 @@
 import asyncio
 from typing import Final
 
-from nicegui import ui
-
 from upriver.v1 import policy_pb2 as pb
 from upriver_control.console import words
 from upriver_control.console.drawing import policies as drawing
@@ -27,7 +25,7 @@ def add(site: Site) -> None:
         told = await asyncio.gather(policies, calibrations)
         return told[0], told[1]
 
-    @ui.page("/policies")
+    @site.page("/policies")
     async def policies() -> None:
         feed = site.feed("policies", lambda: Feed(lambda: polled(fetch, _EVERY_S)))
         with site.frame("Policies", "/policies") as frame:

@@ -28,7 +28,7 @@ _MOVED: Final = '(event) => event.target.matches("[data-what-if]") && emit(event
 def add(site: Site) -> None:
     """Registers `/policies/{model}`."""
 
-    @ui.page("/policies/{model}")
+    @site.page("/policies/{model}")
     async def one(model: str, calibration: str = "", what_if: str = "") -> None:
         news = PolicyNews(site.remote, model, calibration)
         with site.frame(f"Policies of {model}", "/policies") as frame:

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Final
 
 from fastapi import Request
-from nicegui import ui
 from starlette.responses import RedirectResponse, Response
 
 from upriver.errors import UpriverError
@@ -29,11 +28,11 @@ _FULLER_S: Final = 2.0
 def add(site: Site) -> None:
     """Registers `/` and `/questions`."""
 
-    @ui.page("/")
+    @site.page("/")
     def start() -> Response:
         return RedirectResponse(PATH)
 
-    @ui.page(PATH)
+    @site.page(PATH)
     async def questions(request: Request) -> Response | None:
         asked = read(request.query_params.multi_items())
         if is_trace(asked.q):

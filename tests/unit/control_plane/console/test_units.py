@@ -1,26 +1,55 @@
-"""Times that anybody may have written are shown, whatever they are."""
+"""Numbers as people read them."""
 
-from datetime import UTC, datetime
+import math
+from datetime import UTC, datetime, timedelta
 
-from google.protobuf.timestamp_pb2 import Timestamp
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from upriver_control.console import units
 
-
-@given(st.integers(-(2**63), 2**63 - 1), st.integers(-(2**31), 2**31 - 1))
-def test_any_time_can_be_shown(seconds: int, nanos: int) -> None:
-    at = Timestamp(seconds=seconds, nanos=nanos)
-    assert units.day(at).endswith(" UTC")
-    assert units.ago(at, datetime(2026, 3, 4, tzinfo=UTC))
+NOW = datetime(2026, 3, 5, 14, 3, 5, tzinfo=UTC)
 
 
-def test_a_time_is_shown_to_the_second() -> None:
-    at = Timestamp(seconds=1772600767, nanos=999_999_999)
-    assert units.day(at) == "2026-03-04 05:06:07 UTC"
-    assert units.moment(at).microsecond == 999_999
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (units.ms(0.000_42), "0.42 ms"),
+        (units.ms(0.018), "18 ms"),
+        (units.ms(0.0123), "12.3 ms"),
+        (units.ms(0.9996), "1 s"),
+        (units.ms(1.84), "1.84 s"),
+        (units.ms(200), "3 min 20 s"),
+        (units.ms(0), "0 ms"),
+        (units.share(0.0043), "0.4 %"),
+        (units.share(0.12), "12 %"),
+        (units.share(0), "0 %"),
+        (units.share(1), "100 %"),
+        (units.size(840), "840 B"),
+        (units.size(1234), "1.21 KiB"),
+        (units.size(5 << 30), "5 GiB"),
+        (units.count(1234), "1,234"),
+        (units.count(1_200_000), "1.2 M"),
+        (units.rate(0.4), "0.4/s"),
+        (units.score(0.8734), "0.873"),
+        (units.score(None), units.NONE),
+        (units.score(math.inf), "∞"),
+        (units.score(-1.7976931348623157e308), "-∞"),
+        (units.ago(NOW - timedelta(seconds=12), NOW), "12 s ago"),
+        (units.ago(NOW - timedelta(hours=3.5), NOW), "3 h ago"),
+        (units.ago(NOW + timedelta(seconds=12), NOW), "now"),
+        (units.day(NOW), "2026-03-05 14:03:05 UTC"),
+        (units.clock(NOW), "14:03:05"),
+    ],
+)
+def test_a_number_has_its_unit_and_few_digits(shown: str, expected: str) -> None:
+    assert shown == expected
 
 
-def test_a_share_that_is_nearly_nothing_is_not_shown_as_nothing() -> None:
-    assert [units.share(value) for value in (0.0, 1e-5, 0.004, 0.12)] == ["0 %", "< 0.1 %", "0.4 %", "12 %"]
+@given(st.floats())
+def test_any_number_can_be_told(value: float) -> None:
+    for told in (units.ms(value), units.share(value), units.count(value), units.rate(value), units.score(value)):
+        assert told
+        assert "nan" not in told
+        assert "inf" not in told
