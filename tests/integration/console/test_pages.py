@@ -13,7 +13,7 @@ AGENTS = ("device-1", "far-edge-1", "near-edge-1", "cloud-1")
 ASKED = "/questions/{trace}"
 PAGES = {
     "/questions": ("Questions", ("How long they took", "Who answered", "ticketed", "riddle")),
-    ASKED: ("Question", (*AGENTS, "Where the time went", "under a ticket")),
+    ASKED: ("Question {trace:.8}", (*AGENTS, "Where the time went", "under a ticket")),
     "/mesh": ("Mesh", AGENTS),
     "/fleet": ("Fleet", (*AGENTS, "pattern device-1")),
     "/fleet/device-1": ("device-1", ("device", "pattern", "riddle-1")),
@@ -31,7 +31,8 @@ def test_a_page_shows_what_there_is_in_dark_and_light_and_on_a_phone(
     browser: Browser, mesh: ConsoleMesh, path: str
 ) -> None:
     title, words = PAGES[path]
-    path = path.format(trace=next(told["trace_id"] for told in reversed(mesh.told) if "ticket" in told))
+    trace = next(told["trace_id"] for told in reversed(mesh.told) if "ticket" in told)
+    path, title = path.format(trace=trace), title.format(trace=trace)
     with page_of(browser) as (page, _):
         page.goto(mesh.login(path))
         assert page.url == mesh.plane.console + path
