@@ -1,11 +1,13 @@
 """Tickets that wait for a person: the list of them, and the one that is looked at with what may be said to it."""
 
-import base64
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Final
 from urllib.parse import quote
+
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from upriver.errors import UpriverError
 from upriver.tensors import Array
@@ -21,7 +23,46 @@ _WAITS: Final[Mapping[TicketWaiting, str]] = {
     TicketWaiting.UPSTREAM: "an agent above that is there, or you",
     TicketWaiting.MODEL: "another model, or you",
 }
-Tickets = Mapping[tuple[str, str], inbox_pb2.OpenTicket]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is shown of a ticket: read once, drawn often. Texts are whatever its agent wrote."""
+
+    model: str
+    trace: str
+    created: Timestamp
+    expires: Timestamp | None
+    guess: str
+    waits: str
+    attempts: int = 0
+    picture: str = ""
+    """Its address."""
+    inputs: tuple[tuple[str, str], ...] = ()
+    """Where it is no picture: each input's name and first values."""
+    problem: str = ""
+    """Why the input is not there."""
+
+
+Tickets = Mapping[tuple[str, str], Shown]
+
+
+def shown_of(one: inbox_pb2.OpenTicket, picture: str) -> Shown:
+    """Reads a ticket; `picture` is the address of its picture, empty without one."""
+    ticket, parsed = one.ticket, _parsed(one)
+    inputs = {} if parsed is None or picture else parsed.inputs or {}
+    return Shown(
+        model=ticket.model,
+        trace=ticket.trace,
+        created=ticket.create_time,
+        expires=ticket.expire_time if ticket.HasField("expire_time") else None,
+        guess=_guess(parsed),
+        waits="" if parsed is None else _WAITS.get(parsed.waiting, "an answer"),
+        attempts=ticket.attempts,
+        picture=picture,
+        inputs=tuple((name, _values(array)) for name, array in sorted(inputs.items())),
+        problem=one.input_problem,
+    )
 
 
 def id_of(ticket: Waiting) -> str:
@@ -72,7 +113,7 @@ def notes(told: inbox_pb2.ListOpenTicketsResponse) -> Markup:
     )
 
 
-def _option(one: Waiting, shown: inbox_pb2.OpenTicket, is_current: bool, now: datetime) -> Markup:
+def _option(one: Waiting, shown: Shown, is_current: bool, now: datetime) -> Markup:
     attributes = {
         "role": "option",
         "id": id_of(one),
@@ -84,7 +125,7 @@ def _option(one: Waiting, shown: inbox_pb2.OpenTicket, is_current: bool, now: da
         "data-act": "look",
         "data-value": id_of(one),
     }
-    picture = tag("img", {"src": _png(shown.png), "alt": "", "class": "desk-small"}) if shown.png else None
+    picture = tag("img", {"src": shown.picture, "alt": "", "class": "desk-small"}) if shown.picture else None
     return tag(
         "div",
         attributes,
@@ -92,16 +133,15 @@ def _option(one: Waiting, shown: inbox_pb2.OpenTicket, is_current: bool, now: da
         tag(
             "span",
             None,
-            tag("strong", None, shown.ticket.model),
+            tag("strong", None, shown.model),
             f" at {one.agent}",
             tag("br"),
-            tag("span", {"class": "quiet"}, f"{_guess(shown)} · {units.ago(shown.ticket.create_time, now)}"),
+            tag("span", {"class": "quiet"}, f"{shown.guess} · {units.ago(shown.created, now)}"),
         ),
     )
 
 
-def _guess(shown: inbox_pb2.OpenTicket) -> str:
-    parsed = _parsed(shown)
+def _guess(parsed: Ticket | None) -> str:
     if parsed is None or parsed.guess.label is None:
         return "no guess"
     confidence = parsed.guess.confidence
@@ -109,37 +149,30 @@ def _guess(shown: inbox_pb2.OpenTicket) -> str:
     return f"best guess {parsed.guess.label}{sure}"
 
 
-def _known(shown: inbox_pb2.OpenTicket, current: Waiting, now: datetime) -> Markup:
-    ticket, parsed = shown.ticket, _parsed(shown)
-    waits = None if parsed is None else _WAITS.get(parsed.waiting, "an answer")
-    trace = ticket.trace
-    link = tag("a", {"href": f"/questions/{quote(trace, safe='')}"}, "how it went") if trace else None
-    vain = "once" if ticket.attempts == 1 else f"{ticket.attempts:,} times"
-    again = f"{vain}, in vain" if ticket.attempts else "not yet"
-    expires = units.day(ticket.expire_time) if ticket.HasField("expire_time") else units.NONE
+def _known(shown: Shown, current: Waiting, now: datetime) -> Markup:
+    link = tag("a", {"href": f"/questions/{quote(shown.trace, safe='')}"}, "how it went") if shown.trace else None
+    vain = "once" if shown.attempts == 1 else f"{shown.attempts:,} times"
     return words.facts(
         ("Ticket", tag("code", None, short(current))),
-        ("Model", ticket.model),
-        ("Asked at", f"{current.agent}, {units.ago(ticket.create_time, now)}"),
-        ("Best guess", _guess(shown)),
-        ("Waits for", waits),
-        ("Asked again", again),
-        ("Expires", expires),
+        ("Model", shown.model),
+        ("Asked at", f"{current.agent}, {units.ago(shown.created, now)}"),
+        ("Best guess", shown.guess),
+        ("Waits for", shown.waits),
+        ("Asked again", f"{vain}, in vain" if shown.attempts else "not yet"),
+        ("Expires", units.day(shown.expires) if shown.expires is not None else None),
         ("Question", link),
     )
 
 
-def _input(shown: inbox_pb2.OpenTicket) -> Markup:
-    if shown.png:
-        image = tag("img", {"src": _png(shown.png), "alt": "The picture that was asked about", "class": "desk-image"})
-        return tag("figure", None, image)
-    if shown.input_problem:
-        return tag("p", {"class": "desk-missing quiet"}, f"Its input is not shown: {shown.input_problem}")
-    parsed = _parsed(shown)
-    if parsed is None or not parsed.inputs:
+def _input(shown: Shown) -> Markup:
+    if shown.picture:
+        alt = "The picture that was asked about"
+        return tag("figure", None, tag("img", {"src": shown.picture, "alt": alt, "class": "desk-image"}))
+    if shown.problem:
+        return tag("p", {"class": "desk-missing quiet"}, f"Its input is not shown: {shown.problem}")
+    if not shown.inputs:
         return tag("p", {"class": "desk-missing quiet"}, "Its agent shows no input.")
-    rows = ((name, _values(array)) for name, array in sorted(parsed.inputs.items()))
-    return tag("div", {"class": "desk-missing"}, words.facts(*rows))
+    return tag("div", {"class": "desk-missing"}, words.facts(*shown.inputs))
 
 
 def _values(array: Array) -> str:
@@ -206,20 +239,16 @@ def _label(label: str, digit: int | None, is_chosen: bool) -> Markup:
     return tag("button", attributes, key, label)
 
 
-def _unlabelled(shown: inbox_pb2.OpenTicket, current: Waiting) -> Markup:
+def _unlabelled(shown: Shown, current: Waiting) -> Markup:
     return words.nothing(
-        f"{shown.ticket.model} has no labels to choose from.",
+        f"{shown.model} has no labels to choose from.",
         f"upriver tickets answer {short(current)} --agent HOST:PORT --outputs JSON",
         f"It answers with every output's content; HOST:PORT is where {current.agent} is called.",
     )
 
 
-def _parsed(shown: inbox_pb2.OpenTicket) -> Ticket | None:
+def _parsed(one: inbox_pb2.OpenTicket) -> Ticket | None:
     try:
-        return parse_ticket(shown.ticket)
+        return parse_ticket(one.ticket)
     except UpriverError:  # an agent may have written anything; what can be told of it is
         return None
-
-
-def _png(data: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(data).decode()}"

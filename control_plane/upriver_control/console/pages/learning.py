@@ -16,6 +16,7 @@ from upriver_control.console.drawing import classes, pooled, promotions, rates, 
 from upriver_control.console.drawing.svg import Markup, join, tag
 from upriver_control.console.feeds import Feed, polled
 from upriver_control.console.pages import tickets
+from upriver_control.console.pictures import Pictures
 from upriver_control.console.site import Site
 
 WIDE: Final = 620
@@ -63,7 +64,9 @@ Lessons = Sequence[tuple[str, train_pb2.SummarizeLessonsResponse]]
 
 
 def add(site: Site) -> None:
-    """Registers `/learning`."""
+    """Registers `/learning`, and where the pictures of its tickets are."""
+    pictures = Pictures("/learning/pictures")
+    pictures.serve()
 
     @site.page("/learning")
     async def learning(request: Request) -> None:
@@ -86,7 +89,7 @@ def add(site: Site) -> None:
                 learnt.set(draw_learnt(told, asked, datetime.now(UTC)))
 
             await asyncio.gather(
-                frame.live(tickets.feed(site, asked.model), desk.show),
+                frame.live(tickets.feed(site, asked.model, pictures), desk.show),
                 frame.live(_rates(site, asked), show_rates),
                 frame.live(_learnt(site), show_learnt),
                 frame.live(_lessons(site), lambda told: lessons.set(draw_lessons(told, asked))),

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -15,6 +16,7 @@ from upriver_control.console.drawing import desk
 from upriver_control.console.drawing.svg import Markup, tag
 from upriver_control.console.feeds import Feed
 from upriver_control.console.labelling import Choice, Desk, Waiting
+from upriver_control.console.pictures import Pictures
 from upriver_control.console.site import Frame, Site
 
 PAGE: Final = 20
@@ -44,26 +46,39 @@ _FOCUS: Final = """(() => {
 })()"""
 
 
-def feed(site: Site, model: str) -> Feed[pb.ListOpenTicketsResponse]:
+_IN_SIGHT: Final = """requestAnimationFrame(() => requestAnimationFrame(() =>
+  document.querySelector('[data-ticket][aria-current]')?.scrollIntoView({ block: 'nearest' })))"""
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """What waits, in order; `notes` is the same without tickets: whether there are more, and who could not be asked."""
+
+    waiting: tuple[Waiting, ...]
+    tickets: desk.Tickets
+    notes: pb.ListOpenTicketsResponse
+
+
+def feed(site: Site, model: str, pictures: Pictures) -> Feed[Inbox]:
     """What waits, of one model or all; all who look share it."""
-    return site.feed(f"tickets of {model}", lambda: Feed(lambda: _news(site, model)))
+    return site.feed(f"tickets of {model}", lambda: Feed(lambda: _news(site, model, pictures)))
 
 
-async def _news(site: Site, model: str) -> AsyncIterator[pb.ListOpenTicketsResponse]:
+async def _news(site: Site, model: str, pictures: Pictures) -> AsyncIterator[Inbox]:
     """Asks again and again; for inputs only when there is a ticket that was not shown before."""
-    known: dict[tuple[str, str], pb.OpenTicket] = {}
+    known: dict[tuple[str, str], desk.Shown] = {}
     while True:
         begun = time.monotonic()
         told = await site.remote.inbox.ListOpenTickets(pb.ListOpenTicketsRequest(model=model, page_size=PAGE))
         if not known.keys() >= {_key(one) for one in told.tickets}:
             request = pb.ListOpenTicketsRequest(model=model, page_size=PAGE, include_input=True)
             told = await site.remote.inbox.ListOpenTickets(request)
-            known = {_key(one): one for one in told.tickets}
+            known = {_key(one): desk.shown_of(one, pictures.put(one.png)) for one in told.tickets}
         else:
-            known = {_key(one): _renewed(known[_key(one)], one) for one in told.tickets}
-        yield pb.ListOpenTicketsResponse(
-            tickets=known.values(), next_page_token=told.next_page_token, unreachable=told.unreachable
-        )
+            known = {_key(one): replace(known[_key(one)], attempts=one.ticket.attempts) for one in told.tickets}
+        waiting = tuple(Waiting(one.agent, one.ticket.name, tuple(one.labels)) for one in told.tickets)
+        told.ClearField("tickets")
+        yield Inbox(waiting, known, told)
         took_s = time.monotonic() - begun
         await asyncio.sleep(min(_LONGEST_S, max(EVERY_S, took_s / _SHARE - took_s)))
 
@@ -74,8 +89,7 @@ class Section:
     def __init__(self, site: Site, frame: Frame) -> None:
         self._site = site
         self._desk = Desk()
-        self._told = pb.ListOpenTicketsResponse()
-        self._came = False
+        self._inbox: Inbox | None = None
         with ui.element("section").props('aria-labelledby="waiting"').classes("card desk") as whole:
             frame.part(tag("h2", {"id": "waiting"}, "Waiting for a person"))
             with ui.element("div").classes("desk-room"):
@@ -90,29 +104,27 @@ class Section:
         self._list.element.set_visibility(False)
         ui.context.client.on_connect(lambda: ui.run_javascript(_FOCUS))
 
-    def show(self, told: pb.ListOpenTicketsResponse) -> None:
+    def show(self, inbox: Inbox) -> None:
         """News of what waits."""
-        self._told, self._came = told, True
-        waiting = (Waiting(one.agent, one.ticket.name, tuple(one.labels)) for one in told.tickets)
-        self._desk = labelling.arrived(self._desk, waiting)
+        self._inbox = inbox
+        self._desk = labelling.arrived(self._desk, inbox.waiting)
         self._draw()
 
     def _draw(self) -> None:
-        if not self._came:
+        inbox, now, current = self._inbox, datetime.now(UTC), self._desk.current
+        if inbox is None:
             return
-        now, tickets = datetime.now(UTC), {_key(one): one for one in self._told.tickets}
-        current = self._desk.current
         box = self._list.element
         at = "" if current is None else desk.id_of(current)
         if box.props.get("aria-activedescendant", "") != at:
             box.props["aria-activedescendant"] = at
             box.update()
         box.set_visibility(current is not None)
-        self._list.set(desk.options(self._desk, tickets, now))
-        shown = desk.detail(self._desk, tickets, now) if current is not None else desk.empty(self._told.unreachable)
-        self._detail.set(shown)
+        self._list.set(desk.options(self._desk, inbox.tickets, now))
+        nothing = desk.empty(inbox.notes.unreachable)
+        self._detail.set(desk.detail(self._desk, inbox.tickets, now) if current is not None else nothing)
         self._said.set(tag("p", None, self._desk.said) if self._desk.said else Markup())
-        self._notes.set(desk.notes(self._told))
+        self._notes.set(desk.notes(inbox.notes))
 
     async def _pressed(self, event: events.GenericEventArguments) -> None:
         await self._do(*labelling.press(self._desk, str(event.args)[:20]))
@@ -133,8 +145,10 @@ class Section:
         await self._do(now, choice)
 
     async def _do(self, now: Desk, choice: Choice | None) -> None:
-        self._desk = now
+        before, self._desk = self._desk.current, now
         self._draw()
+        if now.current is not None and now.current != before:
+            ui.run_javascript(_IN_SIGHT)
         if choice is None:
             return
         ticket, label = choice
@@ -146,12 +160,6 @@ class Section:
         else:
             self._desk = labelling.kept(self._desk, choice)
         self._draw()
-
-
-def _renewed(known: pb.OpenTicket, told: pb.OpenTicket) -> pb.OpenTicket:
-    """A ticket with its input, as it is known, and what may have changed of it."""
-    known.ticket.attempts, known.ticket.waiting = told.ticket.attempts, told.ticket.waiting
-    return known
 
 
 def _key(one: pb.OpenTicket) -> tuple[str, str]:
