@@ -35,7 +35,7 @@ class Pace:
     At the end, what waits is sent for at most `flush_s`.
     """
 
-    gather_s: float = 0.5
+    gather_s: float = 0.4
     first_s: float = 1.0
     longest_s: float = 60.0
     flush_s: float = 1.0
@@ -128,11 +128,14 @@ class Courier:
             self._send_new()
 
     def _send_new(self) -> None:
-        batches = self._in_hand or encode(*self._lanes.take())
+        batches = self._in_hand or self._taken()
         while batches and self._settled(batches[0], self._sender.send(batches[0].body)):
             batches = batches[1:]
         self._in_hand = batches
         self._put_in_hand_away()
+
+    def _taken(self) -> list[Batch]:
+        return [batch for worth, spans in self._lanes.take() for batch in encode(worth, spans)]
 
     def _send_kept(self) -> None:
         kept = None if self._spool is None else self._spool.oldest()
@@ -145,7 +148,7 @@ class Courier:
         """Has what waits in memory kept on the disk, if there is a spool."""
         self._put_in_hand_away()
         while self._spool is not None and not self._in_hand and len(self._lanes):
-            self._in_hand = encode(*self._lanes.take())
+            self._in_hand = self._taken()
             self._put_in_hand_away()
 
     def _put_in_hand_away(self) -> None:

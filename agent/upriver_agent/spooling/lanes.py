@@ -55,12 +55,14 @@ class Lanes:
             if count in (0, self._batch - 1):
                 self._changed.notify_all()
 
-    def take(self) -> "tuple[Worth, list[ReadableSpan]]":
-        """Takes the oldest of at most a batch out, important ones first; an empty list when none waits."""
+    def take(self) -> "list[tuple[Worth, list[ReadableSpan]]]":
+        """Takes the oldest of at most a batch out of either queue, important ones first; empty lists where none wait.
+
+        Of both at once: else ordinary ones would wait for as long as important ones keep coming.
+        """
         with self._changed:
-            worth = Worth.IMPORTANT if self._waiting[Worth.IMPORTANT] else Worth.ORDINARY
-            lane = self._waiting[worth]
-            return worth, [lane.popleft() for _ in range(min(MAX_BATCH, len(lane)))]
+            waiting = [(worth, self._waiting[worth]) for worth in (Worth.IMPORTANT, Worth.ORDINARY)]
+            return [(worth, [lane.popleft() for _ in range(min(MAX_BATCH, len(lane)))]) for worth, lane in waiting]
 
     def wait(self, timeout_s: float | None) -> None:
         """Waits until a span waits, the time is over, or `end` was called."""

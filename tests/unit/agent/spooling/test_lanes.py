@@ -14,7 +14,7 @@ ORDINARY, IMPORTANT = Worth.ORDINARY, Worth.IMPORTANT
 def names(lanes: Lanes) -> list[str]:
     found: list[str] = []
     while len(lanes):
-        found += [span.name for span in lanes.take()[1]]
+        found += [span.name for _, spans in lanes.take() for span in spans]
     return found
 
 
@@ -24,6 +24,16 @@ def test_when_there_is_no_room_the_oldest_ordinary_span_goes_first() -> None:
         lanes.put(worth, ReadableSpan(name))
     assert names(lanes) == ["b", "d", "e"]
     assert lanes.dropped == {ORDINARY: 2, IMPORTANT: 0}
+
+
+def test_ordinary_spans_go_along_with_important_ones_that_came_later() -> None:
+    lanes = Lanes(10)
+    for name, worth in (("a", ORDINARY), ("b", IMPORTANT)):
+        lanes.put(worth, ReadableSpan(name))
+    assert [(worth, [span.name for span in spans]) for worth, spans in lanes.take()] == [
+        (IMPORTANT, ["b"]),
+        (ORDINARY, ["a"]),
+    ]
 
 
 def test_among_important_ones_alone_the_oldest_goes_and_an_ordinary_one_is_not_let_in() -> None:
@@ -42,8 +52,8 @@ def test_no_important_span_is_lost_while_an_ordinary_one_stays(worths: list[Wort
     assert len(lanes) == min(len(worths), most)
     assert len(lanes) + sum(lanes.dropped.values()) == len(worths)
     if lanes.dropped[IMPORTANT]:
-        assert lanes.take()[0] is IMPORTANT
-        assert not len(lanes)
+        important, ordinary = lanes.take()
+        assert (important[0], ordinary) == (IMPORTANT, (ORDINARY, []))
 
 
 def test_who_gathers_is_woken_by_a_whole_batch_and_by_the_end() -> None:
@@ -55,7 +65,7 @@ def test_who_gathers_is_woken_by_a_whole_batch_and_by_the_end() -> None:
         lanes.put(ORDINARY, ReadableSpan("a"))
     waiting.join(10.0)
     assert not waiting.is_alive()
-    assert len(lanes.take()[1]) == MAX_BATCH
+    assert [len(spans) for _, spans in lanes.take()] == [0, MAX_BATCH]
     waiting = threading.Thread(target=lanes.wait, args=(None,))
     waiting.start()
     lanes.end()
