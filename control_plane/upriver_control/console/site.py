@@ -132,6 +132,18 @@ class Site:
         yield Frame(stale)
 
 
+def when_changed(show: Callable[[T], None]) -> Callable[[T], None]:
+    """The same, but nothing for news that say what was said before: drawing costs more than looking."""
+    last: list[T] = []
+
+    def shown(news: T) -> None:
+        if last != [news]:
+            last[:] = [news]
+            show(news)
+
+    return shown
+
+
 def header(path: str) -> Markup:
     """The header: the way to the content, to the other pages, and the switch of light and dark."""
     entries = [

@@ -19,6 +19,7 @@ _TOP: Final = 26.0
 _BOTTOM: Final = 24.0
 _HEIGHT: Final = 190.0
 _ROW: Final = 40.0
+_DOTS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,8 @@ def highest(shares: Sequence[float]) -> float:
 def _course(places: Sequence[tuple[float, float]], index: int) -> Markup:
     look = {"fill": "none", "stroke": COLOURS[index], "stroke-width": "2", "stroke-dasharray": _DASHES[index]}
     path = "".join(f"{'L' if at else 'M'}{number(x)} {number(y)}" for at, (x, y) in enumerate(places))
-    dots = [tag("circle", {"cx": number(x), "cy": number(y), "r": 2, "fill": COLOURS[index]}) for x, y in places[:200]]
+    few = places if len(places) <= _DOTS else ()  # one alone would be no line, and nothing to be seen
+    dots = [tag("circle", {"cx": number(x), "cy": number(y), "r": 2, "fill": COLOURS[index]}) for x, y in few]
     return join(tag("path", {"d": path, **look}) if path else None, *dots)
 
 

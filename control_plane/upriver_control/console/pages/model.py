@@ -14,7 +14,7 @@ from upriver_control.console.drawing.svg import Markup, join, tag
 from upriver_control.console.feeds import Feed, polled
 from upriver_control.console.model_news import ModelNews, Versions
 from upriver_control.console.rollout_dialogs import RolloutDialogs
-from upriver_control.console.site import Frame, Part, Site
+from upriver_control.console.site import Frame, Part, Site, when_changed
 from upriver_control.telling import rollouts as telling
 
 _EVERY_S: Final = 3.0
@@ -39,7 +39,7 @@ async def _rollouts(site: Site, frame: Frame, dialogs: RolloutDialogs, model: st
     part = frame.part(tag("p", {"class": "quiet"}, "No news of its rollouts yet."))
     dialogs.listen(part)
     feed = site.feed(f"rollouts {model}", lambda: Feed(lambda: rollout_news.follow(site.remote.rollouts, model)))
-    await frame.live(feed, lambda told: part.set(draw_rollouts(model, told)))
+    await frame.live(feed, when_changed(lambda told: part.set(draw_rollouts(model, told))))
 
 
 async def _versions(site: Site, frame: Frame, dialogs: RolloutDialogs, model: str, asked: Choice) -> None:
@@ -60,7 +60,7 @@ async def _versions(site: Site, frame: Frame, dialogs: RolloutDialogs, model: st
         lines.set(draw_lines(model, told))
 
     feed = site.feed(f"versions {model}", lambda: Feed(lambda: or_refused(polled(news.versions, _EVERY_S))))
-    await frame.live(feed, show)
+    await frame.live(feed, when_changed(show))
     await frame.live(Feed(lambda: _counted(news, chosen)), lambda told: _compare(compared, chosen, told), first=False)
 
 

@@ -8,7 +8,7 @@ from upriver_control.console import words
 from upriver_control.console.drawing.svg import Markup, join, tag
 from upriver_control.console.drawing.table import Column, Row, table
 from upriver_control.console.feeds import Feed, polled
-from upriver_control.console.site import Site
+from upriver_control.console.site import Site, when_changed
 from upriver_control.telling import rollouts as telling
 
 _EVERY_S: Final = 1.0
@@ -29,7 +29,7 @@ def add(site: Site) -> None:
         feed = site.feed("models", lambda: Feed(lambda: polled(fetch, _EVERY_S)))
         with site.frame("Models", "/models") as frame:
             part = frame.part(tag("p", {"class": "quiet"}, "No news of models yet."), "card")
-            await frame.live(feed, lambda told: part.set(draw(told)))
+            await frame.live(feed, when_changed(lambda told: part.set(draw(told))))
 
 
 def draw(listed: Listed) -> Markup:

@@ -8,7 +8,7 @@ from upriver_control.console import words
 from upriver_control.console.drawing import policies as drawing
 from upriver_control.console.drawing.svg import Markup, tag
 from upriver_control.console.feeds import Feed, polled
-from upriver_control.console.site import Site
+from upriver_control.console.site import Site, when_changed
 
 _EVERY_S: Final = 1.0
 Listed = tuple[pb.ListPoliciesResponse, pb.ListCalibrationsResponse]
@@ -30,7 +30,7 @@ def add(site: Site) -> None:
         feed = site.feed("policies", lambda: Feed(lambda: polled(fetch, _EVERY_S)))
         with site.frame("Policies", "/policies") as frame:
             part = frame.part(tag("p", {"class": "quiet"}, "No news of policies yet."))
-            await frame.live(feed, lambda told: part.set(draw(told)))
+            await frame.live(feed, when_changed(lambda told: part.set(draw(told))))
 
 
 def draw(listed: Listed) -> Markup:

@@ -15,7 +15,7 @@ from upriver_control.console.drawing import policies as drawing
 from upriver_control.console.drawing.svg import Markup, tag
 from upriver_control.console.feeds import Feed, polled
 from upriver_control.console.policy_news import Audits, Policies, PolicyNews
-from upriver_control.console.site import Frame, Part, Site
+from upriver_control.console.site import Frame, Part, Site, when_changed
 from upriver_control.telling import policies as telling
 
 _EVERY_S: Final = 1.0
@@ -33,8 +33,8 @@ def add(site: Site) -> None:
         news = PolicyNews(site.remote, model, calibration)
         with site.frame(f"Policies of {model}", "/policies") as frame:
             page = _Page(frame, model, calibration, int(what_if) if what_if in _PLACES else -1)
-            await frame.live(Feed(lambda: or_refused(polled(news.policies, _EVERY_S))), page.show)
-            await frame.live(site.feed(f"audits {model}", lambda: _audits(news)), page.show_audits)
+            await frame.live(Feed(lambda: or_refused(polled(news.policies, _EVERY_S))), when_changed(page.show))
+            await frame.live(site.feed(f"audits {model}", lambda: _audits(news)), when_changed(page.show_audits))
 
 
 def _audits(news: PolicyNews) -> Feed[Audits | Refused]:
