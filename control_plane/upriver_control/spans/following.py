@@ -18,7 +18,9 @@ from upriver_control.spans.store import SpanStore
 _LOG = logging.getLogger(__name__)
 MAX_WATCHERS: Final = 128
 PAUSE_S: Final = 0.5
-"""Between two messages to one who looks."""
+"""Between two messages of questions to one who looks."""
+ROUND_S: Final = 0.1
+"""Between two reads: the spans of one question come from several agents, and the first must not delay the others."""
 LOOK_S: Final = 1.0
 """How often is looked without being woken."""
 QUIET_S: Final = 2.0
@@ -71,14 +73,16 @@ class Following:
                     self._cursor, self._opened = newest, self._store.database.opened
                     self._watched.set()
             yield News((), 0)
-            told = self._loop.time()
+            told = pause_until = self._loop.time()
             while True:
                 await watcher.round.wait()
+                await asyncio.sleep(pause_until - self._loop.time())
                 watcher.round.clear()
                 news = watcher.wanted.take()
                 if news.questions or news.skipped or self._loop.time() >= told + QUIET_S:
                     yield news
                     told = self._loop.time()
+                    pause_until = told + PAUSE_S if news.questions else told
         finally:
             self._watchers.discard(watcher)
 
@@ -87,14 +91,14 @@ class Following:
         return self._latest.threshold(row)
 
     async def run(self) -> None:
-        """Reads while somebody looks, at most every `PAUSE_S`."""
+        """Reads while somebody looks, at most every `ROUND_S`."""
         while True:
             await self._watched.wait()
             while self._watchers:
                 await self._round()
-                await asyncio.sleep(PAUSE_S)
+                await asyncio.sleep(ROUND_S)
                 try:
-                    await asyncio.wait_for(self._woken.wait(), LOOK_S - PAUSE_S)
+                    await asyncio.wait_for(self._woken.wait(), LOOK_S - ROUND_S)
                 except TimeoutError:
                     continue  # others may have committed
             self._watched.clear()

@@ -16,6 +16,7 @@ from tests.unit.control_plane.fleet_facts import active, agent
 from upriver.services import Stub
 from upriver.tracing import SpanName
 from upriver.v1 import question_pb2 as pb
+from upriver_control.spans.following import PAUSE_S
 from upriver_control.store.audits import Audit
 
 LONG_AGO_NS = 1_750_000_000 * 10**9
@@ -195,6 +196,22 @@ def test_of_many_at_once_the_newest_are_told_and_the_others_counted(server, ask)
     watch.cancel()
     assert (len(told.questions), told.skipped) == (50, 70)
     assert told.questions[0].trace == mesh.trace(119).hex()
+
+
+def test_messages_of_questions_come_at_most_twice_a_second_however_often_some_come(server, ask):
+    mesh = Mesh(seed=12)
+    watch = ask.watch()
+    next(watch)
+    at = []
+    for index in range(3):
+        server.keep("device-0", [span for _, span in question(mesh, index)])
+        told = next(watch)
+        while not told.questions:
+            told = next(watch)
+        at.append(time.monotonic())
+    watch.cancel()
+    # What is late at the caller comes nearer to the next, so the two pauses are looked at together.
+    assert at[2] - at[0] > PAUSE_S
 
 
 def test_the_store_tells_how_it_is_and_of_agents_that_never_sent_anything(server, ask):
