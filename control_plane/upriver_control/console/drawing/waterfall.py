@@ -8,7 +8,7 @@ from typing import Final
 from upriver.tracing import Attribute, EventName, SpanName
 from upriver.v1 import question_pb2 as pb
 from upriver_control.console import units
-from upriver_control.console.drawing.svg import Markup, tag
+from upriver_control.console.drawing.svg import Markup, join, tag
 from upriver_control.console.words import tier_class
 
 MAX_SPANS: Final = 300
@@ -44,12 +44,17 @@ def draw(spans: Sequence[pb.TraceSpan], ladder: Sequence[str]) -> Markup:
         return tag("p", {"class": "quiet"}, "No span of it is here.")
     tiers = {span.agent: told for span in shown if (told := span.attributes.get(Attribute.TIER, ""))}
     axis = axis_of(shown)
+    lines = join(*(tag("i", {"class": "wf-line", "style": _left(axis, axis.first_s + at)}) for at in axis.ticks()))
     more = len(spans) - len(shown)
     return tag(
         "div",
         {"class": "waterfall"},
         _head(axis),
-        tag("ol", {"aria-label": "Spans"}, *(_bar(span, tiers.get(span.agent, ""), ladder, axis) for span in shown)),
+        tag(
+            "ol",
+            {"aria-label": "Spans"},
+            *(_bar(span, tiers.get(span.agent, ""), ladder, axis, lines) for span in shown),
+        ),
         tag("p", {"class": "quiet"}, f"{more} more spans are not drawn.") if more else None,
     )
 
@@ -95,10 +100,9 @@ def _head(axis: Axis) -> Markup:
     return tag("div", {"class": "wf-row wf-axis", "aria-hidden": "true"}, tag("span", None), track)
 
 
-def _bar(span: pb.TraceSpan, tier: str, ladder: Sequence[str], axis: Axis) -> Markup:
+def _bar(span: pb.TraceSpan, tier: str, ladder: Sequence[str], axis: Axis, lines: Markup) -> Markup:
     start, took = units.seconds(span.start), max(0.0, units.seconds(span.length))
     kind = "call" if span.kind == _CLIENT else "serve" if span.name == SpanName.SERVE else "work"
-    lines = [tag("i", {"class": "wf-line", "style": _left(axis, axis.first_s + at)}) for at in axis.ticks()]
     names = f"wf-bar {kind} {tier_class(tier, ladder)}{' failed' if span.error else ''}"
     width = f"width:{axis.place(start + took) - axis.place(start):.3f}%"
     bar = tag("span", {"class": names, "style": f"{_left(axis, start)};{width}"})
@@ -108,7 +112,7 @@ def _bar(span: pb.TraceSpan, tier: str, ladder: Sequence[str], axis: Axis) -> Ma
         "li",
         {"class": f"wf-row {kind}"},
         _label(span, tier if kind == "serve" else ""),
-        tag("span", {"class": "wf-track"}, *lines, bar, *events),
+        tag("span", {"class": "wf-track"}, lines, bar, *events),
         tag("span", {"class": "wf-took"}, since, units.ms(took)),
     )
 
