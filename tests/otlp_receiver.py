@@ -6,6 +6,7 @@ from concurrent import futures
 from contextlib import contextmanager
 
 import grpc
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
 from tests.agent_process import until
@@ -17,6 +18,7 @@ class Receiver(trace_service_pb2_grpc.TraceServiceServicer):
 
     def __init__(self):
         self.endpoint = ""
+        self.metrics = Metrics()
         self.sent_ns = []
         self.tokens = set()
         self.order = []
@@ -56,6 +58,17 @@ class Receiver(trace_service_pb2_grpc.TraceServiceServicer):
         )
 
 
+class Metrics(metrics_service_pb2_grpc.MetricsServiceServicer):
+    """Requests of metrics, as they came."""
+
+    def __init__(self):
+        self.requests = []
+
+    def Export(self, request, context):  # noqa: N802 - the service's name
+        self.requests.append(request)
+        return metrics_service_pb2.ExportMetricsServiceResponse()
+
+
 def attributes(span):
     """Attributes as plain values."""
     read = {}
@@ -68,10 +81,11 @@ def attributes(span):
 
 @contextmanager
 def receiving(port: int = 0) -> Iterator[Receiver]:
-    """A receiver on a port, a free one by itself."""
+    """A receiver on a port, a free one by itself; what comes of metrics is in its `metrics`."""
     receiver = Receiver()
     server = grpc.server(futures.ThreadPoolExecutor(4))
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(receiver, server)
+    metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(receiver.metrics, server)
     receiver.endpoint = f"http://127.0.0.1:{server.add_insecure_port(f'127.0.0.1:{port}')}"
     server.start()
     try:

@@ -11,6 +11,7 @@ import pytest
 from tests.agent_process import running, until, write_config
 from tests.asking import ask
 from tests.control_plane_process import control_plane
+from tests.otlp_receiver import receiving
 from tests.prometheus_process import ROOT, prometheus, promtool, query
 from tests.versions import make_version
 from upriver.cli.root import run
@@ -124,11 +125,34 @@ def test_the_level_of_a_module_is_set_by_command(agents, capsys) -> None:
     assert "logs nothing here" in capsys.readouterr().err
 
 
-def test_an_agent_that_is_not_administered_refuses(tmp_path, capsys) -> None:
-    config = write_config(tmp_path, "plain", "cloud", LADDER, [])
-    with running(config, "plain", "cloud") as agent:
-        assert run(["agents", "log-level", agent.address]) == 1
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """An agent that nobody administers, and who gets its metrics by OTLP."""
+    folder = tmp_path_factory.mktemp("plain")
+    with receiving() as receiver:
+        sent = f'[telemetry]\nmetrics = "otlp"\notlp_endpoint = "{receiver.endpoint}"\n'
+        with running(write_config(folder, "plain", "cloud", LADDER, [], sent), "plain", "cloud") as agent:
+            yield agent, receiver.metrics
+
+
+def test_an_agent_that_is_not_administered_refuses(plain, capsys) -> None:
+    assert run(["agents", "log-level", plain[0].address]) == 1
     assert "serving.admin" in capsys.readouterr().err
+
+
+def test_an_agent_sends_its_metrics_by_itself_where_that_is_wanted(plain) -> None:
+    agent, metrics = plain
+    until(lambda: metrics.requests, what="metrics at the receiver")
+    (resource,) = metrics.requests[0].resource_metrics
+    told = {one.key: one.value.string_value for one in resource.resource.attributes}
+    assert (told["service.name"], told["service.instance.id"]) == ("upriver-agent", "plain")
+    families = {metric.name: metric for metric in resource.scope_metrics[0].metrics}
+    assert families["upriver_inflight_limit"].gauge.data_points[0].as_int > 0
+    assert {"upriver_build_info", "process_cpu_seconds", "upriver_upstream_calls"} <= families.keys()
+    before = len(metrics.requests)
+    agent.process.terminate()
+    assert agent.process.wait(60) == 0
+    assert len(metrics.requests) > before, "once more at the end"
 
 
 def exemplars_of(client, series):
