@@ -1,12 +1,12 @@
 """Looking for questions among the hops: pages of them, figures over them, and which agent asks which."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Select, func, select, text
 
-from upriver_control.spans.filters import Filter, Operand, conditions, sql
+from upriver_control.spans.filters import Condition, Filter, conditions, sql
 from upriver_control.spans.histogram import Group
 from upriver_control.spans.kinds import columns
 from upriver_control.spans.rows import HopRow
@@ -15,9 +15,9 @@ from upriver_control.spans.schema import hops, kinds
 MAX_PAGE: Final = 1000
 MAX_SUMMED: Final = 1_000_000
 """Rows of all agents that figures look at, the newest before the end of the time that is asked for."""
-MAX_PROBED: Final = 100_000
+MAX_PROBED: Final = 15_000
 """The same where any hop of a trace will do and many have what is asked for: then each trace is looked into."""
-_FEW: Final = 20_000
+_FEW: Final = 6_000
 """Rows of which it is quicker to look at each than to wait until enough of them come by."""
 _COLUMNS: Final = ", ".join(columns())
 _EDGES: Final = (
@@ -76,14 +76,16 @@ class Edge(NamedTuple):
 def questions(connection: Connection, wanted: Filter, after: Place | None = None, size: int = 50) -> Page:
     """Questions that fit, newest first, behind a place."""
     size = max(1, min(size, MAX_PAGE))
-    where, values, _ = _where(connection, wanted)
+    needed = conditions(wanted)
+    where, told = sql(needed, gathered=_gathered(connection, needed, _FEW) is True, by_kind=False)
+    values = dict(told)
     if after is not None:
         where += " AND hops.at_ns <= :at_ns AND (hops.at_ns < :at_ns OR hops.id < :id)"
         values |= {"at_ns": after.at_ns, "id": after.id}
     # Made of our own names alone; see `sql`.
     found = f"SELECT hops.* FROM hops WHERE {where} ORDER BY hops.at_ns DESC, hops.id DESC LIMIT :size"  # noqa: S608 - see above
-    told = f"SELECT {_COLUMNS}, hops.id FROM ({found}) AS hops JOIN kinds ON kinds.id = hops.kind"  # noqa: S608 - see above
-    asked = text(f"{told} ORDER BY hops.at_ns DESC, hops.id DESC")
+    whole = f"SELECT {_COLUMNS}, hops.id FROM ({found}) AS hops JOIN kinds ON kinds.id = hops.kind"  # noqa: S608 - see above
+    asked = text(f"{whole} ORDER BY hops.at_ns DESC, hops.id DESC")
     rows = connection.execute(asked, {**values, "size": size + 1}).all()
     shown = rows[:size]
     last = shown[-1] if len(rows) > size else None
@@ -94,9 +96,14 @@ def figures(
     connection: Connection, wanted: Filter, summed: int = MAX_SUMMED, probed: int = MAX_PROBED, few: int = _FEW
 ) -> Figures:
     """Questions that fit, counted."""
-    where, values, exact = _where(connection, wanted, few)
-    from_ns = _from(connection, wanted, summed if exact else probed)
-    if from_ns > wanted.from_ns:
+    needed = conditions(wanted)
+    gathered = _gathered(connection, needed, few)
+    from_ns = _from(connection, wanted, probed if gathered is False else summed)
+    cut = from_ns > wanted.from_ns
+    single = any(condition.column in ("trace", "question") for condition in needed)
+    where, told = sql(needed, gathered=gathered is True, by_kind=not (single or cut or gathered))
+    values = dict(told)
+    if cut:
         where += " AND hops.at_ns >= :cut"
         values["cut"] = from_ns
     # Made of our own names alone; see `sql`.
@@ -111,14 +118,14 @@ def figures(
         tuple(Group(row[0], row[1], row[2], int(row[3]), float(row[4])) for row in found),
         min((int(row[5]) for row in found), default=0),
         max((int(row[6]) for row in found), default=0),
-        from_ns > wanted.from_ns,
+        cut,
     )
 
 
 def _from(connection: Connection, wanted: Filter, most: int) -> int:
     """From when on so many rows, or a few less, were asked before the end of what is wanted; 0 when there are less."""
-    ids = connection.execute(select(func.min(hops.c.id), func.max(hops.c.id))).one()
-    if ids[0] is None or ids[1] - ids[0] < most:
+    first = connection.scalar(select(func.min(hops.c.id)))  # one by one, so that each is but looked up
+    if first is None or newest(connection) - first < most:
         return 0
     before = select(hops.c.at_ns).order_by(hops.c.at_ns.desc()).offset(most).limit(1)
     if wanted.until_ns:
@@ -173,19 +180,14 @@ def edges(connection: Connection, since_ns: int) -> list[Edge]:
     return [Edge(row[0], row[1], int(row[2]), int(row[3]), int(row[4])) for row in found]
 
 
-def _where(connection: Connection, wanted: Filter, few: int = _FEW) -> tuple[str, dict[str, Operand], bool]:
-    """The conditions, and whether they are quick for all rows that there are.
-
-    Where any hop of a trace will do, in the way that is quicker for as many of them as there are.
-    """
-    needed = conditions(wanted)
-    gathered = True
-    if anywhere := [replace(condition, any_hop=False) for condition in needed if condition.any_hop]:
-        where, values = sql([*anywhere, *(condition for condition in needed if condition.column == "at_ns")])
-        some = f"SELECT COUNT(*) FROM (SELECT 1 FROM hops WHERE {where} LIMIT :few) AS found"  # noqa: S608 - our own names
-        gathered = int(connection.scalar(text(some), {**values, "few": few}) or 0) < few
-    where, values = sql(needed, gathered=gathered)
-    return where, dict(values), gathered
+def _gathered(connection: Connection, needed: Sequence[Condition], few: int) -> bool | None:
+    """Whether the rows that any hop of a trace may be are so few that their traces are best gathered; None without."""
+    anywhere = [replace(condition, any_hop=False) for condition in needed if condition.any_hop]
+    if not anywhere:
+        return None
+    where, values = sql([*anywhere, *(condition for condition in needed if condition.column == "at_ns")])
+    some = f"SELECT COUNT(*) FROM (SELECT 1 FROM hops WHERE {where} LIMIT :few) AS found"  # noqa: S608 - our own names
+    return int(connection.scalar(text(some), {**values, "few": few}) or 0) < few
 
 
 def _told() -> Select[Any]:

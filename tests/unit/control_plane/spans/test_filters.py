@@ -117,6 +117,14 @@ def test_what_questions_have_in_common_is_asked_of_their_kinds() -> None:
     assert (where, values) == (f"{kind} AND hops.duration_ns >= :p1", {"p0": 10, "p1": 7})
 
 
+def test_a_list_keeps_to_its_order_and_does_not_look_for_rows_by_their_kind() -> None:
+    where, _ = sql(conditions(Filter(model="digits")), by_kind=False)
+    assert where.startswith("+hops.kind IN (")
+    assert sql(conditions(Filter(model="digits")))[0].startswith("hops.kind IN (")
+    nearby, _ = sql(conditions(Filter(agent="far-1")), by_kind=False)
+    assert "other.trace = hops.trace AND +other.kind IN (" in nearby
+
+
 def test_a_question_is_looked_for_as_its_index_has_it() -> None:
     where, _ = sql(conditions(Filter(search=QUESTION, every_hop=True)))
     assert where == "hops.question = :p0 AND hops.question <> ''"
