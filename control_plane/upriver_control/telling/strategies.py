@@ -1,5 +1,6 @@
 """How a rollout goes, as people write it: `1,10%,100%`, `30s`, `2%`."""
 
+import math
 import re
 from typing import Final
 
@@ -48,6 +49,17 @@ def read_span(text: str, name: str) -> Duration:
     duration = Duration()
     duration.FromMilliseconds(round(float(found.group(1)) * _UNITS[found.group(2)] * 1000))
     return duration
+
+
+def read_ratio(text: str, name: str) -> float:
+    """`1.5` as 1.5: how many times as much. Raises ConfigError, which says `name`."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise ConfigError(_WHAT, [f"{name}: {text!r} is no multiple; expected a number above 0, such as 1.5"])
+    return value
 
 
 def _ring(text: str, name: str) -> pb.Ring:

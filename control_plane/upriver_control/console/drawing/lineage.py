@@ -113,7 +113,7 @@ def _node(spot: Spot, left: float, width: float) -> Markup:
     dot = tag("circle", {"cx": number(x), "cy": number(y), "r": number(_DOT), "fill": fill, **look})
     name = fit(made.name, room)
     tags = "  ".join(f"@{alias}" for alias in made.aliases)
-    after = left + extent(name) + 10
+    after = left + 1.1 * extent(name) + 10  # it is in bold
     return join(
         dot,
         text(left, y + 4, name, {"font-weight": "600" if made.here else None, "class": None if made.here else "quiet"}),

@@ -7,9 +7,28 @@ from typing import Final
 from upriver.v1 import rollout_pb2 as pb
 from upriver_control.console.drawing.svg import Markup, tag
 from upriver_control.telling import rollouts as telling
-from upriver_control.telling.strategies import FAILURE_LIMIT, MIN_SAMPLE, RINGS, SOAK, read_rings, read_share, read_span
+from upriver_control.telling.strategies import (
+    FAILURE_LIMIT,
+    MIN_SAMPLE,
+    RINGS,
+    SOAK,
+    read_ratio,
+    read_rings,
+    read_share,
+    read_span,
+)
 
-DEFAULTS: Final = {"selector": "", "rings": RINGS, "soak": SOAK, "failure_limit": FAILURE_LIMIT, "policy": ""}
+DEFAULTS: Final = {
+    "selector": "",
+    "rings": RINGS,
+    "soak": SOAK,
+    "failure_limit": FAILURE_LIMIT,
+    "policy": "",
+    "min_agreement": "",
+    "shadow": "0s",
+    "max_latency_ratio": "",
+    "max_escalation_increase": "",
+}
 """What a form to start a rollout says at first, as the command line does."""
 _NAMED: Final = 8
 _FIELDS: Final = (
@@ -18,6 +37,12 @@ _FIELDS: Final = (
     ("soak", "How long a ring is watched before the next", ""),
     ("failure_limit", "Share of a ring's agents that may fail", ""),
     ("policy", "Policy", "that of the version's manifest; or a policy's name"),
+)
+_GATES: Final = (
+    ("shadow", "Run beside the active pair at most so long first", ""),
+    ("min_agreement", "Least share of the rows run so that agree", "any; or such as 95%"),
+    ("max_latency_ratio", "Highest p95 of the model, times the others'", "any; or such as 1.5"),
+    ("max_escalation_increase", "Further share of rows that may go up", "any; or such as 2%"),
 )
 
 
@@ -50,7 +75,9 @@ def start(version: str) -> Asking:
     fields = [_field(name, label, DEFAULTS[name], hint) for name, label, hint in _FIELDS]
     about = "A newer rollout of the same model takes over from an older one that may meet the same agents."
     told = tag("p", None, f"{telling.short_version(version)}. {about}")
-    return _form("Start rollout", told, *fields, danger=False, fields=True)
+    gates = [_field(name, label, DEFAULTS[name], hint) for name, label, hint in _GATES]
+    more = tag("details", None, tag("summary", None, "Gates on what moved agents report"), *gates)
+    return _form("Start rollout", told, *fields, more, danger=False, fields=True)
 
 
 def refused() -> Asking:
@@ -67,7 +94,10 @@ def wanted(version: str, fields: Mapping[str, str], request_id: str) -> pb.Creat
         soak_time=read_span(filled["soak"], "soak"),
         failure_limit=read_share(filled["failure_limit"], "share that may fail"),
         min_sample=MIN_SAMPLE,
+        gates=_gates(filled),
     )
+    strategy.activation.shadow_time.CopyFrom(read_span(filled["shadow"], "run beside the active pair"))
+    strategy.activation.min_agreement = strategy.gates.min_agreement
     return pb.CreateRolloutRequest(
         version=version,
         selector=filled["selector"],
@@ -93,6 +123,18 @@ def named(agents: Sequence[str]) -> str:
     short = [agent.removeprefix("agents/") for agent in agents]
     more = f" and {len(short) - _NAMED:,} more" if len(short) > _NAMED else ""
     return f"It decides what runs on: {', '.join(short[:_NAMED])}{more}."
+
+
+def _gates(filled: Mapping[str, str]) -> pb.Gates:
+    """Bounds on what moved agents report; fields that are empty bound nothing."""
+    agreement, ratio, more = (
+        filled[name] for name in ("min_agreement", "max_latency_ratio", "max_escalation_increase")
+    )
+    return pb.Gates(
+        min_agreement=read_share(agreement, "share that agrees") if agreement else None,
+        max_latency_ratio=read_ratio(ratio, "highest p95") if ratio else None,
+        max_escalation_increase=read_share(more, "further share that may go up") if more else None,
+    )
 
 
 def _form(title: str, *content: Markup | None, danger: bool, fields: bool = False) -> Asking:

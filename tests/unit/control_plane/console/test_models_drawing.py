@@ -92,6 +92,13 @@ def test_a_form_that_is_filled_asks_for_what_it_says():
     assert [ring.count or ring.percent for ring in made.strategy.rings] == [1, 10, 100]
     with pytest.raises(ConfigError, match="rings: 'x'"):
         rollout_forms.wanted("models/digits/versions/7", {"rings": "x"}, "id")
+    assert not made.strategy.gates.HasField("min_agreement")
+    gated = {"shadow": "1m", "min_agreement": "95%", "max_latency_ratio": "1.5", "max_escalation_increase": "2%"}
+    strategy = rollout_forms.wanted("models/digits/versions/7", gated, "id").strategy
+    assert (strategy.activation.shadow_time.seconds, strategy.activation.min_agreement) == (60, 0.95)
+    assert (strategy.gates.max_latency_ratio, strategy.gates.max_escalation_increase) == (1.5, 0.02)
+    with pytest.raises(ConfigError, match="highest p95: 'nan'"):
+        rollout_forms.wanted("models/digits/versions/7", {"max_latency_ratio": "nan"}, "id")
     told = rollout_forms.foreseen(0, made.strategy)
     assert "0 agents match now" in told
     assert "3 rings (1, then 10%, then all)" in told
