@@ -13,6 +13,10 @@ import pytest
 from demo.digits import DigitsMissing, load_test
 from tests.agent_process import REPOSITORY, until
 from upriver.binomial import at_most
+from upriver.v1 import question_pb2
+from upriver_control.cli.connection import Connection
+
+QUESTIONS = question_pb2.DESCRIPTOR.services_by_name["QuestionService"]
 
 KEYS = {
     "questions", "accuracy", "answered_by", "unresolved", "degraded", "failed",
@@ -161,6 +165,10 @@ def test_it_answers_as_certified_and_stays_up_for_playing_until_ctrl_c_ends_ever
         with httpx.Client(trust_env=False, follow_redirects=True, timeout=30) as browser:
             page = browser.get(link.replace("next=/", "next=/about"))
         assert (page.status_code, page.url.path) == (200, "/about")
+        control, token = command.split()[-3], command.split()[-1]
+        with Connection(control, Path(token)) as operator:
+            first = newest(operator)
+            until(lambda: newest(operator) != first, what="a question that is asked while it stays up")
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
         assert children() == []
@@ -168,6 +176,11 @@ def test_it_answers_as_certified_and_stays_up_for_playing_until_ctrl_c_ends_ever
         if process.poll() is None:
             process.kill()
             process.wait(10)
+
+
+def newest(operator):
+    """The trace of the newest question that the control plane was told of."""
+    return operator.call(QUESTIONS, "GetTrace", question_pb2.GetTraceRequest(trace="last")).question.trace
 
 
 @pytest.mark.parametrize(
