@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from nicegui import background_tasks, ui
 
-from upriver_control.console import units
+from upriver_control.console import units, words
 from upriver_control.console.drawing.svg import Markup, join, tag
 from upriver_control.console.feeds import Feed
 from upriver_control.console.remote import Remote
@@ -188,5 +188,5 @@ def _stale(feeds: Sequence[Feed[Any]]) -> Markup:
     if not feeds:
         return Markup()
     since = units.clock(datetime.fromtimestamp(min(feed.at for feed in feeds), UTC))
-    troubles = dict.fromkeys(feed.trouble[:1].upper() + feed.trouble[1:] for feed in feeds)
+    troubles = dict.fromkeys(words.sentence(feed.trouble) for feed in feeds)
     return tag("p", None, f"No news since {since} UTC. {' '.join(troubles)}")

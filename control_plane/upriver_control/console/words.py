@@ -43,6 +43,11 @@ def problem(words: str, then: str = "") -> Markup:
     )
 
 
+def sentence(words: str) -> str:
+    """What a service said, as a sentence of its own: with a capital letter and a full stop."""
+    return words[:1].upper() + words[1:].rstrip(".") + "." if words else ""
+
+
 def digest(value: str) -> str:
     """A digest as it is shown: its first 12 digits."""
     return value.removeprefix("sha256:")[:12]

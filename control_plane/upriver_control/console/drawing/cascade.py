@@ -25,7 +25,7 @@ def _step(hop: pb.Hop, answered: bool, ladder: Sequence[str]) -> Markup:
         "li",
         {"class": f"step {tier_class(hop.tier, ladder)}{' answered' if answered else ''}"},
         tag("span", {"class": "step-tier"}, hop.tier or "another service"),
-        tag("a", {"class": "step-agent", "href": f"#hop-{hop.span}"}, hop.agent or "not told"),
+        tag("a", {"class": "step-agent", "href": f"#hop-{hop.span}", "data-item": True}, hop.agent or "not told"),
         _sureness(value, threshold),
         tag("span", {"class": "step-verdict"}, _verdict(hop, answered, value, threshold)),
         tag("span", {"class": "step-time quiet"}, units.ms(hop.length)),

@@ -7,7 +7,7 @@ from typing import Final
 
 from upriver.v1 import question_pb2 as pb
 from upriver.v1 import train_pb2
-from upriver_control.console import units
+from upriver_control.console import units, words
 from upriver_control.console.drawing.svg import Markup, join, tag
 from upriver_control.console.drawing.table import table
 
@@ -29,7 +29,7 @@ def draw(told: pb.GetQuestionInputResponse, row: int, rows: int, address: str) -
     if told.unavailable:
         return join(
             tag("p", None, "The input can't be shown."),
-            tag("p", {"class": "quiet"}, told.unavailable),
+            tag("p", {"class": "quiet"}, words.sentence(told.unavailable)),
             _others(row, rows, address),
         )
     return join(

@@ -31,7 +31,8 @@ _OUTCOMES: Final[Mapping[str, tuple[str, str]]] = {
 def draw(hops: Sequence[pb.Hop], ladder: Sequence[str], versions: Mapping[str, str]) -> Markup:
     """The cards, the touch point's first, with one scale for all bars. `versions` are names by digest."""
     scale = score.scale_of(value for hop in hops for value in score.told_by(hop))
-    return tag("div", {"class": "hops"}, *(_card(hop, ladder, scale, versions) for hop in hops))
+    heading = tag("h2", {"class": "unseen"}, "What each agent did")
+    return join(heading, tag("div", {"class": "hops"}, *(_card(hop, ladder, scale, versions) for hop in hops)))
 
 
 def meaning(reason: str) -> str:
@@ -44,9 +45,9 @@ def meaning(reason: str) -> str:
 def _card(hop: pb.Hop, ladder: Sequence[str], scale: score.Scale, versions: Mapping[str, str]) -> Markup:
     name = f"hop-{hop.span}"
     value, threshold = score.told_by(hop)
-    title = tag(
-        "h3", {"id": name, "tabindex": -1}, f"{hop.number + 1}. ", who(hop.agent or "not told", hop.tier, ladder)
-    )
+    shown = who(hop.agent or "not told", hop.tier, ladder)
+    agent = tag("a", {"href": f"/fleet/{quote(hop.agent, safe='')}"}, shown) if hop.agent else shown
+    title = tag("h3", {"id": name, "tabindex": -1}, f"{hop.number + 1}. ", agent)
     return tag(
         "article",
         {"class": f"card hop {tier_class(hop.tier, ladder)}", "aria-labelledby": name},
@@ -86,8 +87,10 @@ def _facts(hop: pb.Hop, versions: Mapping[str, str]) -> Sequence[tuple[str, Chil
     known = versions.get(hop.version, "")
     digest = tag("code", {"title": hop.version}, words.digest(hop.version)) if hop.version else None
     version = join(f"{known} ", digest) if known else digest
-    policy = tag("code", {"title": hop.policy}, words.digest(hop.policy)) if hop.policy else None
-    model = tag("a", {"href": f"/models/{quote(hop.model, safe='')}"}, hop.model) if hop.model else None
+    policy = (
+        _linked("policies", hop, tag("code", {"title": hop.policy}, words.digest(hop.policy))) if hop.policy else None
+    )
+    model = _linked("models", hop, hop.model) if hop.model else None
     return (
         ("Model", model),
         ("Version", version),
@@ -97,6 +100,11 @@ def _facts(hop: pb.Hop, versions: Mapping[str, str]) -> Sequence[tuple[str, Chil
         ("Model ran", units.ms(hop.infer) if hop.HasField("infer") else None),
         ("Sent up", units.size(hop.bytes_up) if hop.bytes_up else None),
     )
+
+
+def _linked(pages: str, hop: pb.Hop, shown: Child) -> Child:
+    """A link to the page of the hop's model, where it is told."""
+    return tag("a", {"href": f"/{pages}/{quote(hop.model, safe='')}"}, shown) if hop.model else shown
 
 
 def _tries(hop: pb.Hop, ladder: Sequence[str]) -> Markup | None:

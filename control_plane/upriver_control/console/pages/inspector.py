@@ -121,6 +121,8 @@ class _Inspector:
         self._parts["input"].set(_titled("Input", given.draw(told, self._row, question.rows, address(question.trace))))
         for button in self._buttons:
             button.set_enabled(not told.unavailable)
+        if told.unavailable:
+            self._parts["again"].set(tag("p", None, "Nobody can be asked without its input."))
 
     def _again(self, versions: list[registry_pb2.Version]) -> None:
         """The buttons, and where the answers stand."""

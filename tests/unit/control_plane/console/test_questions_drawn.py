@@ -186,7 +186,7 @@ def test_an_input_is_shown_as_a_picture_or_in_numbers_or_it_is_said_why_not() ->
     numbers = train_pb2.HandedInput(name="x", datatype="FP32", shape=[2], data=b"\0\0\x80\x3f\0\0\0\x40")
     assert "1, 2" in Seen(given_input.draw(pb.GetQuestionInputResponse(inputs=[numbers]), 0, 1, "/x")).text
     refused = Seen(given_input.draw(pb.GetQuestionInputResponse(unavailable="it is sealed"), 1, 3, "/questions/x"))
-    assert "it is sealed" in refused.text
+    assert "It is sealed." in refused.text
     assert [a["href"] for a in refused.named("a")] == ["/questions/x?row=0", "/questions/x?row=2"]
 
 
