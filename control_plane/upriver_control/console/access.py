@@ -137,6 +137,14 @@ class Access:
         target, given = inside(_first(told, "next") or "/"), _first(told, "token")
         if not self._settings.token:
             return RedirectResponse(target, 303)
+        if scope["method"] == "GET" and not given:
+            if self._let_in(scope):
+                return RedirectResponse(target, 303)
+            if _header(scope, b"sec-fetch-site") == "cross-site":
+                # A link on another site brought it here, and then the browser keeps the cookie back. Asked for anew, by
+                # this page and not by that one, it shows it if there is one.
+                again = {"refresh": f"0; url=/login?next={quote(target, safe='/')}", "cache-control": "no-store"}
+                return HTMLResponse("", 200, again)
         if not hmac.compare_digest(given.strip().encode(), self._settings.token.encode()):
             wrong = bool(given)
             return HTMLResponse(self._login(target, wrong), 403 if wrong else 200, {"cache-control": "no-store"})

@@ -35,6 +35,15 @@ def scope_of(kind: str = "http", path: str = "/mesh", host: str = "127.0.0.1:848
 
 
 def status(gate: Access, scope: Scope) -> int:
+    first = answered(gate, scope)
+    return int(first.get("status") or first.get("code") or 101)
+
+
+def headers(gate: Access, scope: Scope) -> dict[str, str]:
+    return {key.decode(): value.decode() for key, value in answered(gate, scope)["headers"]}
+
+
+def answered(gate: Access, scope: Scope) -> Any:
     sent: list[Any] = []
 
     async def receive() -> Any:
@@ -44,7 +53,7 @@ def status(gate: Access, scope: Scope) -> int:
         sent.append(message)
 
     asyncio.run(gate(scope, receive, send))
-    return int(sent[0].get("status") or sent[0].get("code") or 101)
+    return sent[0]
 
 
 def cookie(until: int = NOW + 1, token: str = TOKEN, port: str = "8481") -> str:
@@ -137,3 +146,13 @@ def test_only_so_many_browsers_may_look_and_who_leaves_makes_room() -> None:
 def test_the_login_and_what_it_needs_are_open() -> None:
     assert status(access(), scope_of(path="/login")) == 200
     assert status(access(), scope_of(path="/static/console.css")) == 200
+
+
+def test_a_link_on_another_site_leads_to_the_page_for_whoever_is_logged_in() -> None:
+    # The browser shows the cookie only when this site asks, so it is made to ask again from here.
+    assert (
+        headers(access(), scope_of(path="/login", **{"sec-fetch-site": "cross-site"}))["refresh"]
+        == "0; url=/login?next=/"
+    )
+    assert headers(access(), scope_of(path="/login", cookie=cookie()))["location"] == "/"
+    assert "refresh" not in headers(access(), scope_of(path="/login", **{"sec-fetch-site": "same-origin"}))
