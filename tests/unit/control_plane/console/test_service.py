@@ -1,10 +1,15 @@
 """The console as the control plane has it."""
 
+import asyncio
+import socket
+import stat
 import sys
+from pathlib import Path
 
+import grpc.aio
 import pytest
 
-from upriver.errors import RuntimeMissing
+from upriver.errors import ConfigError, RuntimeMissing
 from upriver_control.console.service import ConsoleService
 from upriver_control.console.settings import Settings
 
@@ -13,3 +18,42 @@ def test_without_its_extra_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "nicegui", None)
     with pytest.raises(RuntimeMissing, match=r"pip install 'upriver\[console\]'"):
         ConsoleService(Settings("127.0.0.1:0", "", "1"))
+
+
+def looked_at(there: Path) -> None:
+    (folder,) = there.iterdir()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / "console.sock").stat().st_mode) == 0o600
+
+
+def test_services_are_there_for_this_user_alone_and_nothing_is_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    async def bind() -> None:
+        service, server = ConsoleService(Settings("127.0.0.1:0", "", "1")), grpc.aio.server()
+        service.bind(server)
+        looked_at(tmp_path)
+        assert service.url.startswith("http://127.0.0.1:")
+        assert not service.url.endswith(":0")
+        await server.start()
+        await server.stop(None)
+        service.close()
+
+    asyncio.run(bind())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    async def bind(listen: str) -> None:
+        service = ConsoleService(Settings(listen, "", "1"))
+        try:
+            service.bind(grpc.aio.server())
+        finally:
+            service.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(ConfigError, match=rf"console\.listen = '{listen}': .*console\.enabled = false"):
+            asyncio.run(bind(listen))
