@@ -10,6 +10,7 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,9 @@ from upriver_control.console.settings import Settings
 _LIBRARY: Final = "nicegui"
 _APP: Final = "upriver_control.console.app"
 _BACKLOG: Final = 128
+_PREFIX: Final = "upriver-console-"
+_SOCKET: Final = "console.sock"
+_OLD_S: Final = 60.0
 
 
 class ConsoleService:
@@ -33,9 +37,10 @@ class ConsoleService:
         self._settings = settings
         host = settings.listen.rpartition(":")[0]
         self._listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+        _clean(Path(tempfile.gettempdir()), time.time())
         # Not in the state folder: control planes may share that, and a socket's path has 107 bytes at most.
-        self._folder = Path(tempfile.mkdtemp(prefix="upriver-console-"))  # for this user only, as mkdtemp has it
-        self._target = f"unix:{self._folder / 'console.sock'}"
+        self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX))  # for this user only, as mkdtemp has it
+        self._target = f"unix:{self._folder / _SOCKET}"
 
     @property
     def url(self) -> str:
@@ -65,6 +70,21 @@ class ConsoleService:
         """Gives the port and the private folder back."""
         self._listener.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _clean(there: Path, now: float) -> None:
+    """Takes away what control planes left that were killed: folders of this user whose socket nobody listens on."""
+    for folder in there.glob(f"{_PREFIX}*"):
+        try:
+            if folder.stat().st_uid != os.getuid() or now - folder.stat().st_mtime < _OLD_S:
+                continue
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
+                caller.settimeout(1.0)
+                caller.connect(str(folder / _SOCKET))
+        except ConnectionRefusedError:
+            shutil.rmtree(folder, ignore_errors=True)
+        except OSError:  # another cleans here too, or there is no socket in it yet
+            continue
 
 
 def _bind(listener: socket.socket, settings: Settings) -> None:

@@ -1,6 +1,7 @@
 """The console as the control plane has it."""
 
 import asyncio
+import os
 import socket
 import stat
 import sys
@@ -57,3 +58,23 @@ def test_a_port_that_is_taken_is_named() -> None:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(ConfigError, match=rf"console\.listen = '{listen}': .*console\.enabled = false"):
             asyncio.run(bind(listen))
+
+
+def test_what_a_killed_one_left_is_taken_away_and_what_is_in_use_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    sockets = []
+    for name in ("dead", "alive", "young"):
+        folder = tmp_path / f"upriver-console-{name}"
+        folder.mkdir()
+        sockets.append(socket.socket(socket.AF_UNIX))
+        sockets[-1].bind(str(folder / "console.sock"))
+        if name == "alive":
+            sockets[-1].listen()
+        if name != "young":
+            os.utime(folder, (1, 1))
+    ConsoleService(Settings("127.0.0.1:0", "", "1")).close()
+    for one in sockets:
+        one.close()
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == ["upriver-console-alive", "upriver-console-young"]
