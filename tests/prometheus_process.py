@@ -5,6 +5,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,15 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def promtool(*arguments: str | Path, text: str = "") -> subprocess.CompletedProcess[str]:
     """Runs promtool, with `text` to read."""
+    _unpacked()
     command = [ROOT / "scripts/prometheus", "promtool", *arguments]
     return subprocess.run(command, input=text, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)
+
+
+@cache
+def _unpacked() -> None:
+    """Has the script fetch what it runs, which it tells, before what promtool says is looked at."""
+    subprocess.run([ROOT / "scripts/prometheus", "promtool", "--version"], capture_output=True, timeout=120, check=True)
 
 
 @contextmanager
