@@ -14,12 +14,16 @@ METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
 
 class ByteReceiver:
-    """Requests in the order in which they came. `code` is what it refuses with, None when it takes them."""
+    """Requests in the order in which they came. `code` is what it refuses with, None when it takes them.
+
+    `answer` is what it then says.
+    """
 
     def __init__(self, port=0):
         self.requests = []
         self.metadata = []
         self.code = None
+        self.answer = b""
         self._lock = threading.Lock()
         self._server = grpc.server(futures.ThreadPoolExecutor(2))
         handler = grpc.unary_unary_rpc_method_handler(self._export)
@@ -38,7 +42,7 @@ class ByteReceiver:
         with self._lock:
             self.requests.append(request)
             self.metadata.append(dict(context.invocation_metadata()))
-        return b""
+        return self.answer
 
     def span_ids(self):
         """The ids of all spans so far, one for each time that it came."""

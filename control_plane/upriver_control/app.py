@@ -76,7 +76,7 @@ from upriver_control.store.rollouts import RolloutTable
 from upriver_control.teaching import Teaching
 from upriver_control.tuning import settle
 from upriver_control.validation import ChildValidation
-from upriver_control.watching import SWEEP_S, Watching
+from upriver_control.watching import Watching
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
@@ -276,7 +276,6 @@ class ControlPlane:
                 ("what is pooled is swept", self._every(_SWEEP_S, self._pooling.sweep)),
                 ("heads of regions are made", self._pooling.run(self._rollouts.start)),
                 ("audits are swept", self._every(_SWEEP_S, lambda: self._audits.sweep(time.time()))),
-                ("spans are swept", self._every(SWEEP_S, self._watching.sweep)),
                 *self._watching.jobs(),
                 *((("browsers are served", self._console.run()),) if self._console is not None else ()),
             )

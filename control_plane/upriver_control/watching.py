@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from opentelemetry.util.re import parse_env_headers
 
-from upriver.errors import DiskTrouble, Unreachable
+from upriver.errors import DiskTrouble, Unreachable, UpriverError
 from upriver_control.calling.asked import Again, Inputs
 from upriver_control.history.recording import History
 from upriver_control.intent import Intent
@@ -34,6 +34,7 @@ from upriver_control.store.audits import AuditTable
 
 _LOG = logging.getLogger(__name__)
 SWEEP_S: Final = 10.0
+AGAIN_S: Final = 10.0
 RATES_NS: Final = 90 * 86_400 * 10**9
 """How long rates are kept: they are small, and what changed last month is asked."""
 _MINUTE_NS: Final = 60 * 10**9
@@ -97,10 +98,23 @@ class Watching:
         self.intake.start()
 
     def jobs(self) -> tuple[tuple[str, Coroutine[Any, Any, None]], ...]:
-        """What runs until the end."""
-        forwarded = () if self.forwarding is None else (("spans are forwarded", self.forwarding.run()),)
-        recorded = "rates are recorded", self.history.run()
-        return recorded, ("questions are followed", self._following.run()), *forwarded
+        """What runs until the end, and anew where it fails: what only looks must not end what steers."""
+        works: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+            "spans are swept": self._sweep_always,
+            "rates are recorded": self.history.run,
+            "questions are followed": self._following.run,
+        }
+        if self.forwarding is not None:
+            works["spans are forwarded"] = self.forwarding.run
+        return tuple((name, kept_up(name, work)) for name, work in works.items())
+
+    async def _sweep_always(self) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(self.sweep)
+            except (UpriverError, OSError) as error:
+                _LOG.error("%s; tried again in %.0f s", error, SWEEP_S)
+            await asyncio.sleep(SWEEP_S)
 
     def facts(self) -> SpanFacts:
         """How the span store does, for metrics; blocks."""
@@ -137,3 +151,13 @@ def _receiver(url: str, environ: Mapping[str, str]) -> Receiver | None:
         return None
     headers = parse_env_headers(environ.get("OTEL_EXPORTER_OTLP_HEADERS", ""), liberal=True)
     return Receiver(url, tuple((name.lower(), value) for name, value in headers.items()))
+
+
+async def kept_up(name: str, work: Callable[[], Coroutine[Any, Any, None]], pause_s: float = AGAIN_S) -> None:
+    """Has something run until this is cancelled: where it ends or fails, that is told, and it begins anew."""
+    while True:
+        try:
+            await work()
+        except Exception:  # noqa: BLE001 - whatever it is, it is told, and what does not need it goes on
+            _LOG.exception("%s no more; that begins anew in %.0f s", name, pause_s)
+        await asyncio.sleep(pause_s)

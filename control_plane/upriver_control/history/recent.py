@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Final, NamedTuple
 
 from upriver_control.observed import AgentFacts, SlotFacts
-from upriver_control.spans.counting import Observed, difference
+from upriver_control.spans.counting import MAX_COUNT, Observed, difference
 from upriver_control.spans.histogram import BUCKETS, quantile_ns
 
 WINDOW_S: Final = 60.0
@@ -16,6 +16,7 @@ APART_S: Final = 8.0
 """Reports that come closer together are remembered as one: the newest."""
 _MOST: Final = 10
 _SILENT_S: Final = 180.0
+_LONGEST_S: Final = 10 * 365 * 86_400.0
 """An agent of which nothing came for so long is told to do nothing: reports come every quarter of a minute, of very
 many agents less often."""
 
@@ -112,12 +113,16 @@ def _observed(facts: AgentFacts, model: str, slot: SlotFacts, at: float) -> Obse
         boot=facts.boot,
         version=slot.active.version_digest if slot.active is not None else "",
         region=facts.region,
-        rows=counters.rows,
-        escalated_rows=counters.escalated_rows,
-        active_for_s=slot.active_for_s,
+        rows=_bounded(counters.rows),
+        escalated_rows=_bounded(counters.escalated_rows),
+        active_for_s=min(slot.active_for_s, _LONGEST_S),
         at=at,
-        lessons=facts.lessons.get(model, 0),
+        lessons=_bounded(facts.lessons.get(model, 0)),
     )
+
+
+def _bounded(count: int) -> int:
+    return min(max(0, count), MAX_COUNT)
 
 
 def _packed(buckets: Mapping[int, int]) -> "array[int]":

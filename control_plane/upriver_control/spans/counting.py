@@ -8,6 +8,8 @@ planes each may bring a report of the same agent, late even: what is older than 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+MAX_COUNT: Final = 2**40
+"""What no agent counts to: more is an error, or a lie, and would not fit where many are summed."""
 MAX_POINTS: Final = 240
 """Minutes that one difference is told in; one over a longer time is told in every so many of them."""
 _MINUTE_S: Final = 60

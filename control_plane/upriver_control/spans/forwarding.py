@@ -1,7 +1,7 @@
 """Spans go on to another OTLP receiver, in the order in which they came and with the bytes that came.
 
 How far that is is kept in the database: what the receiver does not take is sent again, however long it is away, as far
-back as spans are kept. A span is sent twice only when this process ends between an answer and the note of it.
+back as spans are kept. A span may be sent twice where the answer, or the note of it, is lost.
 """
 
 import asyncio
@@ -13,10 +13,11 @@ from typing import Final
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from upriver.backoff import full_jitter_s
-from upriver.errors import UpriverError
+from upriver.errors import Unreachable, UpriverError
 from upriver_control.spans.reading import written
 from upriver_control.spans.store import Kept, SpanStore
 
@@ -124,7 +125,11 @@ class Forwarding:
         return self._store.after(self._store.reached(self._receiver.name), MAX_SPANS, MAX_BYTES)
 
     def _look(self, answer: bytes) -> None:
-        told = ExportTraceServiceResponse.FromString(answer).partial_success
+        try:
+            told = ExportTraceServiceResponse.FromString(answer).partial_success
+        except DecodeError as error:
+            what = f"{len(answer)} bytes that are no answer of OTLP's"
+            raise Unreachable(f"{self._receiver.url} answers {what}; expected an OTLP/gRPC receiver") from error
         if told.rejected_spans:
             self._refused += told.rejected_spans
             _LOG.warning("%s refused %d spans: %s", self._receiver.url, told.rejected_spans, told.error_message[:300])

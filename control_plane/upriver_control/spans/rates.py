@@ -9,10 +9,10 @@ from functools import partial
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, and_, delete, func, select, text, true, tuple_
+from sqlalchemy import Connection, and_, case, delete, func, select, text, true, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
-from upriver_control.spans.counting import Observed, difference, split
+from upriver_control.spans.counting import MAX_COUNT, Observed, difference, split
 from upriver_control.spans.schema import counted, rates
 from upriver_control.store.database import Database
 
@@ -122,13 +122,18 @@ def _count(connection: Connection, batch: Sequence[Observed], now_minute: int) -
 def _add(sums: _Sums, key: tuple[int, str, str, str], *numbers: int) -> None:
     had = sums.setdefault(key, [0, 0, 0])
     for index, number in enumerate(numbers):
-        had[index] += number
+        had[index] = min(had[index] + number, MAX_COUNT)
 
 
 def _keep(connection: Connection, sums: _Sums) -> None:
     dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
     made = dialect.insert(rates)
-    added = {name: rates.c[name] + made.excluded[name] for name in ("rows", "escalated_rows", "lessons")}
+    added = {
+        name: case(
+            (rates.c[name] > MAX_COUNT - made.excluded[name], MAX_COUNT), else_=rates.c[name] + made.excluded[name]
+        )
+        for name in ("rows", "escalated_rows", "lessons")
+    }
     keys = ["minute", "region", "model", "version"]
     if rows := [RateRow(*key, *numbers)._asdict() for key, numbers in sums.items()]:
         connection.execute(made.on_conflict_do_update(index_elements=keys, set_=added), rows)

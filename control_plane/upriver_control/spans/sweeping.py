@@ -79,7 +79,7 @@ class Sweeper:
         past = calls.delete().where(calls.c.at_ns < now_ns - 2 * MAX_CALL_AGE_NS)
         self._database.write(lambda connection: connection.execute(past))
         if self._database.is_sqlite:
-            self._give_back()
+            self._database.write(_give_back)
         return Swept(gone, size)
 
     def _old(self, connection: Connection, before_ns: int) -> int:
@@ -90,13 +90,14 @@ class Sweeper:
         high = connection.scalar(select(func.max(some.c.id)).where(some.c.received_ns < before_ns))
         return _delete(connection, low - 1, high, every=True) if high is not None else 0
 
-    def _give_back(self) -> None:
-        with self._database.engine.connect() as connection:
-            names = ("freelist_count", "page_size")
-            free, size = (int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()) for name in names)
-            if free * size > MAX_FREE:
-                connection.exec_driver_sql(f"PRAGMA incremental_vacuum({FREED})").all()
-                connection.commit()
+
+def _give_back(connection: Connection) -> None:
+    """Makes a file of SQLite's shorter, where much of it is free."""
+    names = ("freelist_count", "page_size")
+    free, size = (int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()) for name in names)
+    for _ in range(min(FREED, free) if free * size > MAX_FREE else 0):
+        # It has no columns, so the driver steps it once, and each step frees a page.
+        connection.exec_driver_sql("PRAGMA incremental_vacuum(1)").close()
 
 
 def _rows(connection: Connection) -> int:
@@ -143,6 +144,8 @@ def _reach(connection: Connection, number: int) -> None:
 def _unused(connection: Connection, now_ns: int) -> None:
     """Origins and kinds go that no span is of: those of which none came since the oldest did."""
     oldest = connection.scalar(select(spans.c.received_ns).order_by(spans.c.id).limit(1))
-    before = min(now_ns if oldest is None else oldest, now_ns) - _GRACE_NS
+    if oldest is not None and oldest > now_ns:  # the clock was set back: what came since says nothing of what is unused
+        return
+    before = (now_ns if oldest is None else oldest) - _GRACE_NS
     connection.execute(origins.delete().where(origins.c.seen_ns < before))
     connection.execute(kinds.delete().where(kinds.c.seen_ns < before))

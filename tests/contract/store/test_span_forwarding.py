@@ -95,6 +95,22 @@ def test_whoever_leads_sends_every_span_once_and_bit_for_bit(stores, receiver):
     assert spans_in(receiver.requests) == sent, "in the order in which they came"
 
 
+def test_a_receiver_that_answers_what_is_no_answer_gets_the_spans_when_it_does(stores, receiver):
+    receiver.answer = b"\xff\xff"
+    target = Receiver(receiver.url)
+    stores[0].begin(target.name)
+    one = Forwarding(stores[0], target, chance=lambda: 0.01)
+
+    def work():
+        sent = keep(stores[0], raws([0])[0])
+        until(lambda: "expected an OTLP/gRPC receiver" in one.trouble, what="the trouble to be told")
+        receiver.answer = b""
+        until(lambda: stores[0].waiting(target.name) == (0, 0), what="the spans to be sent")
+        assert spans_in(receiver.requests[-1:]) == sent
+
+    forwarding(work, one)
+
+
 @pytest.mark.parametrize("database_url", [pytest.param("postgresql", marks=pytest.mark.real_postgresql)], indirect=True)
 def test_who_writes_waits_for_who_began_before_so_that_no_id_comes_to_light_late(stores):
     first, second = stores

@@ -8,7 +8,7 @@ from alembic.migration import MigrationContext
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from bench.many_spans import MODELS, REASONS, REGIONS, VERSIONS, Mesh, export, question, requests, span_ids
-from upriver_control.spans.counting import Observed
+from upriver_control.spans.counting import MAX_COUNT, Observed
 from upriver_control.spans.filters import Filter, conditions, matches
 from upriver_control.spans.flags import IMPORTANT, Flag
 from upriver_control.spans.histogram import summarize
@@ -307,6 +307,33 @@ def test_what_is_too_old_goes_with_all_that_was_made_of_it(store, database):
     assert len(store.trace(MESH.trace(200))) == 3
 
 
+def test_a_clock_that_is_set_back_takes_nothing_that_kept_spans_have_in_common(store, database):
+    fill(store, first=1, questions=1, received_ns=NOW_NS + 86_400 * SECOND_NS)
+    fill(store, first=100, questions=1)
+    Sweeper(database, WIDE).sweep(NOW_NS + 120 * SECOND_NS)
+    assert [len(store.trace(MESH.trace(index))) for index in (1, 100)] == [7, 3]
+
+
+def test_a_file_gives_back_what_is_free_in_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("upriver_control.spans.sweeping.MAX_FREE", 4096)
+    database = open_spans(f"sqlite:///{tmp_path}/spans.sqlite")
+    store = SpanStore(database)
+    fill(store, questions=600)
+
+    def pages():
+        with database.engine.connect() as connection:
+            return [
+                connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("page_count", "freelist_count")
+            ]
+
+    before, _ = pages()
+    Sweeper(database, dataclasses.replace(WIDE, max_age_ns=1)).sweep(NOW_NS + 10**6 * SECOND_NS)
+    after, free = pages()
+    assert after < before / 2
+    assert free <= 1
+    database.close()
+
+
 def test_what_goes_before_it_was_sent_on_is_counted(store, database):
     store.begin("forward:a")
     fill(store, questions=10)
@@ -348,6 +375,16 @@ def test_rates_are_what_reports_say_more_than_those_before(database):
     assert table.between(0, 100, model="faces") == []
     assert table.sweep(11) == 2
     assert table.between(0, 100) == eu[1:]
+
+
+def test_counts_that_nobody_has_are_bounded_and_others_counted_beside_them(database):
+    table = RateTable(database)
+    huge = REPORT._replace(rows=MAX_COUNT, escalated_rows=MAX_COUNT, lessons=MAX_COUNT, active_for_s=1.0)
+    for boot in ("b1", "b2", "b3"):
+        table.count([huge._replace(agent=f"{agent} of {boot}") for agent in ("one", "other")], 10)
+    table.count([REPORT._replace(region="us")], 10)
+    assert sum(row.rows for row in table.between(0, 100, region="us")) == 30
+    assert {row.rows for row in table.between(0, 100, region="eu")} == {MAX_COUNT}
 
 
 def test_what_several_processes_bring_of_an_agent_counts_once(database):

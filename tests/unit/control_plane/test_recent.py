@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from tests.unit.control_plane.fleet_facts import NEW, active, agent
 from upriver_control.history.recent import NOTHING, Recent
+from upriver_control.spans.counting import MAX_COUNT
 
 START = 1000.0
 
@@ -58,3 +59,11 @@ def test_an_agent_that_is_silent_is_told_to_do_nothing_and_one_that_is_gone_is_f
     assert recent.rates("a00001", START + 400) == NOTHING
     recent.forget({})
     assert recent.rates("a00001", START + 31) == NOTHING
+
+
+def test_counters_that_no_agent_can_have_are_bounded_where_they_are_read():
+    slot = replace(active(rows=2**63 - 1, escalated=-5), active_for_s=1e300)
+    (told,) = Recent().heard(replace(agent(1, slot), lessons={"digits": 2**62}), START)
+    assert (told.rows, told.escalated_rows) == (MAX_COUNT, 0)
+    assert told.lessons in (0, MAX_COUNT)
+    assert told.active_for_s < 1e9
