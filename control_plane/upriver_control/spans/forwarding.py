@@ -111,28 +111,30 @@ class Forwarding:
             return 0
         try:
             answer = await send(_request(batch), timeout=_TIMEOUT_S, metadata=self._receiver.metadata)
-            self._look(answer)
+            refused = min(self._look(answer), len(batch))
         except grpc.aio.AioRpcError as error:
             if error.code() is not grpc.StatusCode.INVALID_ARGUMENT:
                 raise
             # It would be refused for ever, and all that come behind it.
-            self._refused += len(batch)
+            refused = len(batch)
             _LOG.error("%s does not take %d spans: %s", self._receiver.url, len(batch), error.details())
         await asyncio.to_thread(self._store.came_to, self._receiver.name, batch[-1].id)
+        self._refused += refused
         return len(batch)
 
     def _next(self) -> list[Kept]:
         return self._store.after(self._store.reached(self._receiver.name), MAX_SPANS, MAX_BYTES)
 
-    def _look(self, answer: bytes) -> None:
+    def _look(self, answer: bytes) -> int:
+        """How many spans were refused; raises Unreachable for what is no answer."""
         try:
             told = ExportTraceServiceResponse.FromString(answer).partial_success
         except DecodeError as error:
             what = f"{len(answer)} bytes that are no answer of OTLP's"
             raise Unreachable(f"{self._receiver.url} answers {what}; expected an OTLP/gRPC receiver") from error
         if told.rejected_spans:
-            self._refused += told.rejected_spans
             _LOG.warning("%s refused %d spans: %s", self._receiver.url, told.rejected_spans, told.error_message[:300])
+        return max(0, told.rejected_spans)
 
     def _tell(self, trouble: str) -> None:
         if trouble and not self.trouble:

@@ -170,6 +170,9 @@ class Intake:
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, callers are answered and the thread goes on
             _LOG.exception("spans can't be written")
+            self._tell(f"a fault of the control plane, which its log tells: {type(error).__name__}")
+            with self._lock:
+                self._count(refused=len(opened))
             for waiting, _ in opened:
                 waiting.done.set_exception(error)
             return

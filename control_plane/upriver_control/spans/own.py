@@ -80,6 +80,8 @@ def _id(about: str, which: str, size: int) -> bytes:
 def _told(done: "Future[Taken]") -> None:
     if error := done.exception():
         _LOG.warning("a span of the control plane's own is not kept: %s", error)
+    elif reasons := done.result().reasons:
+        _LOG.warning("a span of the control plane's own is not kept: %s", "; ".join(reasons))
 
 
 def _span(

@@ -159,7 +159,7 @@ def rows_of(groups: Iterable[Group], received_ns: int, offset_ns: int = 0) -> Pa
     thresholds: dict[tuple[bytes, bytes], float] = {}
     for origin, spans in groups:
         for span in spans:
-            if reason := _wrong(span):
+            if reason := _wrong(span, offset_ns):
                 rejected += 1
                 if len(reasons) < MAX_REASONS:
                     reasons.append(reason)
@@ -178,7 +178,7 @@ def rows_of(groups: Iterable[Group], received_ns: int, offset_ns: int = 0) -> Pa
     return parsed._replace(rejected=rejected, reasons=tuple(reasons))
 
 
-def _wrong(span: SpanFacts) -> str:
+def _wrong(span: SpanFacts, offset_ns: int) -> str:
     """Why a span can't be kept; empty when it can."""
     if len(span.trace) != 16 or span.trace == _NO_TRACE:
         return f"span {span.span.hex()[:32]}: trace id {span.trace.hex()[:64]!r}; expected 16 bytes, not all zero"
@@ -188,6 +188,9 @@ def _wrong(span: SpanFacts) -> str:
         return f"span {span.span.hex()}: parent {span.parent.hex()[:64]!r}; expected 8 bytes, or none"
     if not 0 < span.start_ns <= _LATEST_NS or not 0 <= span.end_ns <= _LATEST_NS:
         return f"span {span.span.hex()}: from {span.start_ns} to {span.end_ns}; expected nanoseconds since 1970"
+    if not 0 < span.start_ns + offset_ns <= _LATEST_NS:
+        told = f"{span.start_ns}, which is {offset_ns} by the clock that its sender told"
+        return f"span {span.span.hex()}: from {told}; expected a time between 1970 and 2262"
     if len(span.raw) > MAX_SPAN_BYTES:
         return f"span {span.span.hex()}: {len(span.raw)} bytes; at most {MAX_SPAN_BYTES} are taken"
     return ""

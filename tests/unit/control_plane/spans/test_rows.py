@@ -178,3 +178,10 @@ def test_whatever_comes_its_rows_fit_into_a_database(spans: list[SpanFacts], off
         assert all("\0" not in value and len(value) <= 200 for value in hop_row if isinstance(value, str))
         assert 0 < hop_row.at_ns <= NOW_NS + MAX_AHEAD_NS
         assert hop_row.weight >= 1
+
+
+@pytest.mark.parametrize("offset_ns", [2**63 - 1, -(2**62)])
+def test_a_time_that_no_clock_has_once_it_is_put_right_is_refused(offset_ns: int) -> None:
+    found = parsed(serve("device-1"), offset_ns=offset_ns)
+    assert (len(found.spans), len(found.hops), found.rejected) == (0, 0, 1)
+    assert "expected a time between 1970 and 2262" in found.reasons[0]
