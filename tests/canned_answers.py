@@ -97,6 +97,10 @@ class CannedQuestions:
             context.abort(grpc.StatusCode.NOT_FOUND, f"no span of {request.trace} is here")
         return a_trace()
 
+    def list_questions(self, request: pb.ListQuestionsRequest, _: Any) -> pb.ListQuestionsResponse:
+        self.asked.append(request)
+        return pb.ListQuestionsResponse(questions=[one for come in self.coming for one in come.questions])
+
     def watch_questions(self, request: pb.WatchQuestionsRequest, _: Any) -> Iterator[pb.WatchQuestionsResponse]:
         self.asked.append(request)
         yield from self.coming

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from upriver.errors import ConfigError
+from upriver.errors import ConfigError, UpriverError
 from upriver.v1 import question_pb2 as pb
 from upriver_control.cli.connection import DEFAULT, AsJson, Ca, Connection, ControlPlane, TokenFile
 from upriver_control.cli.messages import message_document
@@ -38,14 +38,14 @@ def trace_command(
         typer.Argument(metavar="[ID|last]", help="A trace, or a question's, ticket's or lesson's id; the newest."),
     ] = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Show questions as they come, until Ctrl-C.")] = False,
-    model: Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help="Follow: of this model.")] = "",
-    agent: Annotated[str, typer.Option("--agent", metavar="AGENT", help="Follow: that went through this agent.")] = "",
-    tier: Annotated[str, typer.Option("--tier", metavar="TIER", help="Follow: that went through this tier.")] = "",
-    region: Annotated[str, typer.Option("--region", metavar="REGION", help="Follow: through this region.")] = "",
-    reason: Annotated[str, typer.Option("--reason", metavar="REASON", help="Follow: that ended for it.")] = "",
+    model: Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help="Of this model.")] = "",
+    agent: Annotated[str, typer.Option("--agent", metavar="AGENT", help="That went through this agent.")] = "",
+    tier: Annotated[str, typer.Option("--tier", metavar="TIER", help="That went through this tier.")] = "",
+    region: Annotated[str, typer.Option("--region", metavar="REGION", help="That went through this region.")] = "",
+    reason: Annotated[str, typer.Option("--reason", metavar="REASON", help="That ended for it.")] = "",
     flag: Annotated[
         list[str] | None,
-        typer.Option("--flag", metavar="FLAG", help="Follow: escalated, degraded, unresolved, failed, ticketed, ..."),
+        typer.Option("--flag", metavar="FLAG", help="That was escalated, degraded, unresolved, failed, ticketed, ..."),
     ] = None,
     control_plane: ControlPlane = DEFAULT,
     token_file: TokenFile = None,
@@ -61,6 +61,7 @@ def trace_command(
     upriver trace last                        the newest question that is kept
     upriver trace 4a38cd47e10fa759e1059be4b05c73ed     answer.trace_id, or a ticket's id
     upriver trace --follow --flag degraded    one line for each, as they come
+    upriver trace last --model digits         the newest of these
     upriver trace last --follow               the tree of each
     upriver trace last --json | jq '.hops[] | {agent, score, threshold, reason}'
     ```
@@ -74,10 +75,13 @@ def trace_command(
     wanted = pb.QuestionFilter(
         model=model, agent=agent, tier=tier, region=region, reason=reason, flags=_flags(flag or ())
     )
+    if what != LAST and not follow and wanted.ListFields():
+        told = "--model, --agent, --tier, --region, --reason and --flag: expected with `last` or --follow"
+        raise ConfigError("upriver trace", [told])
     with Connection(control_plane, token_file, ca) as connection:
         try:
             if not follow:
-                _show(connection, what, as_json)
+                _show(connection, _newest(connection, wanted) if wanted.ListFields() else what, as_json)
                 return
             for question in _new(connection, wanted):
                 if what:
@@ -97,6 +101,14 @@ def _show(connection: Connection, trace: str, as_json: bool, compact: bool = Fal
     console.print(whole(answer, max(_LEAST_WIDTH, console.width)), soft_wrap=False)
     if compact:
         console.print()
+
+
+def _newest(connection: Connection, wanted: pb.QuestionFilter) -> str:
+    """The trace of the newest question that is asked for; raises UpriverError where none is kept."""
+    request = pb.ListQuestionsRequest(filter=wanted, page_size=1)
+    for question in connection.call(SERVICE, "ListQuestions", request).questions:
+        return str(question.trace)
+    raise UpriverError("no question is kept that is asked for: with fewer filters there may be one")
 
 
 def _new(connection: Connection, wanted: pb.QuestionFilter) -> Iterator[pb.Question]:

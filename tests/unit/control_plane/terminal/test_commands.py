@@ -71,10 +71,23 @@ def test_with_last_the_tree_of_each_is_drawn(server):
     assert "└─ asks cloud-1" in run(trace.app, server, "last", "--follow").stdout
 
 
+def test_with_last_and_filters_it_is_the_newest_of_those_that_is_shown(server):
+    server[1].coming = [pb.WatchQuestionsResponse(questions=[a_question()])]
+    told = json.loads(run(trace.app, server, "last", "--model", "digits", "--flag", "degraded", "--json").stdout)
+    assert told["question"]["trace"] == TRACE
+    (asked,) = server[1].asked
+    assert (asked.filter.model, list(asked.filter.flags)) == ("digits", [pb.QUESTION_FLAG_DEGRADED])
+    assert asked.page_size == 1
+    server[1].coming = []
+    with pytest.raises(UpriverError, match="no question is kept"):
+        run(trace.app, server, "last", "--tier", "cloud")
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         ([], "expected a trace's or question's id"),
+        ([TRACE, "--model", "digits"], "expected with `last` or --follow"),
         ([TRACE, "--follow"], "expected --follow alone"),
         (["--follow", "--flag", "odd"], "expected one of escalated, degraded"),
     ],
