@@ -19,6 +19,8 @@ MIN_SAMPLE: Final = 5
 """Likewise: agents, or rows, from which gates judge a ring that is under way."""
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
 _SPAN: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|)")
+_LONGEST_S: Final = 315_360_000_000
+"""10,000 years, about what a Duration of protobuf holds."""
 _WHAT: Final = "rollout"
 
 
@@ -46,8 +48,10 @@ def read_span(text: str, name: str) -> Duration:
     found = _SPAN.fullmatch(text.strip())
     if found is None:
         raise ConfigError(_WHAT, [f"{name}: {text!r} is no time; expected such as 30s, 5m or 1h"])
-    duration = Duration()
-    duration.FromMilliseconds(round(float(found.group(1)) * _UNITS[found.group(2)] * 1000))
+    duration, seconds = Duration(), float(found.group(1)) * _UNITS[found.group(2)]
+    if seconds > _LONGEST_S:
+        raise ConfigError(_WHAT, [f"{name}: {text[:40]!r} is too long; expected at most {_LONGEST_S // 86_400} days"])
+    duration.FromMilliseconds(round(seconds * 1000))
     return duration
 
 

@@ -71,6 +71,13 @@ def test_the_commonest_failure_comes_first():
     assert failures(many) == [("a", 3), ("b", 2)]
 
 
+@pytest.mark.parametrize("text", ["9999999999999999d", "1" + "0" * 400, "3650001d"])
+def test_a_time_that_no_message_can_hold_is_refused(text):
+    assert read_span("3650000d", "--soak").seconds == 3_650_000 * 86_400
+    with pytest.raises(ConfigError, match=r"--soak: .* is too long; expected at most 3650000 days"):
+        read_span(text, "--soak")
+
+
 def test_what_people_write_is_read_and_what_makes_no_sense_is_named():
     assert [str(one.count or one.percent) for one in read_rings("1, 25%")] == ["1", "25.0", "100.0"]
     assert (read_share("2%", "x"), read_share("0.02", "x")) == (0.02, 0.02)
