@@ -140,6 +140,12 @@ def read(pairs: Iterable[tuple[str, str]]) -> Asked:
     )  # fmt: skip
 
 
+def within(questions: Iterable[pb.Question], wanted: pb.QuestionFilter) -> list[pb.Question]:
+    """Those of them that are not older than is asked for: what was young enough when it came may not be any more."""
+    since = wanted.from_time.ToNanoseconds()
+    return [one for one in questions if one.time.ToNanoseconds() >= since]
+
+
 def merged(old: Sequence[pb.Question], new: Iterable[pb.Question], most: int) -> list[pb.Question]:
     """Questions newest first, each once, the later told of two."""
     known = {(one.trace, one.agent, one.hop): one for one in old}

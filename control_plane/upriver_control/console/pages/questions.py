@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from upriver.errors import UpriverError
 from upriver.v1 import question_pb2 as pb
 from upriver_control.console import words
-from upriver_control.console.asked import PATH, Asked, merged, read
+from upriver_control.console.asked import PATH, Asked, merged, read, within
 from upriver_control.console.drawing import question_figures, question_form, question_list
 from upriver_control.console.drawing.question_form import Known
 from upriver_control.console.drawing.svg import join
@@ -122,7 +122,7 @@ class _Page:
         return pb.WatchQuestionsResponse(questions=page.questions)
 
     def _came(self, news: pb.WatchQuestionsResponse) -> None:
-        self._questions = merged(self._questions, news.questions, SHOWN)
+        self._questions = within(merged(self._questions, news.questions, SHOWN), self._filter())
         self._draw(older=len(self._questions) == SHOWN)
 
     def _shown(self, page: pb.ListQuestionsResponse | UpriverError) -> None:

@@ -1,13 +1,13 @@
 """What the address of the questions' page asks for."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from upriver.v1 import question_pb2 as pb
-from upriver_control.console.asked import FLAGS, LASTS, Asked, merged, read
+from upriver_control.console.asked import FLAGS, LASTS, Asked, merged, read, within
 
 NOW = datetime(2026, 3, 5, 14, 0, tzinfo=UTC)
 
@@ -78,3 +78,11 @@ def test_news_stand_before_what_was_there_and_each_question_once() -> None:
     shown = merged([question("2", 2), question("1", 1)], [question("3", 3), question("1", 1, "top")], 2)
     assert [one.trace for one in shown] == ["3", "2"]
     assert merged([question("1", 1)], [question("1", 1, "top")], 5)[0].reason == "top"
+
+
+def test_of_questions_those_stay_that_are_as_young_as_is_asked_for() -> None:
+    old, young = pb.Question(trace="1"), pb.Question(trace="2")
+    old.time.FromDatetime(NOW - LASTS["15m"].length - timedelta(seconds=1))
+    young.time.FromDatetime(NOW - LASTS["15m"].length)
+    assert within([young, old], read([("last", "15m")]).filter(NOW)) == [young]
+    assert within([young, old], read([]).filter(NOW)) == [young, old]
