@@ -52,6 +52,7 @@ def draw(asked: Asked, known: Known) -> Markup:
             _choice("answered", "Answered by", asked.answered, [(name, name) for name in known.tiers], "any tier"),
             _choice("reason", "Why", asked.reason, [(name.value, name.value) for name in Reason], "any reason"),
             _choice("flag", "Remarkable", flag, [(name, name) for name in FLAGS], "anything"),
+            *(tag("input", {"type": "hidden", "name": "flag", "value": one}) for one in asked.flags[1:]),
             _choice("last", "Last", asked.last, [(key, last.words) for key, last in LASTS.items()], "all that is kept"),
             tag("button", {"type": "submit"}, "Show"),
         ),

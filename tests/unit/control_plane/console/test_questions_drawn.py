@@ -74,6 +74,13 @@ def test_each_field_of_the_form_has_a_label() -> None:
     assert {"value": "gone", "selected": None} in seen.named("option")
 
 
+def test_the_form_asks_for_each_flag_that_the_address_has() -> None:
+    seen = Seen(question_form.draw(read([("flag", "degraded"), ("flag", "failed")]), question_form.Known()))
+    assert {"value": "degraded", "selected": None} in seen.named("option")
+    hidden = [field for field in seen.named("input") if field["type"] == "hidden"]
+    assert hidden == [{"type": "hidden", "name": "flag", "value": "failed"}]
+
+
 def test_figures_are_stacked_by_tier_and_each_share_leads_to_what_it_counts() -> None:
     told = pb.SummarizeQuestionsResponse(kept=30, estimated=120)
     told.bins.add(by_tier={"device": 60, "cloud": 30}).low.FromMilliseconds(1)
