@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
+from urllib.parse import urlencode
 
 from fastapi import Request
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -123,9 +124,13 @@ class _News:
 
 def choose(asked: Asked) -> Markup:
     """Which time and which model: links and a form, so that the address says it."""
-    model = f"&model={asked.model}" if asked.model else ""
+    model = {"model": asked.model} if asked.model else {}
     links = [
-        tag("a", {"href": f"?range={key}{model}", "aria-current": "true" if key == asked.span else None}, told)
+        tag(
+            "a",
+            {"href": f"?{urlencode({'range': key} | model)}", "aria-current": "true" if key == asked.span else None},
+            told,
+        )
         for key, (_, told) in RANGES.items()
     ]
     field = tag(

@@ -16,7 +16,7 @@ from upriver_control.console.drawing import classes, desk, promotions, rates, tr
 from upriver_control.console.drawing.rates import Axes, Course, Mark, Step
 from upriver_control.console.drawing.svg import Markup
 from upriver_control.console.labelling import Desk, Waiting, arrived, press
-from upriver_control.console.pages.learning import Asked, Learnt, draw_courses, draw_learnt
+from upriver_control.console.pages.learning import Asked, Learnt, choose, draw_courses, draw_learnt
 
 NOW = datetime.fromtimestamp(1_790_000_600, UTC)
 SAFE = {
@@ -142,6 +142,14 @@ def test_a_model_of_which_nothing_was_asked_keeps_its_lessons_and_versions_toget
 
     (course,) = learning_news.courses([rate(0, "a", "1", 4), rate(0, "b", "1", 3), rate(60, "a", "2", 6)], {})
     assert list(course.steps) == [Step(0, 20, 10, 7), Step(60, 10, 5, 9)]
+
+
+def test_another_time_range_keeps_the_model_whatever_is_in_its_name() -> None:
+    links = [attributes["href"] for name, attributes in Seen(choose(Asked("a&b", "1h"))).elements if name == "a"]
+    assert "?range=24h&model=a%26b" in links
+    assert "?range=24h" in [
+        attributes["href"] for name, attributes in Seen(choose(Asked("", "1h"))).elements if name == "a"
+    ]
 
 
 def test_where_nothing_was_asked_the_page_says_what_to_do_and_a_pause_is_a_gap() -> None:
