@@ -33,6 +33,7 @@ from demo.retraining import MISSING, PYTHON, Retrained, can_retrain, prepare, re
 from demo.showing import open_browser
 from demo.streams import KNOWN, REGIONS, SHOWN, Indices, Stream, streams
 from demo.tally import Answered, Tally
+from demo.traffic import Traffic
 
 AFTER = 600
 """More questions in each region, when a whole model was trained and is there."""
@@ -134,8 +135,19 @@ def play(arguments: argparse.Namespace, folder: Path, console: Console, stop: th
             what_to_try(console, mesh, control)
             if arguments.open:
                 open_browser(control.login("/learning"), console)
-            stop.wait()
+            stay(mesh, regions, arguments.rate, stop)
     return status
+
+
+def stay(mesh: RegionalMesh, regions: Mapping[str, Region], per_s: float, stop: threading.Event) -> None:
+    """Asks a little until `stop`, for whoever looks: in each region what is asked there, `per_s` questions in all."""
+    with ExitStack() as stack:
+        for name, region in regions.items():
+            addresses = [device.address for device in mesh.devices(name)]
+            traffic = Traffic(addresses, region.digits, per_s / len(regions))
+            traffic.start()
+            stack.callback(traffic.stop)
+        stop.wait()
 
 
 def _ask(

@@ -119,7 +119,7 @@ def read_options() -> argparse.Namespace:
     )
     parser.add_argument("--no-retrain", action="store_true", help="with --learn: train no whole model in the end")
     parser.add_argument(
-        "--rate", type=parse_rate, default=RATE, metavar="N", help=f"questions a second afterwards, {RATE:g} by itself"
+        "--rate", type=parse_rate, metavar="N", help=f"questions a second afterwards, {RATE:g} by itself"
     )
     parser.add_argument("--open", action="store_true", help="open a browser with the console afterwards")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the summary as JSON")
@@ -129,6 +129,10 @@ def read_options() -> argparse.Namespace:
         arguments.questions = USUAL_LEARNING if arguments.learn else MOST
     if not 1 <= arguments.questions <= most:
         parser.error(f"--questions {arguments.questions}: expected 1 to {most}")
+    if arguments.rate is not None and arguments.once:
+        parser.error("--rate: expected without --once, after which nothing is asked")
+    if arguments.rate is None:
+        arguments.rate = RATE
     if arguments.open and arguments.once:
         parser.error("--open: expected without --once, which leaves nothing to look at")
     if arguments.no_retrain and not arguments.learn:

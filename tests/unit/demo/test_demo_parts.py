@@ -5,7 +5,7 @@ import argparse
 import numpy as np
 import pytest
 
-from demo.options import Kill, parse_delays, parse_kill, parse_rate
+from demo.options import Kill, parse_delays, parse_kill, parse_rate, read_options
 from demo.tally import Tally, Told, links_per_hop, local_share, loss
 from demo.traces import is_complete
 
@@ -40,6 +40,17 @@ def test_a_rate_that_is_none_is_refused(text):
     assert parse_rate("2.5") == 2.5
     with pytest.raises(argparse.ArgumentTypeError, match="expected 0 to 100"):
         parse_rate(text)
+
+
+def test_a_rate_is_two_questions_a_second_unless_told_and_none_where_nothing_is_asked_afterwards(monkeypatch, capsys):
+    def read(*arguments):
+        monkeypatch.setattr("sys.argv", ["scripts/demo", *arguments])
+        return read_options().rate
+
+    assert (read(), read("--once"), read("--rate", "5"), read("--learn", "--rate", "0")) == (2.0, 2.0, 5.0, 0.0)
+    with pytest.raises(SystemExit):
+        read("--once", "--rate", "5")
+    assert "--rate: expected without --once" in capsys.readouterr().err
 
 
 def test_the_summary_counts_what_was_told():

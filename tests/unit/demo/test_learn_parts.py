@@ -1,9 +1,13 @@
 """What the demo counts while devices learn, and what it draws of it."""
 
+import threading
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from demo import learn
 from demo.asking import read
 from demo.learn_tally import WINDOW, Point, RegionTally, share, sparkline
 from demo.learn_watching import merged_in_words
@@ -98,3 +102,35 @@ def test_what_became_of_a_head_of_a_region_is_told_in_words():
     assert merged_in_words(head) == (
         "west, all regions together: a head merged from 775 lessons of 2 agents has failed: it does not escalate less"
     )
+
+
+class Mesh:
+    """Devices that nobody started."""
+
+    def devices(self, region):
+        return [SimpleNamespace(address=f"{region}:{number}") for number in (1, 2)]
+
+
+def test_while_it_stays_up_each_region_is_asked_its_share_of_the_rate_about_its_own_digits(monkeypatch):
+    begun, ended = [], []
+
+    class Traffic:
+        def __init__(self, *what):
+            self.what = what
+
+        def start(self):
+            begun.append(self.what)
+
+        def stop(self):
+            ended.append(self.what)
+
+    monkeypatch.setattr(learn, "Traffic", Traffic)
+    stop = threading.Event()
+    stop.set()
+    regions = {name: SimpleNamespace(digits=f"digits of {name}") for name in ("west", "east")}
+    learn.stay(Mesh(), regions, 5.0, stop)
+    assert begun == [
+        (["west:1", "west:2"], "digits of west", 2.5),
+        (["east:1", "east:2"], "digits of east", 2.5),
+    ]
+    assert sorted(ended) == sorted(begun)
