@@ -95,7 +95,9 @@ class Frame:
 
     def later(self, work: Coroutine[object, object, None]) -> None:
         """Does something while the page is there already; what it draws comes when it is done."""
-        self._client.on_delete(background_tasks.create(work, name="a page is filled").cancel)
+        task = background_tasks.create(work, name="a page is filled")
+        # Not `task.cancel` itself: the client would be given to it, as the message that each CancelledError then keeps.
+        self._client.on_delete(lambda: task.cancel())
 
 
 @dataclass(frozen=True, slots=True)
