@@ -107,12 +107,18 @@ class RolloutDialogs:
         return [one.name for one in listed.agents if any(slot.rollout == name for slot in one.slots)]
 
     async def _submitted(self, event: Any) -> None:
-        if self._confirmed is None:
+        confirmed = self._confirmed
+        if confirmed is None:
             return
+        problem = None
         try:
-            await self._confirmed({str(key): str(value) for key, value in event.args.items()})
+            await confirmed({str(key): str(value) for key, value in event.args.items()})
         except UpriverError as error:
-            self._said.set(words.problem(_said(error)))
+            problem = words.problem(_said(error))
+        if self._confirmed is not confirmed:
+            return  # meanwhile something else is asked, which has nothing to do with this
+        if problem is not None:
+            self._said.set(problem)
             return
         self._confirmed = None
         self._dialog.close()

@@ -28,6 +28,8 @@ _VERSIONS: Final = 6
 _LISTED: Final = 200
 _INPUT_S: Final = 30.0
 _AGAIN_S: Final = 120.0
+_ANSWERS: Final = 10
+"""Answers of asking again that stay on the page, the newest: each may have large outputs, and all are drawn anew."""
 
 
 def add(site: Site) -> None:
@@ -62,7 +64,8 @@ class _Inspector:
     def __init__(self, site: Site, frame: Frame, told: pb.GetTraceResponse, row: int) -> None:
         self._site, self._frame, self._told, self._row = site, frame, told, row
         self._versions: dict[str, str] = {}
-        self._answers: list[Answer] = []
+        self._answers: dict[int, Answer] = {}
+        self._asked = 0
         self._parts: dict[str, Part] = {}
         self._buttons: list[ui.button] = []
 
@@ -151,9 +154,11 @@ class _Inspector:
         self._buttons.append(button)
 
     async def _ask(self, word: str, version: str, tier: str) -> None:
-        place = len(self._answers)
-        self._answers.append(Answer(word))
-        self._answered()
+        if any(one.whom == word and one.told is None and not one.problem for one in self._answers.values()):
+            return  # pressed twice it asks once; a button that is disabled meanwhile would lose the focus
+        self._asked += 1
+        number = self._asked
+        self._answered(number, Answer(word))
         request = pb.AskAgainRequest(trace=self._told.question.trace, row=self._row)
         if version:
             request.version = version
@@ -161,13 +166,15 @@ class _Inspector:
             request.tier = tier
         try:
             told = await self._site.remote.questions.AskAgain(request, timeout_s=_AGAIN_S)
-            self._answers[place] = Answer(word, told)
         except UpriverError as error:
-            self._answers[place] = Answer(word, problem=str(error))
-        self._answered()
+            self._answered(number, Answer(word, problem=str(error)))
+        else:
+            self._answered(number, Answer(word, told))
 
-    def _answered(self) -> None:
-        self._parts["again"].set(again.draw(self._told.question, self._answers))
+    def _answered(self, number: int, answer: Answer) -> None:
+        self._answers[number] = answer
+        self._answers = {number: self._answers[number] for number in sorted(self._answers)[-_ANSWERS:]}
+        self._parts["again"].set(again.draw(self._told.question, list(self._answers.values())))
 
 
 def _titled(title: str, content: Markup) -> Markup:

@@ -47,6 +47,7 @@ class _Page:
     def __init__(self, frame: Frame, model: str, calibration: str, at: int) -> None:
         self._model, self._calibration, self._at = model, calibration, at
         self._told: Policies | None = None
+        self._audited: Audits | Refused | None = None
         self._outcome = frame.part(tag("p", {"class": "quiet"}, "No news of its policies yet."))
         with ui.element("section").classes("card").props('aria-label="What if"') as self._card:
             self._slider: Part = frame.part()
@@ -65,12 +66,18 @@ class _Page:
         self._card.set_visibility(bool(slider))
         self._policies.set(draw_policies(self._model, told))
         self._draw_ask()
+        self._draw_audits()  # which are told by policies' names
 
     def show_audits(self, told: Audits | Refused) -> None:
+        self._audited = told
+        self._draw_audits()
+
+    def _draw_audits(self) -> None:
+        told = self._audited
         if isinstance(told, Refused):
             self._audits.set(words.problem(told.why))
-            return
-        self._audits.set(draw_audits(self._model, told, self._told.policies if self._told else ()))
+        elif told is not None:
+            self._audits.set(draw_audits(self._model, told, self._told.policies if self._told else ()))
 
     def _moved(self, event: Any) -> None:
         self._at = int(event.args)

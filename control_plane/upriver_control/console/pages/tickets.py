@@ -25,6 +25,8 @@ _LONGEST_S: Final = 10.0
 _SHARE: Final = 0.1
 """Of the time that may be spent on asking: all agents are, so a large mesh is asked less often."""
 _SEND_S: Final = 15.0
+_MISSING_S: Final = 15.0
+"""How often inputs are asked for again of which an agent could not be asked, which may be back."""
 _KEYS: Final = """(e) => {
   if (e.ctrlKey || e.metaKey || e.altKey || e.isComposing) return;
   if (e.target.closest('a, button, summary') && (e.key === 'Enter' || e.key === ' ')) return;
@@ -65,12 +67,16 @@ def feed(site: Site, model: str, pictures: Pictures) -> Feed[Inbox]:
 
 
 async def _news(site: Site, model: str, pictures: Pictures) -> AsyncIterator[Inbox]:
-    """Asks again and again; for inputs only when there is a ticket that was not shown before."""
+    """Asks again and again; for inputs when there is a ticket that was not shown before, or seldom, one without."""
     known: dict[tuple[str, str], desk.Shown] = {}
+    inputs_at = -_MISSING_S
     while True:
         begun = time.monotonic()
+        missing = any(one.problem for one in known.values())
         told = await site.remote.inbox.ListOpenTickets(pb.ListOpenTicketsRequest(model=model, page_size=PAGE))
-        if not known.keys() >= {_key(one) for one in told.tickets}:
+        new = not known.keys() >= {_key(one) for one in told.tickets}
+        if new or (missing and begun - inputs_at >= _MISSING_S):
+            inputs_at = begun
             request = pb.ListOpenTicketsRequest(model=model, page_size=PAGE, include_input=True)
             told = await site.remote.inbox.ListOpenTickets(request)
             known = {_key(one): desk.shown_of(one, pictures.put(one.png)) for one in told.tickets}
