@@ -68,16 +68,18 @@ def test_consul_dies_and_comes_back_empty_under_traffic_and_nobody_is_failed(tmp
 
         asker = threading.Thread(target=traffic)
         asker.start()
-        consul.kill()
-        at = len(told)
-        until(lambda: len(told) > at + 50, what="traffic without Consul")
-        consul.start()
-        ids = {"cloud-1", "device-1"}
-        until(lambda: {e["Service"]["ID"] for e in instances(consul.address, "passing")} == ids, what="both to return")
-        at = len(told)
-        until(lambda: len(told) > at + 50, what="traffic with the new Consul")
-        ended.set()
-        asker.join(20)
+        try:
+            consul.kill()
+            at = len(told)
+            until(lambda: len(told) > at + 50, what="traffic without Consul")
+            consul.start()
+            ids, passing = {"cloud-1", "device-1"}, lambda: instances(consul.address, "passing")
+            until(lambda: {e["Service"]["ID"] for e in passing()} == ids, what="both to return")
+            at = len(told)
+            until(lambda: len(told) > at + 50, what="traffic with the new Consul")
+        finally:
+            ended.set()  # else it would ask an agent that is gone for ever, and never let the tests end
+            asker.join(20)
         assert failures == []
         assert set(told) == {"device-1,cloud-1"}
         assert cloud.terminate() == 0
