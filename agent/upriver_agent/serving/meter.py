@@ -26,7 +26,8 @@ class Tally:
         self._buckets = buckets
         self._own = threading.local()
         self._shared = [0.0] * (buckets + 1)
-        self._all = [self._shared]
+        """Of threads that come and go, and of those that have ended."""
+        self._alive: list[tuple[threading.Thread, list[float]]] = []
         self._joining = threading.Lock()
 
     def add(self, bucket: int, value: float) -> None:
@@ -47,17 +48,32 @@ class Tally:
     def totals(self) -> tuple[tuple[int, ...], float]:
         """The counts and the sum over all threads; they may be of a moment apart."""
         with self._joining:
-            lists = list(self._all)
+            self._fold()
+            lists = [self._shared, *(mine for _, mine in self._alive)]
         return tuple(int(sum(one[index] for one in lists)) for index in range(self._buckets)), sum(
             one[-1] for one in lists
         )
 
     def _joined(self) -> list[float]:
-        # Serving threads are as many for as long as the agent runs, so there are no lists of threads that have ended.
         mine = self._own.counts = [0.0] * (self._buckets + 1)
         with self._joining:
-            self._all.append(mine)
+            self._fold()
+            self._alive.append((threading.current_thread(), mine))
         return mine
+
+    def _fold(self) -> None:
+        """Leaves no lists of threads that have ended: the executor ends those that it has to spare. With the lock."""
+        alive: list[tuple[threading.Thread, list[float]]] = []
+        ended: list[list[float]] = []
+        for thread, mine in self._alive:
+            if thread.is_alive():
+                alive.append((thread, mine))
+            else:
+                ended.append(mine)
+        if ended:
+            # A new list: who sums up just now has the old one beside the lists that go into this.
+            self._shared = [sum(counts) for counts in zip(self._shared, *ended, strict=True)]
+            self._alive = alive
 
 
 class Meter:

@@ -3,6 +3,7 @@
 import threading
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,8 +72,11 @@ def test_threads_that_come_and_go_leave_nothing_behind() -> None:
     meter = Meter("digits")
     for _ in range(5):
         arguments = (9_000_000, 8_000_000, np.array([0.3]), [_row(("a", "b"))], "", 1.0)
-        thread = threading.Thread(target=meter.slow, args=arguments)
-        thread.start()
-        thread.join()
-    assert sum(meter.total.totals()[0]) == 5
-    assert len(meter.total._all) == 1
+        for target, given_to in ((meter.slow, arguments), (meter.local, (70_000, np.array([0.97])))):
+            thread = threading.Thread(target=target, args=given_to)
+            thread.start()
+            thread.join()
+    assert len(meter.total._alive) <= 1, "those that ended are counted together when the next one comes"
+    assert sum(meter.total.totals()[0]) == 10
+    assert meter.confidence.totals() == ((*[0] * 19, 5), pytest.approx(0.97 * 5))
+    assert not meter.total._alive
