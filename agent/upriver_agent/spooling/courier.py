@@ -14,6 +14,7 @@ from upriver_agent.spooling.lanes import Lanes, Worth
 from upriver_agent.spooling.replay import Source, Turns
 from upriver_agent.spooling.sending import Later, Outcome, Refused, Taken
 from upriver_agent.spooling.spool import Spool
+from upriver_agent.spooling.table import Kept
 
 _LOG = logging.getLogger(__name__)
 
@@ -69,6 +70,8 @@ class Courier:
         self._in_hand: list[Batch] = []
         self._failures = 0
         self._retry_at = 0.0
+        self._disk_at = 0.0
+        self._gone: Kept | None = None
         self._lost_before = 0
         self._why = ""
         self._over = threading.Event()
@@ -112,8 +115,8 @@ class Courier:
                 self._over.wait(min(pause_s, self._pace.gather_s))
                 self._put_away()
                 continue
-            if not self.kept_spans and not self._in_hand:
-                self._lanes.wait(None)
+            if not self._has_kept() and not self._in_hand:
+                self._lanes.wait(self._disk_at - self._clock() if self.kept_spans else None)
                 self._lanes.gather(self._pace.gather_s)
             self._round()
         self._finish()
@@ -121,7 +124,8 @@ class Courier:
     def _round(self) -> None:
         """One export, of what has its turn; while nobody takes spans, what was kept first is tried."""
         new = bool(self._in_hand) or len(self._lanes) > 0
-        source = self._turns.next(new and not (self._failures and self.kept_spans), self.kept_spans > 0)
+        kept = self._has_kept()
+        source = self._turns.next(new and not (self._failures and kept), kept)
         if source is Source.KEPT:
             self._send_kept()
         elif source is Source.NEW:
@@ -137,12 +141,26 @@ class Courier:
     def _taken(self) -> list[Batch]:
         return [batch for worth, spans in self._lanes.take() for batch in encode(worth, spans)]
 
+    def _has_kept(self) -> bool:
+        """Whether anything is kept, and the disk need not be left alone."""
+        return self.kept_spans > 0 and self._clock() >= self._disk_at
+
     def _send_kept(self) -> None:
         kept = None if self._spool is None else self._spool.oldest()
         if self._spool is None or kept is None:
+            self._leave_disk()
             return
-        if self._settled(kept.batch, self._sender.send(kept.batch.body)) and not self._spool.drop(kept):
-            self._pause(0.0)  # it would be sent again and again
+        if kept != self._gone and not self._settled(kept.batch, self._sender.send(kept.batch.body)):
+            return
+        if self._spool.drop(kept):
+            self._gone = None
+        else:
+            self._gone = kept  # it would be sent again and again
+            self._leave_disk()
+
+    def _leave_disk(self) -> None:
+        """A disk that gives nothing, or lets go of nothing, is tried again after the longest pause."""
+        self._disk_at = self._clock() + self._pace.longest_s
 
     def _put_away(self) -> None:
         """Has what waits in memory kept on the disk, if there is a spool."""

@@ -17,6 +17,7 @@ from upriver_agent.spooling.encoding import make_tracer
 from upriver_agent.spooling.lanes import Lanes, Worth
 from upriver_agent.spooling.sending import Later, Outcome, Refused, Taken
 from upriver_agent.spooling.spool import Spool
+from upriver_agent.spooling.table import Kept
 from upriver_agent.telemetry import Marks, Telemetry
 
 FAST = Pace(gather_s=0.01, first_s=0.02, longest_s=0.05, flush_s=5.0)
@@ -44,13 +45,30 @@ class Moody:
         """Nothing is open."""
 
 
+class Worn(Spool):
+    """A disk that does not let go of what it has, or does not give it, for the next few times."""
+
+    holds = 3
+    hides = 0
+    looks = 0
+
+    def drop(self, kept: Kept) -> bool:
+        self.holds -= 1
+        return self.holds < 0 and super().drop(kept)
+
+    def oldest(self) -> Kept | None:
+        self.looks += 1
+        self.hides -= 1
+        return super().oldest() if self.hides < 0 else None
+
+
 class Sent:
     """A courier at work, with `spool_bytes` of room on the disk."""
 
-    def __init__(self, mood: Outcome, folder: Path, spool_bytes: int, most: int = 10_000) -> None:
-        self.lanes = Lanes(most)
+    def __init__(self, mood: Outcome, folder: Path, spool_bytes: int, spool: Spool | None = None) -> None:
+        self.lanes = Lanes(10_000)
         self.sender = Moody(mood)
-        self.spool = Spool(folder, spool_bytes) if spool_bytes else None
+        self.spool = spool or (Spool(folder, spool_bytes) if spool_bytes else None)
         self.courier = Courier(self.lanes, self.sender, self.spool, "the collector", FAST)
         self.telemetry = Telemetry("device-1", "device", "home", 1.0)
         self.telemetry.use(*(make_tracer("device-1", self.lanes, worth) for worth in (Worth.IMPORTANT, Worth.ORDINARY)))
@@ -154,3 +172,41 @@ def test_while_the_disk_takes_nothing_spans_wait_in_memory(tmp_path: Path) -> No
     sent.courier.close()
     assert sent.sender.took == ["first", "second"]
     assert sum(sent.courier.lost.values()) == 0
+
+
+def test_what_the_disk_does_not_let_go_of_is_sent_once_and_new_spans_are_sent_meanwhile(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "upriver_agent.spooling")
+    disk = Worn(tmp_path, 1 << 20)
+    sent = Sent(Later("nobody there"), tmp_path, 1 << 20, disk)
+    sent.fail("old")
+    sent.until_kept(1)
+    sent.sender.mood = Taken()
+    until(lambda: disk.holds < 3, what="a try to let go of it")
+    sent.fail("new")
+    until(lambda: not sent.courier.kept_spans, what="an empty spool")
+    until(lambda: len(sent.sender.took) == 2, what="both spans")
+    sent.courier.close()
+    assert sent.sender.took == ["old", "new"]
+    assert sent.courier.sent[Worth.IMPORTANT] == 2
+    assert len([record for record in caplog.records if "again" in record.getMessage()]) == 1
+
+
+def test_a_disk_that_gives_nothing_is_left_alone_for_a_while_and_new_spans_are_sent_meanwhile(tmp_path: Path) -> None:
+    disk = Worn(tmp_path, 1 << 20)
+    sent = Sent(Later("nobody there"), tmp_path, 1 << 20, disk)
+    sent.fail("old")
+    sent.until_kept(1)
+    disk.hides = 10**9
+    until(lambda: disk.looks > 3, what="looks at the disk")
+    began, looks = time.monotonic(), disk.looks
+    sent.sender.mood = Taken()
+    for number in range(5):
+        sent.fail(f"new-{number}")
+        until(lambda: len(sent.sender.took) == number + 1, what="a new span")  # noqa: B023 - called at once
+    assert disk.looks - looks <= (time.monotonic() - began) / FAST.longest_s + 2
+    disk.hides = 0
+    until(lambda: not sent.courier.kept_spans, what="an empty spool")
+    sent.courier.close()
+    assert sent.sender.took[-1] == "old"
