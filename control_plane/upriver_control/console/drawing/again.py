@@ -25,7 +25,7 @@ def draw(first: pb.Question, answers: Sequence[Answer]) -> Markup:
     if not answers:
         return Markup()
     known = [one.told for one in answers if one.told is not None]
-    told = [*score.told_by(first), *(value for one in known for value in (one.score, one.threshold))]
+    told = [*score.told_by(first), *(value for one in known for value in score.told_by(one))]
     scale = score.scale_of(told)
     labels = {one.label for one in known if one.label}
     columns = ("Asked", "Answered by", "Answer", "Confidence and threshold", Column("Took", numbers=True))
@@ -53,5 +53,5 @@ def _row(one: Answer, scale: score.Scale) -> Sequence[Child]:
         return (one.whom, state, one.problem or units.NONE, units.NONE, units.NONE)
     told = one.told
     whom = tag("a", {"href": address(told.trace)}, one.whom) if told.trace else one.whom
-    bar = score.with_numbers(told.score, told.threshold, scale)
+    bar = score.with_numbers(*score.told_by(told), scale)
     return (whom, told.answered_by, tag("strong", None, label(told)), bar, units.ms(told.latency))

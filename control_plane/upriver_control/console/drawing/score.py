@@ -45,7 +45,7 @@ def around(threshold: float | None) -> Scale:
     return Scale(0.0, 1.5 * threshold) if threshold > 0 else Scale(2 * threshold, 0.5 * abs(threshold))
 
 
-def told_by(message: pb.Question | pb.Hop) -> tuple[float | None, float | None]:
+def told_by(message: pb.Question | pb.Hop | pb.AskAgainResponse) -> tuple[float | None, float | None]:
     """The confidence and the threshold that a message tells; None for one that it does not."""
     return (
         message.score if message.HasField("score") else None,

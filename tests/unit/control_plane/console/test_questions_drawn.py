@@ -187,6 +187,20 @@ def test_answers_stand_side_by_side_and_it_is_told_when_they_differ() -> None:
     assert not again.draw(first, [])
 
 
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        (pb.AskAgainResponse(label="1"), "<strong>1</strong>"),
+        (pb.AskAgainResponse(label="1", score=0.62), "confidence 0.620; what it was held against is not told"),
+        (pb.AskAgainResponse(label="1", score=0.62, threshold=0.0), "threshold 0.000: sure enough"),
+    ],
+)
+def test_what_an_answer_does_not_tell_is_not_drawn_as_nought(told: pb.AskAgainResponse, shown: str) -> None:
+    drawn = again.draw(pb.Question(), [Answer("v1", told)])
+    assert shown in drawn
+    assert ("0.000" in drawn) == told.HasField("threshold")
+
+
 def test_an_input_is_shown_as_a_picture_or_in_numbers_or_it_is_said_why_not() -> None:
     png = Seen(given_input.draw(pb.GetQuestionInputResponse(png=b"\x89PNG", source="ticket"), 0, 1, "/questions/x"))
     assert png.named("img")[0]["src"] == "data:image/png;base64,iVBORw=="
