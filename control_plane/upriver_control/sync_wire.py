@@ -30,10 +30,13 @@ from upriver_control.observed import (
 MAX_LABELS = 64
 MAX_TEXT = 256
 MAX_SLOTS = 64
+LATENCY_BUCKETS = 128
+"""Of a model's runs, as agents count them; the last one is open."""
 MAX_WARNINGS = 8
 MAX_DECISIONS = 64
 MAX_DECISION_NAME = 64
 MAX_REASON = 500
+_MOST = 2**63 - 1  # what a count may be when it is told again
 _STATES = {getattr(pb, f"SLOT_STATE_{state.name}"): state for state in SlotState if state is not SlotState.EMPTY}
 _FAILURES = {getattr(pb, f"FAILURE_{failure.name}"): failure for failure in Failure if failure is not Failure.NONE}
 
@@ -224,7 +227,7 @@ def _read_slot(report: pb.SlotReport) -> SlotFacts:
             rows=counters.rows,
             escalated_rows=counters.escalated_rows,
             failures=counters.failures,
-            latency_buckets=dict(counters.latency_buckets),
+            latency_buckets=_read_latency(counters.latency_buckets),
         ),
         shadow_rows=report.shadow.rows,
         shadow_agreed=report.shadow.agreed,
@@ -233,6 +236,15 @@ def _read_slot(report: pb.SlotReport) -> SlotFacts:
         refined=_read_refined(report.refined) if report.HasField("refined") else None,
         unrefined=report.unrefined[:MAX_REASON],
     )
+
+
+def _read_latency(told: Mapping[int, int]) -> Mapping[int, int]:
+    """Runs by bucket, each of those that there are; what is said of any other counts as slow as can be."""
+    found: dict[int, int] = {}
+    for bucket, count in told.items():
+        known = bucket if 0 <= bucket < LATENCY_BUCKETS else LATENCY_BUCKETS - 1
+        found[known] = min(_MOST, found.get(known, 0) + max(0, count))
+    return found
 
 
 def _read_refined(refined: pb.Refined) -> RefinedFacts:
