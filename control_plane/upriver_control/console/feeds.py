@@ -94,8 +94,9 @@ class Feed(Generic[T]):
                 await asyncio.sleep(wait_s)
                 wait_s = min(2 * wait_s, _AGAIN_S[1])
         finally:
-            for follower in self._followers:
-                follower.came.set()
+            if self._task is asyncio.current_task():  # else these followers wait for another's news
+                for follower in self._followers:
+                    follower.came.set()
 
     def _well(self) -> None:
         self.at, self.trouble = self._clock(), ""

@@ -93,3 +93,19 @@ def test_a_fault_that_nobody_foresaw_reaches_those_who_look() -> None:
             await next_of(feed.follow())
 
     asyncio.run(look())
+
+
+def test_who_joins_as_the_last_one_leaves_gets_news_though_the_old_source_ends_late() -> None:
+    async def source() -> AsyncIterator[int]:
+        while True:
+            await asyncio.gather(asyncio.sleep(0.01))  # takes some turns of the loop to be cancelled
+            yield 1
+
+    async def look() -> None:
+        feed = Feed(source, pace_s=0)
+        leaves = asyncio.ensure_future(anext(feed.follow()))
+        await asyncio.sleep(0)
+        leaves.cancel()
+        assert await next_of(feed.follow()) == 1
+
+    asyncio.run(look())
