@@ -34,6 +34,11 @@ MAX_FEEDS: Final = 64
 _FIRST_S: Final = 1.0
 """How long a page waits for its first news, so that it is drawn with them."""
 _LOOK_S: Final = 1.0
+_FAULT: Final = tag(
+    "p",
+    None,
+    "A fault of the console, which the control plane's log tells. What is shown may be old: load the page anew.",
+)
 _PAGE_S: Final = 15.0
 """How long a page may take until it is drawn first: longer than any call that it waits for."""
 
@@ -57,6 +62,8 @@ class Frame:
         self._stale = stale
         self._client = ui.context.client
         self._feeds: list[Feed[Any]] = []
+        self._broken = False
+        self._client.on_exception(self._fault)
 
     def part(self, content: Markup | str = "", classes: str = "") -> Part:
         """Adds a piece of markup; a page has few of them, each drawn as a whole."""
@@ -85,17 +92,22 @@ class Frame:
         await asyncio.wait(waiting, timeout=_FIRST_S, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
             task.cancel()
-        if feed.trouble:
+        if feed.trouble and not self._broken:
             self._stale.set(_stale([feed]))
 
     async def _look(self) -> None:
-        while True:
-            await asyncio.sleep(_LOOK_S)
+        while not self._broken:
             self._stale.set(_stale([feed for feed in self._feeds if feed.stale(time.time())]))
+            await asyncio.sleep(_LOOK_S)
+
+    def _fault(self) -> None:
+        """Says that the page failed in a way that nobody foresaw, so that nobody takes what stands there for new."""
+        self._broken = True
+        self._stale.set(_FAULT)
 
     def later(self, work: Coroutine[object, object, None]) -> None:
         """Does something while the page is there already; what it draws comes when it is done."""
-        task = background_tasks.create(work, name="a page is filled")
+        task = background_tasks.create(work, name="a page is filled", context=self._client)
         # Not `task.cancel` itself: the client would be given to it, as the message that each CancelledError then keeps.
         self._client.on_delete(lambda: task.cancel())
 
