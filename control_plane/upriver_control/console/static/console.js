@@ -50,6 +50,29 @@
     const there = event.target.closest("[data-href]");
     if (there) location.assign(there.dataset.href);
   });
+  // No browser knows a click on what was drawn anew between press and release: the same thing, drawn anew, is clicked then.
+  const PRESSED = "a, button, summary, [data-act], [data-ask], [data-href]";
+  const NAMES = ["id", "href", "name", "data-act", "data-value", "data-ask", "data-name", "data-href"];
+  const identity = (node) => {
+    const named = NAMES.map((name) => node.getAttribute(name) ?? "");
+    return JSON.stringify([node.tagName, keyOf(node), ...named, named.some(Boolean) ? "" : node.textContent]);
+  };
+  let pressed = null;
+  document.addEventListener("pointerdown", (event) => {
+    const node = event.button === 0 && event.pointerType === "mouse" ? event.target.closest(PRESSED) : null;
+    pressed = node && { node, identity: identity(node) };
+  }, true);
+  document.addEventListener("pointerup", (event) => {
+    const before = pressed;
+    pressed = null;
+    if (!before || before.node.isConnected) return;
+    const now = document.elementFromPoint(event.clientX, event.clientY)?.closest(PRESSED);
+    if (!now || now.disabled || identity(now) !== before.identity) return;
+    const { ctrlKey, metaKey, shiftKey, clientX, clientY } = event;
+    now.dispatchEvent(new MouseEvent("click", {
+      bubbles: true, cancelable: true, composed: true, view: window, detail: 1, ctrlKey, metaKey, shiftKey, clientX, clientY,
+    }));
+  }, true);
   // A select whose choice is the whole of what its form says: it is sent at once.
   document.addEventListener("change", (event) => {
     if (event.target.matches("[data-now]")) event.target.form.requestSubmit();
