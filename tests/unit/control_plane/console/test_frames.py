@@ -22,6 +22,9 @@ class Gone(nullcontext[None]):
     def on_delete(self, handler: Callable[..., Any]) -> None:
         Client.on_delete(cast("Client", self), handler)
 
+    def on_exception(self, handler: Callable[..., Any]) -> None:
+        """Nothing fails here."""
+
     def delete(self) -> None:
         for handler in self.delete_handlers:
             Client.safe_invoke(cast("Client", self), handler)
