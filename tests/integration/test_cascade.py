@@ -191,13 +191,15 @@ def test_kill_9_of_a_middle_tier_during_traffic_fails_nothing(tmp_path):
         askers = [threading.Thread(target=traffic) for _ in range(4)]
         for asker in askers:
             asker.start()
-        until(lambda: len(told) > 20, what="traffic")
-        agents["near-edge-1"].kill()
-        without = "device-1,far-edge-1,cloud-1"
-        until(lambda: sum(answer["path"] == without for answer in list(told)) > 20, what="the way around")
-        ended.set()
-        for asker in askers:
-            asker.join(20)
+        try:
+            until(lambda: len(told) > 20, what="traffic")
+            agents["near-edge-1"].kill()
+            without = "device-1,far-edge-1,cloud-1"
+            until(lambda: sum(answer["path"] == without for answer in list(told)) > 20, what="the way around")
+        finally:
+            ended.set()
+            for asker in askers:
+                asker.join(20)
         assert failures == []
         assert all(answer["resolved"] and not answer["degraded"] for answer in told[-10:])
 

@@ -216,20 +216,22 @@ def test_models_are_loaded_unloaded_and_swapped_under_load_without_a_failure(tmp
         askers = [threading.Thread(target=ask) for _ in range(4)]
         for asker in askers:
             asker.start()
-        until(lambda: versions, what="a first answer")
-        for path in (second, first, second):
-            load = pb.RepositoryModelLoadRequest(model_name="pattern")
-            load.parameters["path"].string_param = str(path)
-            with grpc.insecure_channel(agent.address) as channel:
-                channel.unary_unary(
-                    "/inference.GRPCInferenceService/RepositoryModelLoad",
-                    request_serializer=pb.RepositoryModelLoadRequest.SerializeToString,
-                    response_deserializer=pb.RepositoryModelLoadResponse.FromString,
-                )(load)
-        until(lambda: "2" in versions, what="an answer of version 2")
-        ended.set()
-        for asker in askers:
-            asker.join(20)
+        try:
+            until(lambda: versions, what="a first answer")
+            for path in (second, first, second):
+                load = pb.RepositoryModelLoadRequest(model_name="pattern")
+                load.parameters["path"].string_param = str(path)
+                with grpc.insecure_channel(agent.address) as channel:
+                    channel.unary_unary(
+                        "/inference.GRPCInferenceService/RepositoryModelLoad",
+                        request_serializer=pb.RepositoryModelLoadRequest.SerializeToString,
+                        response_deserializer=pb.RepositoryModelLoadResponse.FromString,
+                    )(load)
+            until(lambda: "2" in versions, what="an answer of version 2")
+        finally:
+            ended.set()
+            for asker in askers:
+                asker.join(20)
         assert failures == []
         client.unload_model("pattern")
         with pytest.raises(triton.InferenceServerException, match="not loaded"):
