@@ -55,7 +55,7 @@ def take(
     """Takes a picture of each page into a folder; gives their names and sizes, and what pages did wrong.
 
     `login` makes a link that logs in and shows a page. The question that is looked into is the newest that went
-    through most agents, and through each once; one must be kept.
+    through most agents, and through each once, of those of which none was asked beside a late one; one must be kept.
     """
     trace = _interesting(connection)
     pages = {
@@ -85,13 +85,16 @@ def _save(page: Page, file: Path) -> int:
 def _interesting(connection: Connection) -> str:
     request = pb.ListQuestionsRequest(filter=pb.QuestionFilter(every_hop=True))
     agents: dict[str, list[str]] = {}
+    hedged: set[str] = set()
     for page in connection.pages(_QUESTIONS, "ListQuestions", request, "questions", 1_000):
         for question in page.questions:
             agents.setdefault(question.trace, []).append(question.agent)
+            if pb.QUESTION_FLAG_HEDGED in question.flags:
+                hedged.add(question.trace)
     if not agents:
         raise DemoFailed("no question is kept, so there is nothing to take a picture of")
     # Of several the newest, as they are listed newest first.
-    return max(agents, key=lambda trace: (len(set(agents[trace])), -len(agents[trace])))
+    return max(agents, key=lambda trace: (trace not in hedged, len(set(agents[trace])), -len(agents[trace])))
 
 
 if __name__ == "__main__":

@@ -120,8 +120,32 @@ def test_a_verdict_is_one_sentence_in_large_letters() -> None:
 
 def test_the_agent_that_answered_stands_out_and_the_others_say_what_they_did() -> None:
     seen = Seen(cascade.draw(escalated().hops, "far-2", USUAL))
-    assert [a["class"] for a in seen.classed("step")] == ["step tier-0", "step tier-1 answered"]
+    assert [a["class"] for a in seen.classed("step")] == ["step tier-0 onward", "step tier-1 answered"]
     assert "not sure: asked on" in seen.text
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"), [("cancelled", "also asked; cancelled, another answered"), ("failed", "also asked; failed")]
+)
+def test_who_was_asked_beside_the_way_stands_after_it_and_nothing_leads_there(outcome: str, words: str) -> None:
+    trace = escalated()
+    trace.hops[0].tries[0].outcome = outcome
+    trace.hops.add(span="e" * 16, agent="far-1", tier="far-edge", error="CANCELLED", number=2)
+    trace.hops.add(span="f" * 16, agent="near-1", tier="near-edge", number=3)
+    trace.hops[2].tries.add(agent="near-1", cause="first", outcome="answered")
+    seen = Seen(cascade.draw([trace.hops[number] for number in (0, 2, 3, 1)], "far-2", USUAL))
+    drawn = [(a["class"] or "").split()[2:] for a in seen.classed("step")]
+    assert drawn == [["onward"], ["answered"], ["beside"], ["beside"]]
+    assert words in seen.text
+    assert ("failed" in seen.text) == (outcome == "failed")
+
+
+def test_where_nobody_answered_those_who_failed_are_the_way() -> None:
+    failed = escalated()
+    for one in failed.hops[0].tries[:2]:
+        one.outcome = "failed"
+    assert [hop.agent for hop in cascade.split(failed.hops)[0]] == ["device-1", "far-2"]
+    assert cascade.split([]) == ([], [])
 
 
 def test_all_spans_are_on_one_axis() -> None:
