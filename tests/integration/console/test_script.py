@@ -59,3 +59,28 @@ def test_a_click_is_not_lost_when_what_is_pressed_is_drawn_anew_before_it_is_rel
 
 def test_what_has_come_into_its_place_meanwhile_is_not_clicked(page: Page) -> None:
     assert press(page, page.locator("button"), "draw('RESUME')") == []
+
+
+def redrawn(page: Page) -> None:
+    """Draws the list anew, and waits until the script has seen it."""
+    page.evaluate("() => { draw(); return new Promise((done) => setTimeout(done)); }")
+
+
+def test_a_field_that_is_left_by_escape_is_left_for_good(page: Page) -> None:
+    page.keyboard.press("/")
+    redrawn(page)
+    assert page.evaluate("document.activeElement.id") == "q"
+    page.keyboard.press("Escape")
+    redrawn(page)
+    page.keyboard.press("j")
+    assert page.evaluate("[document.activeElement.tagName, document.getElementById('q').value]") == ["A", ""]
+    redrawn(page)
+    assert page.evaluate("document.activeElement.tagName") == "A", "a row keeps the focus"
+
+
+def test_what_is_left_by_a_click_on_plain_text_is_left_for_good(page: Page) -> None:
+    for focused in ("#q", "a"):
+        page.locator(focused).focus()
+        page.locator("#text").click()
+        redrawn(page)
+        assert page.evaluate("document.activeElement.tagName") == "BODY", focused

@@ -27,10 +27,16 @@
     else if (event.target !== document.body) last = "";
     if (event.target !== document.body && !event.target.closest("[role=dialog]")) named = event.target.id;
   });
+  document.addEventListener("pointerdown", (event) => {
+    if (!event.target.closest("a, button, summary, label, input, select, textarea, [tabindex]")) last = named = "";
+  });
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (typing(event.target)) {
-      if (event.key === "Escape") event.target.blur();
+      if (event.key === "Escape") {
+        named = "";  // it is left for good, whatever is drawn anew
+        event.target.blur();
+      }
       return;
     }
     if (event.key === "j") step(1);
