@@ -219,7 +219,10 @@ def _sqlite(url: str, path: str | None, settings: Sqlite) -> Engine:
     @event.listens_for(engine, "connect")
     def _set_up(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # the driver's own BEGIN comes too late; see _begin
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
         for pragma in pragmas:
+            if pages and pragma.startswith("auto_vacuum"):
+                continue  # it holds for a new file only, and would wait for whoever writes
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

@@ -1,6 +1,8 @@
 """Spans in a database: kept once, found by what questions have, read in their order, gone within bounds."""
 
 import dataclasses
+import sqlite3
+from contextlib import closing
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -312,6 +314,17 @@ def test_a_clock_that_is_set_back_takes_nothing_that_kept_spans_have_in_common(s
     fill(store, first=100, questions=1)
     Sweeper(database, WIDE).sweep(NOW_NS + 120 * SECOND_NS)
     assert [len(store.trace(MESH.trace(index))) for index in (1, 100)] == [7, 3]
+
+
+def test_who_reads_by_a_new_connection_does_not_wait_for_who_writes(tmp_path):
+    database = open_spans(f"sqlite:///{tmp_path}/spans.sqlite")
+    store = SpanStore(database)
+    fill(store, questions=1)
+    database.engine.dispose()
+    with closing(sqlite3.connect(tmp_path / "spans.sqlite", isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        assert store.standing().spans > 0
+    database.close()
 
 
 def test_a_file_gives_back_what_is_free_in_it(tmp_path, monkeypatch):
