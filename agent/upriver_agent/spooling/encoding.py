@@ -14,8 +14,8 @@ from opentelemetry.trace import Tracer
 from upriver.tracing import INSTRUMENTATION
 from upriver_agent.spooling.lanes import Lanes, Worth
 
-MAX_BYTES: Final = 1 << 20
-"""Of one export: receivers take 4 MiB, and a spool drops whole batches."""
+MAX_BYTES: Final = 128 << 10
+"""Of one export: one that a slow link does not get over is sent again whole, and a spool drops whole batches."""
 _MAX_ATTRIBUTE: Final = 1000
 """Characters of an attribute: callers choose model names and the like, and the queue must stay small in bytes too."""
 

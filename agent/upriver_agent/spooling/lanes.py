@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
-MAX_BATCH: Final = 512
-"""Spans of one export."""
+MAX_BATCH: Final = 192
+"""Spans of one export: as many as usually are within its bytes."""
 
 
 class Worth(IntEnum):

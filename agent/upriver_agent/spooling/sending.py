@@ -15,6 +15,8 @@ from upriver.tracing import SENT_NS
 METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 _DETAILS: Final = "grpc-status-details-bin"
 _TIMEOUT_S: Final = 3.0
+_SLOWEST: Final = 16 << 10
+"""Bytes a second of the slowest link that spans get over; questions have their share of it as well."""
 _AGAIN: Final = frozenset(
     {
         grpc.StatusCode.CANCELLED,
@@ -82,11 +84,12 @@ class Sender:
         self._channel = self._open()
 
     def send(self, body: bytes) -> Outcome:
-        """Sends the bytes of one request; waits three seconds at most."""
+        """Sends the bytes of one request; waits three seconds at most, and for as long as a slow link is at it."""
         export = self._channel.unary_unary(self._method, None, None)  # bytes as they are
         metadata = (*self._target.metadata, (SENT_NS, str(self._clock_ns())))
+        timeout_s = _TIMEOUT_S + len(body) / _SLOWEST
         try:
-            answer = pb.ExportTraceServiceResponse.FromString(export(body, timeout=_TIMEOUT_S, metadata=metadata))
+            answer = pb.ExportTraceServiceResponse.FromString(export(body, timeout=timeout_s, metadata=metadata))
         except grpc.RpcError as error:
             outcome = judged(error)
             if isinstance(outcome, Later):

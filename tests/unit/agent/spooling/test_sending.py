@@ -13,6 +13,7 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as pb
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc
 
 from upriver.channels import ChannelOptions
+from upriver_agent.spooling.encoding import MAX_BYTES
 from upriver_agent.spooling.sending import Later, Outcome, Refused, Sender, Taken, Target
 
 
@@ -25,9 +26,11 @@ class Answering(trace_service_pb2_grpc.TraceServiceServicer):
 
     def __init__(self) -> None:
         self.metadata: dict[str, str | bytes] = {}
+        self.left_s = 0.0
 
     def Export(self, request, context):  # noqa: N802 - the service's name
         self.metadata = dict(context.invocation_metadata())
+        self.left_s = context.time_remaining()
         if self.retry_s is not None:
             detail = Any()
             delay = Duration(seconds=int(self.retry_s), nanos=int(self.retry_s % 1 * 1e9))
@@ -68,6 +71,19 @@ def test_the_clock_and_the_token_go_with_every_export() -> None:
     assert sent(answering, (("authorization", "Bearer x"),)) == Taken()
     assert answering.metadata["upriver-sent-ns"] == "1234"
     assert answering.metadata["authorization"] == "Bearer x"
+
+
+def test_a_large_export_has_the_time_that_a_slow_link_takes_and_a_small_one_ends_soon() -> None:
+    answering = Answering()
+    large = pb.ExportTraceServiceRequest()
+    large.resource_spans.add().schema_url = "x" * MAX_BYTES
+    with served(answering) as address:
+        sender = Sender(Target([address], ChannelOptions()), lambda: 0)
+        assert sender.send(b"") == Taken()
+        assert answering.left_s < 4.0
+        assert sender.send(large.SerializeToString()) == Taken()
+        assert 8.0 < answering.left_s < 12.0
+        sender.close()
 
 
 def test_a_partial_success_is_a_success() -> None:
