@@ -6,6 +6,7 @@ Loaded only where somebody configured an address. A scraper that is slow holds o
 
 import logging
 import socket
+import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -67,6 +68,11 @@ class _Server(ThreadingHTTPServer):
         self._since: dict[socket.socket, float] = {}
         self._changing = threading.Lock()
         super().__init__(address, _Handler)
+
+    def server_bind(self) -> None:
+        """Binds. The base class would ask DNS for our own name here, and wait for a name server that is away."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Whether there is room for one more connection; who has had one for long enough makes room."""

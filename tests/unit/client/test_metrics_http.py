@@ -42,6 +42,17 @@ def test_a_scraper_gets_the_text_that_it_reads(server: MetricsServer) -> None:
     assert text.endswith("# EOF\n")
 
 
+def test_nobody_is_asked_for_our_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(name: str = "") -> str:
+        raise AssertionError(f"DNS is asked for {name}")
+
+    monkeypatch.setattr(socket, "getfqdn", ask)
+    server = MetricsServer("127.0.0.1:0", _families)
+    server.start()
+    assert _get(server.address)[0] == 200
+    server.close()
+
+
 def test_nothing_else_is_served(server: MetricsServer) -> None:
     assert _get(server.address, "/")[0] == 404
 
