@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from upriver.errors import InvalidInput
 
@@ -76,19 +76,31 @@ class HeldLevel:
     left_s: float | None = None
 
 
+class Pending(Protocol):
+    """A call that is to come."""
+
+    def cancel(self) -> object:
+        """Has it not come."""
+
+
 class LevelSetter:
-    """Sets levels for a while; they go back by themselves. `clock` gives seconds, `later` calls after so many."""
+    """Sets levels for a while; they go back by themselves. `clock` gives seconds, `later` calls after so many.
+
+    One call at most is to come, for the level that goes back first: each may be a thread that waits.
+    """
 
     def __init__(
         self,
         clock: Callable[[], float] = time.monotonic,
-        later: "Callable[[float, Callable[[], None]], object] | None" = None,
+        later: Callable[[float, Callable[[], None]], Pending] | None = None,
     ) -> None:
         self._clock = clock
         self._later = later or _later
         self._lock = threading.Lock()
         self._held: dict[str, tuple[float, int]] = {}
         """By module: until when, and what level it had."""
+        self._pending: Pending | None = None
+        self._due = 0.0
 
     def levels(self) -> tuple[HeldLevel, ...]:
         """Everything's level and those that are set, by module."""
@@ -120,14 +132,24 @@ class LevelSetter:
                 logger.setLevel(level.upper() if level else before)
                 if level:
                     self._held[module] = (self._clock() + hold_s, before)
-        if any(levels.values()):
-            self._later(hold_s, self.expire)
+            self._arm()
         return self.levels()
 
     def expire(self) -> None:
         """Has levels go back whose time is over."""
         with self._lock:
             self._expire()
+            self._arm(come=True)
+
+    def _arm(self, come: bool = False) -> None:
+        """Has the call come when it should; `come` says that the one that was to come has. With the lock."""
+        due = min((until for until, _ in self._held.values()), default=0.0)
+        if due == self._due and not come:
+            return
+        if self._pending is not None:
+            self._pending.cancel()
+        self._pending = self._later(due - self._clock(), self.expire) if self._held else None
+        self._due = due
 
     def _expire(self) -> None:
         now = self._clock()
@@ -156,8 +178,9 @@ def _level(module: str) -> str:
     return logging.getLevelName(logging.getLogger(module).getEffectiveLevel()).lower()
 
 
-def _later(seconds: float, call: Callable[[], None]) -> None:
+def _later(seconds: float, call: Callable[[], None]) -> Pending:
     timer = threading.Timer(seconds + 0.01, call)
     timer.daemon = True
     timer.name = "upriver-log-levels"
     timer.start()
+    return timer

@@ -15,18 +15,34 @@ from upriver.v1 import log_pb2 as pb
 MODULE = "upriver.test_logs"
 
 
+class Due:
+    """A call that is to come at a time."""
+
+    def __init__(self, due: "list[Due]", at: float) -> None:
+        self.at = at
+        self._due = due
+        due.append(self)
+
+    def cancel(self) -> None:
+        if self in self._due:
+            self._due.remove(self)
+
+
 class Clock:
     """One that is moved by hand; it knows what is to be called later."""
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.due: list[float] = []
+        self.due: list[Due] = []
 
     def __call__(self) -> float:
         return self.now
 
-    def later(self, seconds: float, _: object) -> None:
-        self.due.append(self.now + seconds)
+    def later(self, seconds: float, _: object) -> Due:
+        return Due(self.due, self.now + seconds)
+
+    def times(self) -> list[float]:
+        return [due.at for due in self.due]
 
 
 @pytest.fixture
@@ -60,13 +76,31 @@ def test_a_level_goes_back_by_itself_to_what_it_was(logger: logging.Logger) -> N
     clock.now += 10
     setter.set({MODULE: "debug"}, 60)
     assert logger.level == logging.DEBUG
-    assert clock.due == [150.0, 170.0]
+    assert clock.times() == [170.0]
     clock.now = 150.0
     setter.expire()
+    assert clock.times() == [170.0]
     assert logger.level == logging.DEBUG  # the second one holds until 170
     clock.now = 170.0
     setter.expire()
     assert logger.level == logging.ERROR
+    assert clock.times() == []
+
+
+def test_one_call_is_to_come_however_often_levels_are_set(logger: logging.Logger) -> None:
+    clock = Clock()
+    setter = logs.LevelSetter(clock, clock.later)
+    other = logging.getLogger("upriver.test_logs.other")
+    for hold_s in (*range(1_000, 20, -20), *range(1_000, 2_000, 20)):
+        setter.set({MODULE: "debug"}, hold_s)
+        setter.set({other.name: "debug"}, 500)
+        assert len(clock.due) == 1
+    clock.now += 500
+    setter.expire()
+    assert (other.level, logger.level) == (logging.NOTSET, logging.DEBUG)
+    assert clock.times() == [100.0 + 1_980]
+    setter.set({MODULE: ""}, 1)
+    assert clock.times() == []
 
 
 def test_a_level_is_taken_back(logger: logging.Logger) -> None:
@@ -89,7 +123,7 @@ def test_levels_of_the_wire_are_set_and_told_with_their_end(logger: logging.Logg
     setter = logs.LevelSetter(clock, clock.later)
     request = pb.SetLogLevelsRequest(levels=[pb.LogLevel(module=MODULE, level="debug")])
     set_levels(setter, request)
-    assert clock.due == [700.0]  # ten minutes
+    assert clock.times() == [700.0]  # ten minutes
     everything, ours = get_levels(setter).levels
     assert (everything.module, everything.HasField("until_time")) == ("", False)
     assert (ours.module, ours.level, ours.HasField("until_time")) == (MODULE, "debug", True)
