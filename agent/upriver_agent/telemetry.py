@@ -205,7 +205,9 @@ class Telemetry:
 
         Whether it is kept was left to chance unless the caller decided: the span says for how many it stands.
         """
-        question = self._begin(self._ordinary, parent, marks, model, "", rows, threshold, stop)
+        # What came up was escalated below, and is as important here as it is there.
+        tracer = self._tracer if stop.hop else self._ordinary
+        question = self._begin(tracer, parent, marks, model, "", rows, threshold, stop)
         if parent is None and self._rate < 1.0:
             question.stands_for(self._rate)
         if fused:

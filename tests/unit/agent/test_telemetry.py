@@ -151,6 +151,14 @@ def test_ordinary_spans_and_those_that_are_always_kept_go_different_ways() -> No
     assert (len(important.all()), len(ordinary.all())) == (6, 3)
 
 
+def test_an_answer_to_what_was_escalated_to_here_is_always_kept_as_the_other_half_is() -> None:
+    important, ordinary = Spans(), Spans()
+    made = telemetry(None)
+    made.use(important.tracer, ordinary.tracer)
+    made.local(caller("01"), marks(), "digits", [row()], 0.9, stop=Stop("sha256:aa", 1))
+    assert (len(important.all()), len(ordinary.all())) == (3, 0)
+
+
 def links(span: ReadableSpan) -> list[tuple[str, str]]:
     return [(tracing.trace_id_of(link.context), f"{link.context.span_id:016x}") for link in span.links]
 
