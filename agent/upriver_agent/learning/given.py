@@ -32,13 +32,13 @@ class GivenHeads:
             if head and head != before:
                 self._new[model] = head
 
-    def begun(self, current: Current) -> Sequence[Origin]:
+    def begun(self, current: Current) -> Sequence[Origin] | None:
         """Where the newest questions were that this agent pooled lessons of, once for each head that was put here, when
-        it answers; nothing else. One that was learnt here is not put into the slot, and not told by this."""
+        it answers; None else. One that was learnt here is not put into the slot, and not told by this."""
         model, head = current.given.model, current.given.policy.document.head
         with self._lock:
             if not head or self._new.get(model) != head:
-                return ()
+                return None
             del self._new[model]
         return newest(self._journal, model, current.given.version.digest)
 

@@ -198,7 +198,8 @@ class Learner:
         with self._deciding:  # else what an operator holds just now would be read as it was before
             self._held = self._parts.journal.read(holdout.holds)
         course = self._course(model, current)
-        if origins := self._given.begun(current):
+        origins = self._given.begun(current)
+        if origins is not None:  # it may have learnt from nothing that has a span
             self.promoted(model, course.version, len(course.sums), origins)
         self.keeper.after_alarms(current)
         if self._leaving.due(current, partial(self._tried, current)):

@@ -97,6 +97,20 @@ def test_a_head_of_the_region_is_told_with_the_questions_that_this_agent_pooled_
     assert len(told) == 1, "no head is none that began to answer"
 
 
+def test_a_head_that_learnt_from_no_question_of_this_agent_is_told_as_well(world: World) -> None:
+    told: list[tuple[str, str, int, Sequence[Origin]]] = []
+    world.learner.promoted = lambda *promotion: told.append(promotion)
+    world.learner.step()
+    head = head_for(world.version, 1)
+    pair = world.loader.warm(world.version, REPORT, policy_with(world.version, head), head)
+    world.learner.keeper.wants(pair)
+    world.slots.put(pair, Path())
+    world.learner.step()
+    world.learner.step()
+    ((model, version, lessons, origins),) = told
+    assert (model, version, lessons, len(origins)) == (MODEL, world.version.digest, 0, 0)
+
+
 def test_the_promoted_pair_has_a_certificate_of_exactly_what_it_is(world: World) -> None:
     world.learn()
     policy = world.answering.policy.document
