@@ -19,6 +19,8 @@ from upriver_control.console.settings import Settings
 HOLDS_S: Final = 12 * 3600
 MAX_BROWSERS: Final = 50
 OPEN: Final = "/static/"
+HELD: Final = "/login/held"
+"""Whether the login still holds, for pages whose connection is refused."""
 _BODY: Final = 4096
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _HEADERS: Final = (
@@ -91,6 +93,8 @@ class Access:
         answer: Response | None = None
         if not self._own(scope):
             answer = PlainTextResponse("expected a request from a page of this console", 403)
+        elif path == HELD:
+            answer = PlainTextResponse("yes" if self._let_in(scope) else "no", headers={"cache-control": "no-store"})
         elif path == "/login":
             answer = await self._log_in(scope, receive)
         elif path == "/logout" and method == "POST":

@@ -29,3 +29,20 @@ def test_a_page_says_that_nobody_answers_and_goes_on_by_itself_when_the_control_
         assert page.url == mesh.plane.console + path, "what was looked at is in the address, and the login still holds"
         with mesh.plane.stubs() as operator:
             until(lambda: all(agent.connected for agent in operator.agents().values()), what="the agents to be back")
+
+
+def test_a_page_whose_login_has_ended_leads_to_the_login_when_the_control_plane_is_back(
+    browser: Browser, mesh: ConsoleMesh
+) -> None:
+    with page_of(browser) as (page, faults):
+        page.goto(mesh.login("/about"))
+        expect(page.get_by_role("main")).to_contain_text("of 2 GiB")
+        with faults.excuse(*REFUSED, "403"):
+            mesh.plane.terminate()
+            expect(page.get_by_text("No news since").first).to_be_visible()
+            page.context.clear_cookies()
+            mesh.plane.start()
+            page.wait_for_url("**/login?next=/about")
+            expect(page.get_by_label("token")).to_be_visible()
+        with mesh.plane.stubs() as operator:
+            until(lambda: all(agent.connected for agent in operator.agents().values()), what="the agents to be back")

@@ -42,12 +42,17 @@ def add(site: Site) -> None:
         except UpriverError as error:
             _not_there(site, str(error))
             return None
+        row = row_of(request.query_params.get("row", ""))
         if told.question.trace and told.question.trace != trace:
-            return RedirectResponse(address(told.question.trace))
-        row = request.query_params.get("row", "0")
+            return RedirectResponse(address(told.question.trace) + (f"?row={row}" if row else ""))
         with site.frame(f"Question {told.question.trace[:8]}", "/questions") as frame:
-            await _Inspector(site, frame, told, int(row) if row.isascii() and row.isdecimal() else 0).open()
+            await _Inspector(site, frame, told, row).open()
         return None
+
+
+def row_of(asked: str) -> int:
+    """The row that an address asks for; the first where that is no number that a row has."""
+    return int(asked) if asked.isascii() and asked.isdecimal() and len(asked) <= 9 else 0
 
 
 def _not_there(site: Site, problem: str) -> None:

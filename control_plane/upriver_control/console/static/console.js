@@ -93,6 +93,16 @@
     if (last) items().find((item) => keyOf(item) === last)?.focus({ preventScroll: true });
     else if (named && !document.querySelector("[role=dialog]")) document.getElementById(named)?.focus({ preventScroll: true });
   }).observe(root, { childList: true, subtree: true });
+  // A login that has ended refuses the connection too, which then never comes back: the way to log in does.
+  const askLogin = async () => {
+    let held;
+    try {
+      held = await (await fetch("/login/held", { cache: "no-store" })).text();
+    } catch {
+      return;  // nobody answers yet
+    }
+    if (held === "no") location.reload();
+  };
   // NiceGUI shows this when the connection is gone; since when, and from whom there is no news, it does not say.
   const lost = () => {
     const popup = document.getElementById("popup");
@@ -104,6 +114,7 @@
       const [first, second] = popup.querySelectorAll("span");
       first.textContent = `No news since ${popup.dataset.since} UTC.`;
       second.textContent = "The control plane does not answer. This page comes back by itself.";
+      setInterval(() => { if (popup.getAttribute("aria-hidden") === "false") askLogin(); }, 3000);
     }).observe(popup, { attributes: true, attributeFilter: ["aria-hidden"] });
   };
   addEventListener("load", () => { tell(); lost(); });

@@ -146,6 +146,7 @@ def test_only_so_many_browsers_may_look_and_who_leaves_makes_room() -> None:
 def test_the_login_and_what_it_needs_are_open() -> None:
     assert status(access(), scope_of(path="/login")) == 200
     assert status(access(), scope_of(path="/static/console.css")) == 200
+    assert status(access(), scope_of(path="/login/held")) == 200
 
 
 def test_a_link_on_another_site_leads_to_the_page_for_whoever_is_logged_in() -> None:

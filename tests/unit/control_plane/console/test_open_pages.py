@@ -153,3 +153,9 @@ def test_of_answers_to_asking_again_the_newest_stay_in_order_and_pressed_twice_i
     assert [text for text in texts if text.startswith("answer of")] == [
         f"answer of t{number}" for number in range(2, 12)
     ]
+
+
+@pytest.mark.parametrize(("asked", "row"), [("3", 3), ("", 0), ("-1", 0), ("9999999999", 0), ("٣", 0), ("9" * 5000, 0)])
+def test_a_row_that_no_question_has_is_the_first(asked: str, row: int) -> None:
+    assert inspector.row_of(asked) == row
+    pb.GetQuestionInputRequest(row=inspector.row_of(asked))
