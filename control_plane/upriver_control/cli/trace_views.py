@@ -1,28 +1,19 @@
 """What commands say of questions beside their trees: a heading, a line in a list, and what came of one. Pure."""
 
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from upriver.tracing import Attribute, SpanName
+from upriver.tracing import Attribute
 from upriver.v1 import question_pb2 as pb
 from upriver_control.cli.messages import enum_word
 from upriver_control.cli.trace_tree import clean, tree
 from upriver_control.spans.why import duration
+from upriver_control.telling.afterwards import happened
 from upriver_control.telling.times import moment
 
 _FLAGS = pb.QuestionFlag.DESCRIPTOR
-_LATER: Final[Mapping[str, str]] = {
-    SpanName.TICKET: "its ticket was answered",
-    SpanName.PROMOTE: "a head that learnt from it began to answer",
-    SpanName.TRAIN: "a version was trained with it",
-    SpanName.TRAIN_LESSONS: "a version was trained with it",
-    SpanName.ROLLOUT: "what was made of it was rolled out",
-    SpanName.SERVE: "it was asked again",
-    SpanName.AGAIN: "an operator had it asked again",
-}
 
 
 def whole(answer: pb.GetTraceResponse, width: int) -> RenderableType:
@@ -74,7 +65,7 @@ def _afterwards(answer: pb.GetTraceResponse) -> Iterator[str]:
     for one in answer.later:
         by = one.attributes.get(Attribute.ANSWERED_BY, "")
         at = f" at {one.agent}" if one.agent else ""
-        yield f"{moment(one.time)}  {_LATER.get(one.name, one.name)}{at}{f', by {by}' if by else ''}"
+        yield f"{moment(one.time)}  {happened(one.name)}{at}{f', by {by}' if by else ''}"
     for audit in answer.audits:
         said = "agreed" if audit.agrees else "said otherwise"
         yield f"audited at {audit.agent}: {audit.top_agent or 'the top'} {said}"

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from upriver.errors import ManifestError
 from upriver.policies import PolicyDocument, read_policy
 from upriver.v1 import fleet_pb2, sync_pb2
+from upriver_control.telling.names import short
 from upriver_control.telling.times import moment
 
 
@@ -81,11 +82,6 @@ def answering(slot: fleet_pb2.AgentSlot) -> str:
 def wanted(slot: fleet_pb2.AgentSlot) -> str:
     """The version that is desired, `-` for none."""
     return short(slot.desired.version) if slot.HasField("desired") else "-"
-
-
-def short(version: str) -> str:
-    """`models/{model}/versions/{version}` without its model."""
-    return version.rpartition("/")[2]
 
 
 def state(report: sync_pb2.SlotReport) -> str:

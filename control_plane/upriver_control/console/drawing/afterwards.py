@@ -1,24 +1,16 @@
 """What came of a question: tickets, audits, lessons that something was made of; and what is not known."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-from upriver.tracing import Attribute, SpanName
+from upriver.tracing import Attribute
 from upriver.v1 import question_pb2 as pb
 from upriver_control.console import units, words
 from upriver_control.console.drawing.question_list import address
 from upriver_control.console.drawing.svg import Child, Markup, join, tag
 from upriver_control.console.drawing.table import table
+from upriver_control.telling.afterwards import happened
 
-_NAMES: Final[Mapping[str, str]] = {
-    SpanName.SERVE: "Asked again, by an agent",
-    SpanName.AGAIN: "Asked again, by an operator",
-    SpanName.TICKET: "Its ticket was answered",
-    SpanName.PROMOTE: "Learnt from: a head began to answer",
-    SpanName.TRAIN: "Learnt from: a version was trained",
-    SpanName.TRAIN_LESSONS: "Learnt from: a version was trained",
-    SpanName.ROLLOUT: "What was learnt was rolled out",
-}
 _TOLD: Final = (
     Attribute.ANSWERED_BY,
     Attribute.REASON,
@@ -84,9 +76,13 @@ def _later(one: pb.Later) -> Sequence[Child]:
         for key in _TOLD
         if (value := one.attributes.get(key, ""))
     )
-    what = tag("a", {"href": address(one.trace)}, _NAMES.get(one.name, one.name))
+    what = tag("a", {"href": address(one.trace)}, _sentence(happened(one.name)))
     when = tag("span", {"class": "whole"}, units.day(one.time))
     return (what, when, one.agent or "control plane", told or units.NONE)
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _audits(trace: pb.GetTraceResponse) -> Markup | None:

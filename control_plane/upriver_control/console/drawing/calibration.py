@@ -7,10 +7,11 @@ from typing import Final
 from upriver.v1 import policy_pb2 as pb
 from upriver_control.console import units
 from upriver_control.console.drawing import path
-from upriver_control.console.drawing.policies import model_of, short
+from upriver_control.console.drawing.policies import model_of
 from upriver_control.console.drawing.svg import Markup, Value, join, tag
 from upriver_control.console.drawing.table import Column, table
 from upriver_control.telling import policies as telling
+from upriver_control.telling.names import short
 from upriver_control.telling.paths import drawing_of
 
 WIDE: Final = 1160.0

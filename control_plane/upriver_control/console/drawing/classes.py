@@ -6,13 +6,13 @@ from typing import Final
 
 from upriver.v1 import train_pb2
 from upriver_control.console import units, words
+from upriver_control.console.drawing.fitting import extent, fit
 from upriver_control.console.drawing.svg import Markup, join, rect, svg, tag, text
 
 MOST: Final = 24
 """Classes with a bar; the others are counted together."""
 _ROW: Final = 22.0
 _REGIONS: Final = 6
-_LETTER: Final = 6.6
 
 
 def draw(told: train_pb2.SummarizeLessonsResponse, width: float) -> Markup:
@@ -25,13 +25,13 @@ def draw(told: train_pb2.SummarizeLessonsResponse, width: float) -> Markup:
     if rest:
         shown = [*shown, (f"{len(rest)} more classes", sum(count for _, count in rest))]
     most, total = max((count for _, count in shown), default=1), sum(counted.values())
-    names = min(0.4 * width, max((len(label) for label, _ in shown), default=0) * _LETTER + 8)
+    names = min(0.4 * width, max((extent(label) for label, _ in shown), default=0.0) + 8)
     room = max(1.0, width - names - 96)
     rows = []
     for place, (label, count) in enumerate(shown):
         y = place * _ROW
         rows += [
-            text(0, y + 15, _fit(label, names)),
+            text(0, y + 15, fit(label, names)),
             rect(names, y + 4, room * count / most, 14, {"class": "classes-bar", "rx": 2}),
             text(names + room * count / most + 6, y + 15, f"{units.count(count)} · {units.share(count / total)}"),
         ]
@@ -72,8 +72,3 @@ def lessons(found: Iterable[tuple[str, train_pb2.SummarizeLessonsResponse]]) -> 
         )
     cards = (tag("div", {"class": "classes-model", "data-model": name}, model(name, told)) for name, told in some)
     return tag("div", {"class": "columns"}, *cards)
-
-
-def _fit(label: str, room: float) -> str:
-    most = max(2, int(room / _LETTER))
-    return label if len(label) <= most else f"{label[: most - 1]}…"

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from upriver.v1 import mesh_pb2 as pb
 from upriver_control.console import units
+from upriver_control.console.drawing.fitting import fit
 from upriver_control.console.drawing.mesh_layout import Band, Edge, Layout, Node, Spot, lay_out
 from upriver_control.console.drawing.svg import Markup, Value, join, number, svg, tag, text
 from upriver_control.telling import mesh as telling
@@ -17,7 +18,8 @@ _A_SECOND: Final = 60
 _LABELS: Final = 12
 _ASIDE: Final = 28.0
 _FAILED: Final = {"stroke": "var(--bad)", "stroke-dasharray": "5 4"}
-_LETTER: Final = 7.0  # pixels of a bold letter at 11 pixels, about
+_SIZE: Final = 12.7
+"""Pixels of a letter of which a bold one at 11 pixels takes the room."""
 
 
 def draw(mesh: pb.WatchMeshResponse, width: float) -> Markup:
@@ -180,9 +182,9 @@ def _second(node: Node) -> str:
 
 
 def _line(spot: Spot, row: int, words: str, style: str) -> Markup:
-    letters = int(spot.room / _LETTER)
-    shown = words if len(words) <= letters else f"{words[: letters - 1]}…"
-    return text(spot.x, spot.y + RADIUS + 14 + 12 * row, shown, {"class": style, "text-anchor": "middle"})
+    return text(
+        spot.x, spot.y + RADIUS + 14 + 12 * row, fit(words, spot.room, _SIZE), {"class": style, "text-anchor": "middle"}
+    )
 
 
 def _filled(spot: Spot, load: float, colour: str) -> Markup | None:

@@ -6,12 +6,12 @@ from typing import Final
 from upriver.v1 import audit_pb2, fleet_pb2
 from upriver.v1 import policy_pb2 as pb
 from upriver_control.console import units, words
-from upriver_control.console.drawing.policies import short
 from upriver_control.console.drawing.svg import Markup
 from upriver_control.console.drawing.table import Column, Row, table
 from upriver_control.telling import policies as telling
 from upriver_control.telling.audits import interval, told
 from upriver_control.telling.fleet import agent_id
+from upriver_control.telling.names import short
 
 _SHOWN: Final = 200
 

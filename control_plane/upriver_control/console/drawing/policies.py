@@ -10,13 +10,9 @@ from upriver_control.console import units, words
 from upriver_control.console.drawing.svg import Markup, join, tag
 from upriver_control.console.drawing.table import Column, Row, table
 from upriver_control.telling import policies as telling
+from upriver_control.telling.names import short
 
 _STATES: Final = {"succeeded": "good", "failed": "bad", "cancelled": "quiet"}
-
-
-def short(name: str) -> str:
-    """The last part of a resource's name."""
-    return name.rpartition("/")[2]
 
 
 def model_of(name: str) -> str:

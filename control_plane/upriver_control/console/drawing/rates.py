@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from typing import Final
 
 from upriver_control.console import units
+from upriver_control.console.drawing.fitting import extent, fit, within
 from upriver_control.console.drawing.svg import Markup, join, line, number, rect, svg, tag, text
 
 HEIGHT: Final = 190.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 48.0, 22.0, 24.0
-_LETTER: Final = 6.6
 """Pixels of a letter, a little more than the average."""
 _MARKS: Final = 40
 _DOTS: Final = 200
@@ -167,11 +167,11 @@ def _marks(course: Course, axes: Axes, width: float) -> Markup:
     for mark in sorted(inside, key=lambda one: one.at)[-_MARKS:]:
         x = _x(mark.at, axes, width)
         drawn.append(line(x, _TOP - 6, x, base, {"class": "rates-mark"}))
-        words = _fit(mark.words, 190.0)
-        begin = min(x + 4, width - _RIGHT - len(words) * _LETTER)
+        words = fit(mark.words, 190.0)
+        begin = min(x + 4, width - _RIGHT - extent(words))
         if begin >= free:
             drawn.append(text(begin, _TOP - 9, words, {"class": "quiet"}))
-            free = begin + len(words) * _LETTER + 8
+            free = begin + extent(words) + 8
     return join(*drawn)
 
 
@@ -197,20 +197,11 @@ def _ticks(axes: Axes, room: float) -> list[tuple[float, str]]:
 
 
 def _x(at: float, axes: Axes, width: float) -> float:
-    return _LEFT + (width - _LEFT - _RIGHT) * _within((at - axes.begin) / max(1e-9, axes.end - axes.begin))
+    return _LEFT + (width - _LEFT - _RIGHT) * within((at - axes.begin) / max(1e-9, axes.end - axes.begin))
 
 
 def _y(share: float) -> float:
-    return HEIGHT - _BOTTOM - (HEIGHT - _BOTTOM - _TOP) * _within(share)
-
-
-def _within(share: float) -> float:
-    return 0.0 if math.isnan(share) else min(1.0, max(0.0, share))
-
-
-def _fit(words: str, room: float) -> str:
-    most = max(2, int(room / _LETTER))
-    return words if len(words) <= most else f"{words[: most - 1]}…"
+    return HEIGHT - _BOTTOM - (HEIGHT - _BOTTOM - _TOP) * within(share)
 
 
 def _round_up(most: int) -> int:

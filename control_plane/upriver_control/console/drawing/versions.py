@@ -8,14 +8,10 @@ from upriver_control.console import units, words
 from upriver_control.console.drawing import lineage
 from upriver_control.console.drawing.svg import Markup, join, tag
 from upriver_control.console.drawing.table import Column, Row, table
+from upriver_control.telling.names import short
 
 WIDE: Final = 1160.0
 NARROW: Final = 320.0
-
-
-def short(version: str) -> str:
-    """`models/digits/versions/7` as `7`."""
-    return version.rpartition("/")[2]
 
 
 def maker(version: registry_pb2.Version, trainings: Mapping[str, train_pb2.Training]) -> str:

@@ -16,6 +16,7 @@ from upriver_control.console.model_news import ModelNews, Versions
 from upriver_control.console.rollout_dialogs import RolloutDialogs
 from upriver_control.console.site import Frame, Part, Site, when_changed
 from upriver_control.telling import rollouts as telling
+from upriver_control.telling.names import short
 
 _EVERY_S: Final = 3.0
 _RATES_EVERY_S: Final = 5.0
@@ -53,7 +54,7 @@ async def _versions(site: Site, frame: Frame, dialogs: RolloutDialogs, model: st
         if isinstance(told, Refused):
             listed.set(words.problem(told.why, "All models are at /models."))
             return
-        choice, digests = choose(asked, told), {versions.short(one.name): one.digest for one in told.versions}
+        choice, digests = choose(asked, told), {short(one.name): one.digest for one in told.versions}
         chosen[:] = [(choice, digests)]
         listed.set(draw_versions(model, told))
         form.set(draw_form(model, told, choice))
@@ -82,17 +83,17 @@ def choose(asked: Choice, told: Versions) -> Choice:
     """What is compared where the address does not say: the newest version with what it was made from, else with what
     its agents ran before it, else with the version before it."""
     found = told.versions
-    names = [versions.short(one.name) for one in found]
+    names = [short(one.name) for one in found]
     first = asked.first if asked.first in names else next(iter(names), "")
     if asked.second in names:
         return Choice(first, asked.second, asked.region, asked.span)
-    likely = [one for version in found if versions.short(version.name) == first for one in _likely(version, told)]
+    likely = [one for version in found if short(version.name) == first for one in _likely(version, told)]
     second = next((name for name in (*likely, *names) if name in names and name != first), "")
     return Choice(first, second, asked.region, asked.span)
 
 
 def _likely(version: registry_pb2.Version, told: Versions) -> tuple[str, str]:
-    return versions.short(version.lineage.parent), versions.short(told.before.get(version.name, ""))
+    return short(version.lineage.parent), short(told.before.get(version.name, ""))
 
 
 def draw_rollouts(model: str, found: Sequence[pb.Rollout]) -> Markup:
@@ -132,7 +133,7 @@ def draw_form(model: str, told: Versions, choice: Choice) -> Markup:
     """What is compared, to be chosen."""
     if not choice.second:
         return Markup()
-    names = [versions.short(one.name) for one in told.versions]
+    names = [short(one.name) for one in told.versions]
     return join(tag("h2", None, "Is one better than the other?"), comparison.form(model, names, told.regions, choice))
 
 

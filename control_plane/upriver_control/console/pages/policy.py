@@ -17,6 +17,7 @@ from upriver_control.console.feeds import Feed, polled
 from upriver_control.console.policy_news import Audits, Policies, PolicyNews
 from upriver_control.console.site import Frame, Part, Site, when_changed
 from upriver_control.telling import policies as telling
+from upriver_control.telling.names import short
 
 _EVERY_S: Final = 1.0
 _AUDITS_EVERY_S: Final = 3.0
@@ -102,7 +103,7 @@ def draw_outcome(model: str, told: Policies, ask: pb.WhatIf | None) -> Markup:
     if one is None:
         command = f"upriver policy calibrate {model} --data PATH --max-loss 0.5%"
         return tag("div", {"class": "card"}, words.nothing(f"{model} was not calibrated yet.", command))
-    heading = tag("h2", {"id": "outcome"}, f"Calibration {drawing.short(one.name)}")
+    heading = tag("h2", {"id": "outcome"}, f"Calibration {short(one.name)}")
     attributes = {"class": "card", "aria-labelledby": "outcome", "data-calibration": one.name}
     if one.HasField("result"):
         return tag("section", attributes, heading, result.outcome(one, ask))
@@ -127,9 +128,7 @@ def draw_policies(model: str, told: Policies) -> Markup:
         tag("h2", None, "What is certified, of those that run or were made by this calibration") if running else None,
         tag("div", {"class": "columns"}, drawing.certificates(running)) if running else None,
         _card(drawing.policies(told.policies, link=False)) if told.policies else None,
-        _card(drawing.calibrations(told.calibrations, drawing.short(one.name) if one else ""))
-        if told.calibrations
-        else None,
+        _card(drawing.calibrations(told.calibrations, short(one.name) if one else "")) if told.calibrations else None,
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.unit.control_plane.console import learnt
 from tests.unit.control_plane.console.markup import Seen
+from tests.unit.control_plane.console.open_page import Anything, Part, Parts
 from upriver.errors import InvalidInput
 from upriver.v1 import audit_pb2, inbox_pb2, policy_pb2, rollout_pb2
 from upriver.v1 import question_pb2 as pb
@@ -19,51 +20,6 @@ from upriver_control.console.policy_news import Audits, Policies
 from upriver_control.console.site import Frame, Site
 
 DIGEST = "sha256:" + "ab" * 32
-
-
-class Anything:
-    """Has whatever is asked of it, and keeps what it was called with."""
-
-    def __init__(self) -> None:
-        self.called: list[tuple[Any, ...]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        self.__dict__[name] = Anything()
-        return self.__dict__[name]
-
-    def __call__(self, *arguments: Any, **_: Any) -> Any:
-        self.called.append(arguments)
-        return self.given
-
-    def __enter__(self) -> "Anything":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing was begun."""
-
-
-class Part:
-    """A piece of a page that keeps what was set last."""
-
-    def __init__(self, *_: Any, **__: Any) -> None:
-        self.element = Anything()
-        self.content = ""
-
-    def set(self, content: str) -> None:
-        self.content = content
-
-
-class Parts:
-    """A frame that keeps its parts."""
-
-    def __init__(self) -> None:
-        self.made: list[Part] = []
-
-    def part(self, *_: Any, **__: Any) -> Part:
-        self.made.append(Part())
-        return self.made[-1]
 
 
 def test_audits_are_told_by_the_names_of_policies_that_are_known_only_later(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,35 +1,16 @@
 """What becomes of the list of questions while a page stays open."""
 
 import time
-from typing import Any, cast
+from typing import cast
 
 from tests.unit.control_plane.console.markup import Seen
+from tests.unit.control_plane.console.open_page import Parts
 from upriver.v1 import question_pb2 as pb
 from upriver_control.console.asked import read
 from upriver_control.console.pages import questions as page
 from upriver_control.console.site import Frame, Site
 
 MINUTE_S = 60
-
-
-class Part:
-    """A piece of a page that keeps what was set last."""
-
-    content = ""
-
-    def set(self, content: str) -> None:
-        self.content = content
-
-
-class Parts:
-    """A frame that keeps its parts."""
-
-    def __init__(self) -> None:
-        self.made: list[Part] = []
-
-    def part(self, *_: Any, **__: Any) -> Part:
-        self.made.append(Part())
-        return self.made[-1]
 
 
 def question(number: int, age_s: float) -> pb.Question:
