@@ -23,10 +23,11 @@ from upriver_agent.auditing.asking import TopAsker
 from upriver_agent.auditing.auditor import Auditor
 from upriver_agent.auditing.delivery import Delivery
 from upriver_agent.auditing.listening import Listener
-from upriver_agent.exporting import export_options, span_export
+from upriver_agent.exporting import span_export
 from upriver_agent.handing import Handing
 from upriver_agent.held_out import JournalHoldout
 from upriver_agent.journal import Journal
+from upriver_agent.measuring import Measured, Measuring
 from upriver_agent.place import Place
 from upriver_agent.refining import Refining
 from upriver_agent.relay import Relay, above
@@ -58,10 +59,7 @@ from upriver_agent.versions import Version, open_version
 from upriver_agent.versions.head_store import HeadStore
 
 if TYPE_CHECKING:
-    from upriver.metrics_http import MetricsServer
     from upriver_agent.member import Member
-    from upriver_agent.metrics.pushing import MetricsPush
-    from upriver_agent.serving.meter import Meter
 
 _LOG = logging.getLogger(__name__)
 _LAST_CALLS_S = 0.2
@@ -138,7 +136,6 @@ class Agent:
         self._refining = Refining(config, self._teaching.book, school, self._refiner, self._slots)
         self._sharing.holds_out(JournalHoldout(self._teaching.journal, self._slots.active))
         self._refining.learner.promoted = self._promoted
-        self._on_promoted: Callable[[str], object] = str  # nobody counts
         self._auditor = self._audits(None if school.off else self._refining.learner.keeper)
         self._ticketing = Ticketing(config, self._upstreams)
         if self._ticketing.desk is not None:
@@ -170,8 +167,20 @@ class Agent:
                 handlers(LOG_SERVICE, LogServicer(logs.LevelSetter(), serving.admin)),
             ],
         )
-        self._meter: Callable[[str], Meter] | None = None
-        self._metrics, self._push = self._measured()
+        self._measuring = Measuring(
+            config,
+            Measured(
+                slots=self._slots,
+                guard=self._upstreams.guard,
+                admission=self._admission,
+                telemetry=self._telemetry,
+                teaching=self._teaching,
+                refining=self._refining,
+                decisions=self.decisions,
+                journals=self._journals,
+                spans=lambda: None if self._export is None else self._export.counts(),
+            ),
+        )
         self._configured = _configured(config)
         self._member = self._join(loader) if config.control_plane.addresses else None
         self._export = span_export(config, self._telemetry, os.environ, settle)
@@ -206,11 +215,7 @@ class Agent:
             self._member.start()
         if self._export is not None:
             self._export.start()
-        if self._metrics is not None:
-            self._metrics.start()
-            _LOG.info("metrics are at http://%s/metrics", self._metrics.address)
-        if self._push is not None:
-            self._push.start()
+        self._measuring.start()
 
     def stop(self) -> None:
         """Stops taking, finishes what is inside, deregisters, ends."""
@@ -226,10 +231,7 @@ class Agent:
         # Calls that are on their way here now are still told that we drain; the server's end would only cut them off.
         time.sleep(_LAST_CALLS_S)
         self._server.stop(1.0)
-        if self._metrics is not None:
-            self._metrics.close()
-        if self._push is not None:
-            self._push.close()
+        self._measuring.close()
         self._auditor.close()
         self._sharing.close()
         self._handing.close()
@@ -295,35 +297,6 @@ class Agent:
         digests = [version.digest for version in self._configured.values() if version is not None]
         return Member(self._config, self._relay, loader, self._slots, self._heads, discovery, around, digests)
 
-    def _measured(self) -> "tuple[MetricsServer | None, MetricsPush | None]":
-        config = self._config
-        if not config.metrics.listen and config.telemetry.metrics == "off":
-            return None, None
-        from upriver.metrics_http import MetricsServer
-        from upriver_agent.metrics.collector import Collector, Parts  # an agent that nobody measures has no room for it
-        from upriver_agent.metrics.pushing import MetricsPush, push_options
-
-        parts = Parts(
-            slots=self._slots,
-            guard=self._upstreams.guard,
-            admission=self._admission,
-            decisions=self.decisions,
-            state_dir=config.agent.state_dir,
-            journals=self._journals,
-            spans=lambda: None if self._export is None else self._export.counts(),
-            lessons=self._teaching.by_label,
-            tried=self._refining.tried,
-        )
-        collector = Collector(parts)
-        self._on_promoted = collector.promoted
-        self._meter = collector.meter
-        self._telemetry.on_failed = collector.failed
-        pushed = None
-        if config.telemetry.metrics == "otlp":
-            pushed = MetricsPush(push_options(export_options(config, os.environ)), collector.families)
-        served = MetricsServer(config.metrics.listen, collector.families) if config.metrics.listen else None
-        return served, pushed
-
     def _audits(self, listener: Listener | None) -> Auditor:
         config = self._config
         cascade = config.cascade
@@ -351,7 +324,7 @@ class Agent:
 
     def _promoted(self, model: str, version: str, lessons: int, origins: Sequence[Origin]) -> None:
         self._telemetry.promoted(model, version, lessons, origins)
-        self._on_promoted(model)
+        self._measuring.promoted(model)
 
     def _journals(self) -> list[Journal]:
         journals = [self._auditor.journal, self._teaching.journal]
@@ -367,8 +340,8 @@ class Agent:
         self._tell()
 
     def _activating(self, loaded: LoadedVersion) -> None:
-        if self._meter is not None:
-            loaded.meter = self._meter(loaded.model)
+        if self._measuring.meter is not None:
+            loaded.meter = self._measuring.meter(loaded.model)
         self._auditor.watch(loaded)
         self._teaching.attend(loaded)
 
