@@ -49,7 +49,7 @@ def consul(tmp_path):
 @pytest.mark.real_consul
 def test_consul_dies_and_comes_back_empty_under_traffic_and_nobody_is_failed(tmp_path, consul):
     low, top = make_version(tmp_path, "low", 2.0), make_version(tmp_path, "top", 0.0)
-    more = through(consul.address)
+    more = through(consul.address, ttl=5.0)  # with less, an agent that a busy machine does not let run is not passing
     top_config = write_config(tmp_path, "cloud-1", "cloud", TIERS, [top], more)
     low_config = write_config(tmp_path, "device-1", "device", TIERS, [low], more)
     with running(top_config, "cloud-1") as cloud, running(low_config, "device-1") as device:
@@ -62,7 +62,7 @@ def test_consul_dies_and_comes_back_empty_under_traffic_and_nobody_is_failed(tmp
         def traffic():
             while not ended.is_set():
                 try:
-                    told.append(facts(ask(device, request()))["path"])
+                    told.append(facts(ask(device, request())))
                 except grpc.RpcError as error:
                     failures.append(error)
 
@@ -81,7 +81,7 @@ def test_consul_dies_and_comes_back_empty_under_traffic_and_nobody_is_failed(tmp
             ended.set()  # else it would ask an agent that is gone for ever, and never let the tests end
             asker.join(20)
         assert failures == []
-        assert set(told) == {"device-1,cloud-1"}
+        assert {one["path"] for one in told} == {"device-1,cloud-1"}, [one for one in told if one["path"] == "device-1"]
         assert cloud.terminate() == 0
         remaining = {e["Service"]["ID"] for e in instances(consul.address)}
         assert "cloud-1" not in remaining
