@@ -15,6 +15,7 @@ import numpy as np
 
 from bench.load import FRAME_BYTES, METHOD, STREAM_METHOD, Load, LoadFailed, framed, load
 from bench.servers import Server, ServerFailed
+from bench.untraced_agent import UNTRACED_MODEL
 from upriver import parameters as names
 from upriver.oip.v2 import inference_pb2 as pb
 
@@ -55,9 +56,7 @@ class Case:
         """One round: latency alone, then throughput and CPU with requests in flight."""
         calls = max(_MIN_CALLS, sizes.loaded // self.requests)
         alone = self._load(max(_MIN_CALLS, sizes.alone // self.requests), 1)
-        before = sum(server.cpu_s() for server in self.servers)
-        loaded = self._load(calls, IN_FLIGHT)
-        spent = sum(server.cpu_s() for server in self.servers) - before
+        spent, loaded = self.loaded(calls)
         return {
             "cpu_us": spent / (calls * self.requests) * 1e6,
             "p50_us": alone.p50_us / self.requests,
@@ -66,6 +65,12 @@ class Case:
             "rss_mb": sum(server.rss_mb() for server in self.servers),
             "cold_s": self.servers[0].cold_s,
         }
+
+    def loaded(self, calls: int) -> tuple[float, Load]:
+        """Seconds of processor time that so many calls took, with requests in flight, and how they went."""
+        before = sum(server.cpu_s() for server in self.servers)
+        went = self._load(calls, IN_FLIGHT)
+        return sum(server.cpu_s() for server in self.servers) - before, went
 
     @property
     def first_cold_s(self) -> float:
@@ -111,10 +116,10 @@ class Raw:
         return figures
 
 
-def request(rows: int = 1) -> pb.ModelInferRequest:
-    """A request to model S with fixed rows."""
+def request(rows: int = 1, model: str = "s") -> pb.ModelInferRequest:
+    """A request to model S, or to another with its inputs, with fixed rows."""
     array = np.random.default_rng(2).random((rows, 784), dtype=np.float32)
-    message = pb.ModelInferRequest(model_name="s", raw_input_contents=[array.tobytes()])
+    message = pb.ModelInferRequest(model_name=model, raw_input_contents=[array.tobytes()])
     message.inputs.add(name="x", datatype="FP32", shape=[rows, 784])
     return message
 
@@ -204,19 +209,18 @@ class Bench:
             agent.wait(lambda: names.TRACE_ID.encode() in (answer(address, request()) or b""))
         return self._unary(name, (agent,), address)
 
-    def bare(self, name: str) -> Case:
-        """An agent that answers locally and has no telemetry in its way at all."""
-        agent, address = self._agent(
-            name, "device", ["device"], "", telemetry='export = "off"', module="bench.untraced_agent"
-        )
-        return self._unary(name, (agent,), address)
+    def untraced_and_not(self, name: str, collector: str) -> tuple[Case, Case]:
+        """An agent with all of telemetry on, which answers locally and keeps nearly none of the questions' spans.
 
-    def unsampled(self, name: str, collector: str) -> Case:
-        """An agent with all of telemetry on, which answers locally and keeps nearly none of the questions' spans."""
+        Its questions go to a core that has no telemetry in the first case, and to the usual one in the second.
+        """
         telemetry = f'otlp_endpoint = "http://{collector}"\nsample_rate = 1e-9\n[metrics]\nlisten = "127.0.0.1:0"'
-        agent, address = self._agent(name, "device", ["device"], "", telemetry=telemetry)
+        agent, address = self._agent(
+            name, "device", ["device"], "", telemetry=telemetry, module="bench.untraced_agent", also=UNTRACED_MODEL
+        )
         agent.wait(lambda: "spans go to" in agent.log.read_text())
-        return self._unary(name, (agent,), address)
+        without = self._unary(f"{name}_untraced", (agent,), address, request(model=UNTRACED_MODEL))
+        return without, self._unary(name, (agent,), address)
 
     def collector(self) -> str:
         """Starts a collector that forgets every span; gives its address."""
@@ -253,9 +257,12 @@ class Bench:
         server = self._server("kserve", [str(python), str(PEERS / "kserve_model.py"), *ports], f"127.0.0.1:{port}")
         return self._unary("kserve", (server,), f"127.0.0.1:{port}")
 
-    def _unary(self, name: str, servers: tuple[Server, ...], address: str) -> Case:
-        raw = check(answer(address, request()))
-        return Case(name, servers, address, framed(request().SerializeToString()), len(raw) + FRAME_BYTES)
+    def _unary(
+        self, name: str, servers: tuple[Server, ...], address: str, asked: pb.ModelInferRequest | None = None
+    ) -> Case:
+        asked = asked or request()
+        raw = check(answer(address, asked))
+        return Case(name, servers, address, framed(asked.SerializeToString()), len(raw) + FRAME_BYTES)
 
     def _server(self, name: str, command: Sequence[str], address: str) -> Server:
         server = Server(name, command, self._folder / f"{name}.log")
@@ -272,18 +279,17 @@ class Bench:
         threshold: float = 0.0,
         telemetry: str = "sample_rate = 0.0",
         module: str = "upriver_agent",
+        also: str = "",
     ) -> tuple[Server, str]:
-        version = self._folder / f"version-{name}"
-        version.mkdir()
-        (version / "model.tflite").symlink_to(MODEL / "model.tflite")
-        manifest = (MODEL / "manifest.toml").read_text()
-        (version / "manifest.toml").write_text(manifest.replace("threshold = 0.0", f"threshold = {threshold}"))
+        served = [self._version(name, "s", threshold)]
+        served += [self._version(name, also, threshold)] if also else []
+        models = "".join(f'[[models]]\npath = "{version}"\n' for version in served)
         address = f"127.0.0.1:{free_port()}"
         config = self._folder / f"{name}.toml"
         config.write_text(
             f'[agent]\nid = "{name}"\ntier = "{tier}"\ntiers = {json.dumps(list(tiers))}\nlisten = "{address}"\n'
             f'state_dir = "{self._folder / name}"\n[cascade]\ntrust = "network"\n[discovery]\nkind = "static"\n'
-            f'{discovery}[telemetry]\n{telemetry}\n[[models]]\npath = "{version}"\n'
+            f"{discovery}[telemetry]\n{telemetry}\n{models}"
         )
         command = [sys.executable, "-m", module, "--config", str(config)]
         # Verified once, as a device's second start finds it; the start that counts is the one after.
@@ -295,6 +301,14 @@ class Bench:
         server = self._server(name, command, address)
         server.first_cold_s = first.cold_s
         return server, address
+
+    def _version(self, agent: str, model: str, threshold: float) -> Path:
+        version = self._folder / f"version-{agent}-{model}"
+        version.mkdir()
+        (version / "model.tflite").symlink_to(MODEL / "model.tflite")
+        manifest = (MODEL / "manifest.toml").read_text().replace('model = "s"', f'model = "{model}"')
+        (version / "manifest.toml").write_text(manifest.replace("threshold = 0.0", f"threshold = {threshold}"))
+        return version
 
 
 def _peer_venv(name: str, packages: Sequence[str]) -> Path:

@@ -157,6 +157,9 @@ class QuestionTrace:
 class Telemetry:
     """Makes the spans of one agent. `chance` gives a number in [0, 1)."""
 
+    extract = staticmethod(tracing.extract)
+    """Gives the caller's trace context of its metadata, None when it sent none."""
+
     def __init__(
         self,
         agent: str,
@@ -180,10 +183,6 @@ class Telemetry:
     def use(self, important: Tracer, ordinary: Tracer) -> None:
         """Sends spans made from now on to these tracers: `ordinary` has those of answers that were sure here."""
         self._tracer, self._ordinary = important, ordinary
-
-    def extract(self, metadata: Sequence[tuple[str, str | bytes]]) -> ParentContext | None:
-        """Gives the caller's trace context, None when it sent none."""
-        return tracing.extract(metadata)
 
     def wants_local(self, parent: ParentContext | None) -> bool:
         """Whether a local confident answer is to be traced: the caller's choice, else the rate's."""

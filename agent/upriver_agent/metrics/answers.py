@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from upriver.families import Bounded, Buckets, Exemplar, Family, Kind, Sample, summed
 from upriver_agent.serving.loaded import LoadedVersion
-from upriver_agent.serving.meter import CONFIDENCE_BOUNDS, STAGE_BOUNDS, Meter
+from upriver_agent.serving.meter import CONFIDENCE_BOUNDS, STAGE_BOUNDS, Counted, Meter
 from upriver_agent.serving.statistics import count
 
 _INFER_POWERS = range(6, 25)
@@ -25,12 +25,12 @@ def answer_families(
     for meter in meters:
         model = names.name(meter.model)
         rows += _rows(model, meter)
-        total = _buckets(STAGE_BOUNDS, meter.total.totals(), _exemplars(meter))
+        total = _buckets(STAGE_BOUNDS, meter.total(), _exemplars(meter))
         stages.append(Sample({"model": model, "stage": "total"}, total))
-        escalate = _buckets(STAGE_BOUNDS, meter.escalate.totals())
+        escalate = _buckets(STAGE_BOUNDS, meter.escalate())
         stages.append(Sample({"model": model, "stage": "escalate"}, escalate))
-        for tally in (meter.confidence, meter.slow_confidence):
-            confidences.append(Sample({"model": model}, _buckets(CONFIDENCE_BOUNDS, tally.totals())))
+        for counted in (meter.confidence(), meter.slow_confidence()):
+            confidences.append(Sample({"model": model}, _buckets(CONFIDENCE_BOUNDS, counted)))
     inside = [Sample({"model": names.name(one.model)}, inferred(one)) for one in loaded]
     yield Family("upriver_questions", Kind.COUNTER, "Rows of questions, by what became of them.", "", summed(rows))
     yield Family(
@@ -79,7 +79,7 @@ def _sum(one: Buckets, other: Buckets) -> Buckets:
 
 
 def _rows(model: str, meter: Meter) -> list[Sample]:
-    counts, _ = meter.confidence.totals()
+    counts, _ = meter.confidence()
     samples = [Sample({"model": model, "outcome": "local", "reason": "confident"}, sum(counts))]
     return samples + [
         Sample({"model": model, "outcome": outcome, "reason": str(reason)}, number)
@@ -94,8 +94,6 @@ def _exemplars(meter: Meter) -> dict[int, Exemplar]:
     }
 
 
-def _buckets(
-    bounds: tuple[float, ...], totals: tuple[tuple[int, ...], float], exemplars: dict[int, Exemplar] | None = None
-) -> Buckets:
-    counts, total = totals
+def _buckets(bounds: tuple[float, ...], counted: Counted, exemplars: dict[int, Exemplar] | None = None) -> Buckets:
+    counts, total = counted
     return Buckets(bounds, counts, total, exemplars or {})

@@ -4,8 +4,9 @@ A local answer adds to a list that its thread alone writes: no lock, and nothing
 """
 
 import threading
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from upriver.scores import Floats
@@ -14,52 +15,47 @@ from upriver_agent.merge import RowFacts
 STAGE_BOUNDS: Final = tuple(2.0**power / 1e9 for power in range(16, 35))
 """Seconds: 2^16 ns (66 us) and its doubles up to 17 s; what is longer is in the bucket after the last one."""
 CONFIDENCE_BOUNDS: Final = tuple(step / 20 for step in range(1, 20))
+Counted = tuple[tuple[int, ...], float]
+"""Counts by bucket, and the sum of what was counted."""
 _STAGES: Final = len(STAGE_BOUNDS) + 1
 _CONFIDENCES: Final = len(CONFIDENCE_BOUNDS) + 1
 _MAX_OUTCOMES: Final = 128
+_BITS: Final = 64
+"""A local answer's time is counted by how many bits it has, as nanoseconds: no bounds are looked at meanwhile."""
+_NANOSECONDS: Final = _BITS
+_CONFIDENCE: Final = _BITS + 1
+_CERTAIN: Final = _CONFIDENCE + _CONFIDENCES
+_WIDTH: Final = _CERTAIN + 1
+"""A thread's list: answers by bits, their nanoseconds, rows by confidence, the sum of the confidences."""
 
 
-class Tally:
-    """Counts by bucket, and the sum of what was counted; every thread adds to a list of its own."""
+class Sums:
+    """Numbers that many threads add up, each in a list of its own."""
 
-    def __init__(self, buckets: int) -> None:
-        self._buckets = buckets
-        self._own = threading.local()
-        self._shared = [0.0] * (buckets + 1)
-        """Of threads that come and go, and of those that have ended."""
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self.own = threading.local()
+        """`numbers` is what the calling thread adds to, and nobody else; it has none before it has joined."""
+        self._ended: list[float] = [0] * width
+        """Of threads that have ended."""
         self._alive: list[tuple[threading.Thread, list[float]]] = []
         self._joining = threading.Lock()
 
-    def add(self, bucket: int, value: float) -> None:
-        """Counts a value into its bucket."""
-        try:
-            mine: list[float] = self._own.counts
-        except AttributeError:
-            mine = self._joined()
-        mine[bucket] += 1
-        mine[-1] += value
-
-    def add_shared(self, bucket: int, value: float) -> None:
-        """The same under a lock, for threads that come and go: gRPC's own are new for every burst of calls."""
-        with self._joining:
-            self._shared[bucket] += 1
-            self._shared[-1] += value
-
-    def totals(self) -> tuple[tuple[int, ...], float]:
-        """The counts and the sum over all threads; they may be of a moment apart."""
-        with self._joining:
-            self._fold()
-            lists = [self._shared, *(mine for _, mine in self._alive)]
-        return tuple(int(sum(one[index] for one in lists)) for index in range(self._buckets)), sum(
-            one[-1] for one in lists
-        )
-
-    def _joined(self) -> list[float]:
-        mine = self._own.counts = [0.0] * (self._buckets + 1)
+    def joined(self) -> list[float]:
+        """Gives the calling thread its list: `own.numbers` from now on."""
+        mine: list[float] = [0] * self._width
+        self.own.numbers = mine
         with self._joining:
             self._fold()
             self._alive.append((threading.current_thread(), mine))
         return mine
+
+    def totals(self) -> list[float]:
+        """The sums over all threads; they may be of a moment apart."""
+        with self._joining:
+            self._fold()
+            lists = [self._ended, *(mine for _, mine in self._alive)]
+        return [sum(numbers) for numbers in zip(*lists, strict=True)]
 
     def _fold(self) -> None:
         """Leaves no lists of threads that have ended: the executor ends those that it has to spare. With the lock."""
@@ -72,7 +68,7 @@ class Tally:
                 ended.append(mine)
         if ended:
             # A new list: who sums up just now has the old one beside the lists that go into this.
-            self._shared = [sum(counts) for counts in zip(self._shared, *ended, strict=True)]
+            self._ended = [sum(numbers) for numbers in zip(self._ended, *ended, strict=True)]
             self._alive = alive
 
 
@@ -81,34 +77,45 @@ class Meter:
 
     def __init__(self, model: str) -> None:
         self.model = model
-        self.total = Tally(_STAGES)
-        self.escalate = Tally(_STAGES)
-        self.confidence = Tally(_CONFIDENCES)
-        """Rows of answers that were given at once."""
-        self.slow_confidence = Tally(_CONFIDENCES)
-        """Rows of all others. Apart, so that neither number ever goes back."""
         self.slowest: dict[int, tuple[str, float, float]] = {}
         """By bucket of `total`: the trace, the seconds and the time of the newest question that has a trace."""
-        self._outcomes: Counter[tuple[str, str]] = Counter()
+        self._local = Sums(_WIDTH)
+        # Of what went on: gRPC's own threads are new for every burst of calls, so these are under a lock.
         self._counting = threading.Lock()
+        self._slow_ns = [0] * (_STAGES + 1)
+        self._escalate_ns = [0] * (_STAGES + 1)
+        self._slow_confidence = [0.0] * (_CONFIDENCES + 1)
+        self._outcomes: Counter[tuple[str, str]] = Counter()
 
     def local(self, nanoseconds: int, confidence: Floats) -> None:
         """An answer was given here and went nowhere else."""
-        self.total.add(stage_bucket(nanoseconds), nanoseconds / 1e9)
-        _add_all(self.confidence.add, confidence)
+        try:
+            mine: list[float] = self._local.own.numbers
+        except AttributeError:
+            mine = self._local.joined()
+        mine[(nanoseconds - 1).bit_length()] += 1
+        mine[_NANOSECONDS] += nanoseconds
+        for score in confidence.tolist():
+            mine[_CONFIDENCE + bisect_left(CONFIDENCE_BOUNDS, score)] += 1
+            if 0.0 <= score <= 1.0:
+                mine[_CERTAIN] += score
 
     def slow(
         self, nanoseconds: int, escalate_ns: int, confidence: Floats, rows: Sequence[RowFacts], trace: str, now: float
     ) -> None:
         """An answer was given after more was done than that; `escalate_ns` is 0 when no upstream was asked."""
-        bucket, seconds = stage_bucket(nanoseconds), nanoseconds / 1e9
-        self.total.add_shared(bucket, seconds)
-        _add_all(self.slow_confidence.add_shared, confidence)
-        if escalate_ns:
-            self.escalate.add_shared(stage_bucket(escalate_ns), escalate_ns / 1e9)
+        bucket = stage_bucket(nanoseconds)
         if trace:
-            self.slowest[bucket] = (trace, seconds, now)
+            self.slowest[bucket] = (trace, nanoseconds / 1e9, now)
         with self._counting:
+            self._slow_ns[bucket] += 1
+            self._slow_ns[-1] += nanoseconds
+            if escalate_ns:
+                self._escalate_ns[stage_bucket(escalate_ns)] += 1
+                self._escalate_ns[-1] += escalate_ns
+            for score in confidence.tolist():
+                self._slow_confidence[confidence_bucket(score)] += 1
+                self._slow_confidence[-1] += score if 0.0 <= score <= 1.0 else 0.0
             for row in rows:
                 self._outcomes[_outcome(row), row.reason] += 1
 
@@ -118,6 +125,30 @@ class Meter:
             key = ("failed", reason if len(self._outcomes) < _MAX_OUTCOMES else "other")
             self._outcomes[key] += rows
 
+    def total(self) -> Counted:
+        """Answers by how long they took, and the sum of the seconds."""
+        own = self._local.totals()
+        with self._counting:
+            counts, nanoseconds = self._slow_ns[:-1], own[_NANOSECONDS] + self._slow_ns[-1]
+        for bits in range(_BITS):
+            counts[_bucket_of_bits(bits)] += int(own[bits])
+        return tuple(counts), nanoseconds / 1e9
+
+    def escalate(self) -> Counted:
+        """The same of the part in which upstreams were asked."""
+        with self._counting:
+            return tuple(self._escalate_ns[:-1]), self._escalate_ns[-1] / 1e9
+
+    def confidence(self) -> Counted:
+        """Rows of answers that were given at once."""
+        own = self._local.totals()
+        return tuple(int(count) for count in own[_CONFIDENCE:_CERTAIN]), own[_CERTAIN]
+
+    def slow_confidence(self) -> Counted:
+        """Rows of all others. Apart, so that neither number ever goes back."""
+        with self._counting:
+            return tuple(int(count) for count in self._slow_confidence[:-1]), self._slow_confidence[-1]
+
     def outcomes(self) -> dict[tuple[str, str], int]:
         """Rows that were not answered at once, by (outcome, reason)."""
         with self._counting:
@@ -126,22 +157,16 @@ class Meter:
 
 def stage_bucket(nanoseconds: int) -> int:
     """The bucket of a time: (2^(15 + b), 2^(16 + b)] ns are bucket b."""
-    return min(_STAGES - 1, max(0, (nanoseconds - 1).bit_length() - 16)) if nanoseconds > 0 else 0
+    return _bucket_of_bits((nanoseconds - 1).bit_length()) if nanoseconds > 0 else 0
 
 
 def confidence_bucket(score: float) -> int:
     """The bucket of a confidence, whatever a model says: what is no number is in the first."""
-    if not score > 0.0:
-        return 0
-    if score > CONFIDENCE_BOUNDS[-1]:
-        return _CONFIDENCES - 1
-    bucket = int(score * 20)
-    return bucket - 1 if bucket and score <= CONFIDENCE_BOUNDS[bucket - 1] else bucket
+    return bisect_left(CONFIDENCE_BOUNDS, score)
 
 
-def _add_all(add: Callable[[int, float], None], confidence: Floats) -> None:
-    for score in confidence.tolist():
-        add(confidence_bucket(score), score if 0.0 <= score <= 1.0 else 0.0)
+def _bucket_of_bits(bits: int) -> int:
+    return min(_STAGES - 1, max(0, bits - 16))
 
 
 def _outcome(row: RowFacts) -> str:
