@@ -32,12 +32,14 @@ def ms(duration: Duration | float) -> str:
 
 
 def share(value: float) -> str:
-    """A share of 1: `0.4 %`, `12 %`; what is nearly nothing is not nothing."""
+    """A share of 1: `0.4 %`, `12 %`; what is nearly nothing is not nothing, and what is nearly all is not all."""
     percent = 100 * value
     if not math.isfinite(percent):
         return NONE
     if 0 < percent < 0.05:
         return "< 0.1 %"
+    if 99.5 <= percent < 100:
+        return f"{percent:.1f} %" if percent < 99.95 else "> 99.9 %"
     return f"{percent:.0f} %" if percent >= 9.95 or percent == 0 else f"{percent:.1f} %"
 
 
@@ -63,13 +65,19 @@ def rate(value: float) -> str:
     return f"{_three(value)}/s" if math.isfinite(value) else NONE
 
 
-def score(value: float | None) -> str:
-    """A confidence or a threshold: `0.873`; infinite ones are `never`, which nothing passes, and `always`."""
+def score(value: float | None, digits: int = 3) -> str:
+    """A confidence or a threshold: `0.873`, `∞`."""
     if value is None or math.isnan(value):
         return NONE
     if abs(value) > 1e300:  # infinity travels as the largest double
         return "∞" if value > 0 else "-∞"
-    return f"{value:.3f}"
+    return f"{value:.{digits}f}"
+
+
+def scores(value: float | None, threshold: float | None) -> tuple[str, str]:
+    """A confidence and the threshold that it was held to, with as many digits as tell them apart, six at most."""
+    told = [(score(value, digits), score(threshold, digits)) for digits in range(3, 7)]
+    return next((pair for pair in told if pair[0] != pair[1]), told[0])
 
 
 def moment(at: Timestamp) -> datetime:

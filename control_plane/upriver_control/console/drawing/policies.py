@@ -34,9 +34,8 @@ def policies(found: Sequence[pb.Policy], link: bool) -> Markup:
         Column("Agents", numbers=True, narrow=False),
         Column("Stale", narrow=False),
     )
-    return table(
-        f"{len(found)} policies, newest first; agents that run each now", columns, [_policy(one, link) for one in found]
-    )
+    many = "1 policy" if len(found) == 1 else f"{len(found)} policies, newest first"
+    return table(f"{many}; agents that run each now", columns, [_policy(one, link) for one in found])
 
 
 def certificates(found: Iterable[pb.Policy]) -> Markup:

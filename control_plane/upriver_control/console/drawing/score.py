@@ -76,7 +76,8 @@ def told(score: float | None, threshold: float | None) -> str:
         return "no confidence is told"
     if threshold is None or threshold > _INFINITE:
         return f"confidence {units.score(score)}; {verdict(score, threshold)}"
-    return f"confidence {units.score(score)}, threshold {units.score(threshold)}: {verdict(score, threshold)}"
+    confidence, held_to = units.scores(score, threshold)
+    return f"confidence {confidence}, threshold {held_to}: {verdict(score, threshold)}"
 
 
 def verdict(score: float | None, threshold: float | None) -> str:
@@ -94,6 +95,7 @@ def with_numbers(score: float | None, threshold: float | None, scale: Scale, wid
     """The bar, and the two numbers with the sign that stands between them."""
     if score is None:
         return tag("span", {"class": "quiet"}, units.NONE)
-    sign = "" if threshold is None else ("≥" if score >= threshold else "<") + f" {units.score(threshold)}"
-    numbers = tag("span", {"class": "score-numbers", "aria-hidden": "true"}, f"{units.score(score)} {sign}".strip())
+    confidence, held_to = units.scores(score, threshold)
+    sign = "" if threshold is None else f" {'≥' if score >= threshold else '<'} {held_to}"
+    numbers = tag("span", {"class": "score-numbers", "aria-hidden": "true"}, f"{confidence}{sign}")
     return tag("span", {"class": "score-cell"}, draw(score, threshold, scale, width), join(numbers))

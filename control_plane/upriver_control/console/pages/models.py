@@ -40,7 +40,8 @@ def draw(listed: Listed) -> Markup:
     going = [one for one in rollouts.rollouts if telling.state_name(one) not in telling.ENDED]
     rows = [_row(model, [one for one in going if _model(one) == _short(model)]) for model in models.models]
     columns = (Column("Model"), Column("Called"), Column("Under way"), Column("For", narrow=False))
-    return table(f"{len(rows)} models by name, with their rollouts that are under way now", columns, rows)
+    many = "1 model" if len(rows) == 1 else f"{len(rows)} models by name"
+    return table(f"{many}, with rollouts that are under way now", columns, rows)
 
 
 def _row(model: registry_pb2.Model, going: list[rollout_pb2.Rollout]) -> Row:
