@@ -1,8 +1,9 @@
 """`scripts/bench tracing`: what traces and metrics cost a local confident answer.
 
 What telemetry costs an answer whose spans nobody keeps is the ratio of what the answer takes of the processor: with all
-of it on, metrics too, to that with all of it taken out of the core. Both cores are in one process and answer in many
-short turns; as single turns differ by more than is looked for, it is told between which bounds the ratio lies.
+of it on, metrics too, to that with all of it taken out of the core. Both cores are in one process, which has a
+processor to itself, and answer in many short turns: all that makes single measurements differ by more than is looked
+for. What still does is told as bounds of the ratio.
 Beside that, agents in interleaved rounds: one that makes no spans, one that exports those of every question, and one
 that would, to a collector that is gone.
 """
@@ -22,7 +23,7 @@ from rich.table import Table
 
 from bench.cases import Bench, Case, Figures, Sizes, free_port
 from bench.load import LoadFailed
-from bench.servers import ServerFailed
+from bench.servers import ServerFailed, bound
 from bench.serving import Results, summed_up
 from bench.targets import tell
 
@@ -75,15 +76,18 @@ def run(sizes: Sizes, agents: int, turns: int) -> tuple[Results, Turns]:
     """Measures agents in interleaved rounds, and so many others in turns of their two cores."""
     with tempfile.TemporaryDirectory(prefix="upriver-bench-") as folder, ExitStack() as stack:
         bench = Bench(Path(folder), stack)
-        collector = bench.collector()
+        with bound(to_first=False):
+            collector = bench.collector()
         collectors = {"no_spans": None, "every_question": collector, "dead_collector": f"127.0.0.1:{free_port()}"}
-        pairs = [bench.untraced_and_not(f"unsampled{number}", collector) for number in range(agents)]
-        taken = take_turns(pairs, turns, _CALLS)
-        cases = [pairs[0][1], *(bench.traced(name, endpoint) for name, endpoint in collectors.items())]
-        seen: dict[str, list[Figures]] = {case.name: [] for case in cases}
-        for number in range(sizes.rounds):
-            for case in cases if number % 2 else reversed(cases):
-                seen[case.name].append(case.measure(sizes))
+        with bound(to_first=True):
+            pairs = [bench.untraced_and_not(f"unsampled{number}", collector) for number in range(agents)]
+            cases = [pairs[0][1], *(bench.traced(name, endpoint) for name, endpoint in collectors.items())]
+        with bound(to_first=False):
+            taken = take_turns(pairs, turns, _CALLS)
+            seen: dict[str, list[Figures]] = {case.name: [] for case in cases}
+            for number in range(sizes.rounds):
+                for case in cases if number % 2 else reversed(cases):
+                    seen[case.name].append(case.measure(sizes))
         return {name: summed_up(rounds) for name, rounds in seen.items()}, taken
 
 
