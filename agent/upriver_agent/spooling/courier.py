@@ -4,9 +4,9 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from upriver.backoff import full_jitter_s
 from upriver_agent.spooling.encoding import Batch, encode
@@ -15,6 +15,9 @@ from upriver_agent.spooling.replay import Source, Turns
 from upriver_agent.spooling.sending import Later, Outcome, Refused, Taken
 from upriver_agent.spooling.spool import Spool
 from upriver_agent.spooling.table import Kept
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
 
 _LOG = logging.getLogger(__name__)
 
@@ -72,8 +75,10 @@ class Courier:
         self._retry_at = 0.0
         self._disk_at = 0.0
         self._gone: Kept | None = None
+        self._told_gone = False
         self._lost_before = 0
         self._why = ""
+        self._stumble = ""
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upriver-spans", daemon=True)
 
@@ -108,18 +113,31 @@ class Courier:
 
     def _run(self) -> None:
         if self._spool is not None:
-            self._spool.start()
+            self._guarded(self._spool.start)
         while not self._over.is_set():
-            pause_s = self._retry_at - self._clock() if self._failures else 0.0
-            if pause_s > 0:
-                self._over.wait(min(pause_s, self._pace.gather_s))
-                self._put_away()
-                continue
-            if not self._has_kept() and not self._in_hand:
-                self._lanes.wait(self._disk_at - self._clock() if self.kept_spans else None)
-                self._lanes.gather(self._pace.gather_s)
-            self._round()
-        self._finish()
+            self._guarded(self._step)
+        self._guarded(self._finish)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """Does a piece of the work: one that fails as nobody foresaw is told, and does not end what comes after it."""
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - told; all later spans would be lost with the thread
+            self._stumbled(error)
+            self._leave_disk()
+            self._pause(0.0)
+
+    def _step(self) -> None:
+        """Waits for what is to be done, and does one piece of it."""
+        pause_s = self._retry_at - self._clock() if self._failures else 0.0
+        if pause_s > 0:
+            self._over.wait(min(pause_s, self._pace.gather_s))
+            self._put_away()
+            return
+        if not self._has_kept() and not self._in_hand:
+            self._lanes.wait(self._disk_at - self._clock() if self.kept_spans else None)
+            self._lanes.gather(self._pace.gather_s)
+        self._round()
 
     def _round(self) -> None:
         """One export, of what has its turn; while nobody takes spans, what was kept first is tried."""
@@ -132,14 +150,31 @@ class Courier:
             self._send_new()
 
     def _send_new(self) -> None:
-        batches = self._in_hand or self._taken()
-        while batches and self._settled(batches[0], self._sender.send(batches[0].body)):
-            batches = batches[1:]
-        self._in_hand = batches
+        self._in_hand = self._in_hand or self._taken()
+        while self._in_hand and self._settled(self._in_hand[0], self._sent(self._in_hand[0])):
+            self._in_hand = self._in_hand[1:]
         self._put_in_hand_away()
 
+    def _sent(self, batch: Batch) -> Outcome:
+        try:
+            return self._sender.send(batch.body)
+        except Exception as error:  # noqa: BLE001 - told; it counts as not taken
+            self._stumbled(error)
+            return Later(_named(error))
+
     def _taken(self) -> list[Batch]:
-        return [batch for worth, spans in self._lanes.take() for batch in encode(worth, spans)]
+        return [batch for worth, spans in self._lanes.take() for batch in self._encoded(worth, spans)]
+
+    def _encoded(self, worth: Worth, spans: "Sequence[ReadableSpan]") -> list[Batch]:
+        """Spans as batches, without those that can't be encoded."""
+        try:
+            return encode(worth, spans)
+        except Exception as error:  # noqa: BLE001 - counted and told; the others need not be lost with it
+            if len(spans) == 1:
+                self._lose(worth, 1, f"they can't be encoded: {_named(error)}")
+                return []
+        half = len(spans) // 2
+        return self._encoded(worth, spans[:half]) + self._encoded(worth, spans[half:])
 
     def _has_kept(self) -> bool:
         """Whether anything is kept, and the disk need not be left alone."""
@@ -150,7 +185,7 @@ class Courier:
         if self._spool is None or kept is None:
             self._leave_disk()
             return
-        if kept != self._gone and not self._settled(kept.batch, self._sender.send(kept.batch.body)):
+        if kept != self._gone and not self._settled(kept.batch, self._sent(kept.batch)):
             return
         if self._spool.drop(kept):
             self._gone = None
@@ -199,15 +234,17 @@ class Courier:
         self._retry_at = self._clock() + min(after_s, self._pace.longest_s) + jitter_s
 
     def _tell_gone(self, why: str) -> None:
-        if self._failures:
+        if self._told_gone:
             return
+        self._told_gone = True
         kept = "those that find no room are lost" if self._spool is None else "they are kept until it does"
         _LOG.warning("%s takes no spans (%s); %s, and questions are answered as before", self._name, why, kept)
         self._lost_before = sum(self.lost.values())
 
     def _tell_back(self) -> None:
-        if self._failures:
-            self._failures = 0
+        self._failures = 0
+        if self._told_gone:
+            self._told_gone = False
             lost = sum(self.lost.values()) - self._lost_before
             _LOG.info("%s takes spans again; %d were lost, %d follow", self._name, lost, self.kept_spans)
 
@@ -218,8 +255,18 @@ class Courier:
             _LOG.warning("%d spans are lost: %s", spans, why)
             self._why = why
 
+    def _stumbled(self, error: Exception) -> None:
+        """Tells what nobody foresaw, with where it was, once for each in a row."""
+        if (told := _named(error)) != self._stumble:
+            _LOG.error("sending spans failed, and goes on: %s", told, exc_info=error)
+            self._stumble = told
+
     def _finish(self) -> None:
         ends_at = self._clock() + self._pace.flush_s
         while (self._in_hand or len(self._lanes)) and not self._failures and self._clock() < ends_at:
             self._send_new()
         self._put_away()
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -10,6 +10,7 @@ from google.rpc import error_details_pb2, status_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as pb
 
 from upriver.channels import ChannelOptions, open_channel
+from upriver.errors import ConfigError
 from upriver.tracing import SENT_NS
 
 METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
@@ -92,9 +93,7 @@ class Sender:
             answer = pb.ExportTraceServiceResponse.FromString(export(body, timeout=timeout_s, metadata=metadata))
         except grpc.RpcError as error:
             outcome = judged(error)
-            if isinstance(outcome, Later):
-                self._next()
-            return outcome
+            return self._turned(outcome) if isinstance(outcome, Later) else outcome
         except ValueError as error:  # the channel was closed while we called: the agent ends
             return Later(str(error))
         except DecodeError as error:
@@ -106,11 +105,18 @@ class Sender:
         self._closed = True
         self._channel.close()
 
-    def _next(self) -> None:
-        if len(self._target.addresses) > 1 and not self._closed:
-            self._turn += 1
-            self._channel.close()
-            self._channel = self._open()
+    def _turned(self, outcome: Later) -> Later:
+        """Has the next address called from now on, or, while its TLS files can't be read, the one that is."""
+        if len(self._target.addresses) < 2 or self._closed:
+            return outcome
+        self._turn += 1
+        try:
+            channel = self._open()
+        except ConfigError as error:
+            return Later(f"{outcome.why}; {error}", outcome.after_s)
+        self._channel.close()
+        self._channel = channel
+        return outcome
 
     def _open(self) -> grpc.Channel:
         addresses = self._target.addresses

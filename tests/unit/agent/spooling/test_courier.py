@@ -13,7 +13,7 @@ from upriver.errors import InvalidInput
 from upriver.parameters import Reason
 from upriver_agent.merge import RowFacts
 from upriver_agent.spooling.courier import Courier, Pace
-from upriver_agent.spooling.encoding import make_tracer
+from upriver_agent.spooling.encoding import Batch, make_tracer
 from upriver_agent.spooling.lanes import Lanes, Worth
 from upriver_agent.spooling.sending import Later, Outcome, Refused, Taken
 from upriver_agent.spooling.spool import Spool
@@ -30,11 +30,14 @@ class Moody:
         self.mood = mood
         self.took: list[str] = []
         self.calls = 0
+        self.broken: list[Exception] = []
         self._lock = threading.Lock()
 
     def send(self, body: bytes) -> Outcome:
         with self._lock:
             self.calls += 1
+            if self.broken:
+                raise self.broken.pop()
             if isinstance(self.mood, Taken):
                 request = pb.ExportTraceServiceRequest.FromString(body)
                 spans = [s for r in request.resource_spans for scope in r.scope_spans for s in scope.spans]
@@ -51,6 +54,13 @@ class Worn(Spool):
     holds = 3
     hides = 0
     looks = 0
+    broken: Exception | None = None
+
+    def keep(self, batch: Batch) -> dict[Worth, int] | None:
+        if self.broken is not None:
+            error, self.broken = self.broken, None
+            raise error
+        return super().keep(batch)
 
     def drop(self, kept: Kept) -> bool:
         self.holds -= 1
@@ -65,14 +75,17 @@ class Worn(Spool):
 class Sent:
     """A courier at work, with `spool_bytes` of room on the disk."""
 
-    def __init__(self, mood: Outcome, folder: Path, spool_bytes: int, spool: Spool | None = None) -> None:
+    def __init__(
+        self, mood: Outcome, folder: Path, spool_bytes: int, spool: Spool | None = None, begin: bool = True
+    ) -> None:
         self.lanes = Lanes(10_000)
         self.sender = Moody(mood)
         self.spool = spool or (Spool(folder, spool_bytes) if spool_bytes else None)
         self.courier = Courier(self.lanes, self.sender, self.spool, "the collector", FAST)
         self.telemetry = Telemetry("device-1", "device", "home", 1.0)
         self.telemetry.use(*(make_tracer("device-1", self.lanes, worth) for worth in (Worth.IMPORTANT, Worth.ORDINARY)))
-        self.courier.start()
+        if begin:
+            self.courier.start()
 
     def sure(self, name: str) -> None:
         fact = RowFacts("device-1", "device", 0.9, True, Reason.CONFIDENT, False, ("device-1",), "sha256:aa")
@@ -159,6 +172,39 @@ def test_what_is_refused_is_lost_counted_and_told_and_the_next_ones_are_sent(
     sent.courier.close()
     assert sent.sender.took == ["good"]
     assert "1 spans are lost: the collector refuses them: INVALID_ARGUMENT: no" in caplog.text
+
+
+def test_a_span_that_cannot_be_encoded_is_lost_alone_and_is_counted_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sent = Sent(Taken(), tmp_path, 1 << 20, begin=False)
+    sent.fail("before")
+    sent.telemetry.failed(None, Marks(time.time_ns()), "bad", InvalidInput("half a pair: \ud800"))
+    sent.fail("after")
+    sent.courier.start()
+    until(lambda: len(sent.sender.took) == 2, what="the others")
+    sent.courier.close()
+    assert sent.sender.took == ["before", "after"]
+    assert sent.courier.lost[Worth.IMPORTANT] == 1
+    assert "1 spans are lost: they can't be encoded: UnicodeEncodeError" in caplog.text
+
+
+def test_what_nobody_foresaw_is_told_and_spans_go_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    disk = Worn(tmp_path, 1 << 20)
+    sent = Sent(Later("nobody there"), tmp_path, 1 << 20, disk, begin=False)
+    sent.sender.broken = [TypeError("metadata of no kind")]
+    disk.broken = ValueError("a row of no kind")
+    disk.holds = 0
+    sent.courier.start()
+    sent.fail("one")
+    sent.until_kept(1)
+    sent.sender.mood = Taken()
+    sent.fail("two")
+    until(lambda: len(sent.sender.took) == 2, what="both spans")
+    sent.courier.close()
+    assert sorted(sent.sender.took) == ["one", "two"]
+    assert "goes on: TypeError: metadata of no kind" in caplog.text
+    assert "goes on: ValueError: a row of no kind" in caplog.text
 
 
 def test_while_the_disk_takes_nothing_spans_wait_in_memory(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent import futures
 from contextlib import contextmanager
+from pathlib import Path
 
 import grpc
 import pytest
@@ -12,7 +13,7 @@ from google.rpc import error_details_pb2, status_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as pb
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc
 
-from upriver.channels import ChannelOptions
+from upriver.channels import ChannelOptions, TlsFiles
 from upriver_agent.spooling.encoding import MAX_BYTES
 from upriver_agent.spooling.sending import Later, Outcome, Refused, Sender, Taken, Target
 
@@ -121,3 +122,19 @@ def test_where_nobody_is_the_next_address_is_asked() -> None:
         assert sender.send(b"") == Taken()
         sender.close()
         assert isinstance(sender.send(b""), Later), "closed: it ends"
+
+
+def test_tls_files_that_cannot_be_read_for_now_are_read_when_they_are_back(tmp_path: Path) -> None:
+    ca = tmp_path / "ca.pem"
+    ca.write_text("not looked into before a receiver is there")
+    sender = Sender(Target(["127.0.0.1:1", "127.0.0.1:1"], ChannelOptions(tls=TlsFiles(ca=ca))), lambda: 0)
+    assert "ca.pem" not in sender.send(b"").why
+    ca.unlink()
+    for _ in range(2):
+        outcome = sender.send(b"")
+        assert isinstance(outcome, Later)
+        assert outcome.why.startswith("UNAVAILABLE")
+        assert "ca.pem" in outcome.why
+    ca.write_text("it is back")
+    assert "ca.pem" not in sender.send(b"").why
+    sender.close()
