@@ -217,8 +217,9 @@ class Courier:
         """Whether a batch need not be sent again."""
         match outcome:
             case Taken():
-                self.sent[batch.worth] += max(0, batch.spans - outcome.rejected)
-                self._lose(batch.worth, outcome.rejected, f"{self._name} rejects them: {outcome.why}")
+                rejected = min(outcome.rejected, batch.spans)  # whatever the receiver says
+                self.sent[batch.worth] += batch.spans - rejected
+                self._lose(batch.worth, rejected, f"{self._name} rejects them: {outcome.why}")
             case Refused():
                 self._lose(batch.worth, batch.spans, f"{self._name} refuses them: {outcome.why}")
             case Later():

@@ -174,6 +174,14 @@ def test_what_is_refused_is_lost_counted_and_told_and_the_next_ones_are_sent(
     assert "1 spans are lost: the collector refuses them: INVALID_ARGUMENT: no" in caplog.text
 
 
+def test_a_receiver_can_reject_no_more_than_it_was_sent(tmp_path: Path) -> None:
+    sent = Sent(Taken(2**40, "no"), tmp_path, 1 << 20)
+    sent.fail("one")
+    until(lambda: sent.courier.lost[Worth.IMPORTANT], what="the loss")
+    sent.courier.close()
+    assert (sent.courier.lost[Worth.IMPORTANT], sent.courier.sent[Worth.IMPORTANT]) == (1, 0)
+
+
 def test_a_span_that_cannot_be_encoded_is_lost_alone_and_is_counted_and_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
