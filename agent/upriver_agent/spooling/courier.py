@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from upriver.backoff import full_jitter_s
 from upriver_agent.spooling.encoding import Batch, encode
 from upriver_agent.spooling.lanes import Lanes, Worth
-from upriver_agent.spooling.replay import Source, Turns
+from upriver_agent.spooling.replay import MOST_PASSED, Passed, Source, Turns
 from upriver_agent.spooling.sending import Later, Outcome, Refused, Taken
 from upriver_agent.spooling.spool import Spool
 from upriver_agent.spooling.table import Kept
@@ -70,6 +70,7 @@ class Courier:
         """Spans that a receiver has, since the start, by worth."""
         self._lost = dict.fromkeys(Worth, 0)
         self._turns = Turns()
+        self._passed = Passed()
         self._in_hand: list[Batch] = []
         self._failures = 0
         self._retry_at = 0.0
@@ -140,7 +141,7 @@ class Courier:
         self._round()
 
     def _round(self) -> None:
-        """One export, of what has its turn; while nobody takes spans, what was kept first is tried."""
+        """One export, of what has its turn; while nobody takes spans, what was kept is tried."""
         new = bool(self._in_hand) or len(self._lanes) > 0
         kept = self._has_kept()
         source = self._turns.next(new and not (self._failures and kept), kept)
@@ -150,9 +151,13 @@ class Courier:
             self._send_new()
 
     def _send_new(self) -> None:
-        self._in_hand = self._in_hand or self._taken()
-        while self._in_hand and self._settled(self._in_hand[0], self._sent(self._in_hand[0])):
-            self._in_hand = self._in_hand[1:]
+        if len(self._in_hand) < 2:  # the other end is tried as well
+            self._in_hand += self._taken()
+        while self._in_hand:
+            end = -1 if self._other_end() else 0
+            if not self._settled(self._in_hand[end], self._sent(self._in_hand[end])):
+                break
+            del self._in_hand[end]
         self._put_in_hand_away()
 
     def _sent(self, batch: Batch) -> Outcome:
@@ -181,17 +186,22 @@ class Courier:
         return self.kept_spans > 0 and self._clock() >= self._disk_at
 
     def _send_kept(self) -> None:
-        kept = None if self._spool is None else self._spool.oldest()
+        kept = None if self._spool is None else self._spool.one(newest=self._other_end())
         if self._spool is None or kept is None:
             self._leave_disk()
             return
         if kept != self._gone and not self._settled(kept.batch, self._sent(kept.batch)):
             return
         if self._spool.drop(kept):
-            self._gone = None
+            self._gone = None if kept == self._gone else self._gone
         else:
             self._gone = kept  # it would be sent again and again
             self._leave_disk()
+
+    def _other_end(self) -> bool:
+        """Whether the newest is tried in place of the oldest: every other time while nothing is taken, as it may be the
+        oldest alone that nobody takes."""
+        return self._failures % 2 == 1
 
     def _leave_disk(self) -> None:
         """A disk that gives nothing, or lets go of nothing, is tried again after the longest pause."""
@@ -215,6 +225,7 @@ class Courier:
 
     def _settled(self, batch: Batch, outcome: Outcome) -> bool:
         """Whether a batch need not be sent again."""
+        key = hash(batch.body)
         match outcome:
             case Taken():
                 rejected = min(outcome.rejected, batch.spans)  # whatever the receiver says
@@ -223,9 +234,17 @@ class Courier:
             case Refused():
                 self._lose(batch.worth, batch.spans, f"{self._name} refuses them: {outcome.why}")
             case Later():
-                self._tell_gone(outcome.why)
-                self._pause(outcome.after_s)
-                return False
+                passed = self._passed.put_off(key)
+                if passed < MOST_PASSED:
+                    if not passed:  # else it is this one alone, as far as it tells
+                        self._tell_gone(outcome.why)
+                    self._pause(outcome.after_s)
+                    return False
+                why = f"{self._name} took others {passed} times and put these off ({outcome.why})"
+                self._lose(batch.worth, batch.spans, why)
+                self._passed.forget(key)
+                return True
+        self._passed.taken(key)
         self._tell_back()
         return True
 

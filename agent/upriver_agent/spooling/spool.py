@@ -39,9 +39,9 @@ class Spool:
         self._recount()
         return lost
 
-    def oldest(self) -> Kept | None:
-        """What was kept first, None when nothing is kept or the disk can't be read."""
-        kept = self._look(table.oldest)
+    def one(self, newest: bool = False) -> Kept | None:
+        """What was kept first, or last; None when nothing is kept or the disk can't be read."""
+        kept = self._look(table.newest if newest else table.oldest)
         if kept is None:
             self._recount()
         return kept

@@ -48,8 +48,12 @@ def put(connection: sqlite3.Connection, batch: Batch, most_bytes: int) -> dict[W
 
 def oldest(connection: sqlite3.Connection) -> Kept | None:
     """The batch that was kept first, None when none is kept."""
-    row = connection.execute("SELECT number, worth, spans, body FROM batch ORDER BY number LIMIT 1").fetchone()
-    return None if row is None else Kept(row[0], Batch(Worth(row[1]), row[2], bytes(row[3])))
+    return _kept(connection, "SELECT number, worth, spans, body FROM batch ORDER BY number LIMIT 1")
+
+
+def newest(connection: sqlite3.Connection) -> Kept | None:
+    """The batch that was kept last, None when none is kept."""
+    return _kept(connection, "SELECT number, worth, spans, body FROM batch ORDER BY number DESC LIMIT 1")
 
 
 def drop(connection: sqlite3.Connection, number: int) -> int:
@@ -64,6 +68,11 @@ def drop(connection: sqlite3.Connection, number: int) -> int:
 def tally(connection: sqlite3.Connection) -> dict[str, int]:
     """The `bytes` and `spans` that are kept."""
     return dict(connection.execute("SELECT name, value FROM tally").fetchall())
+
+
+def _kept(connection: sqlite3.Connection, asked: str) -> Kept | None:
+    row = connection.execute(asked).fetchone()
+    return None if row is None else Kept(row[0], Batch(Worth(row[1]), row[2], bytes(row[3])))
 
 
 def _count(connection: sqlite3.Connection, size: int, spans: int) -> None:

@@ -15,6 +15,7 @@ from upriver_agent.merge import RowFacts
 from upriver_agent.spooling.courier import Courier, Pace
 from upriver_agent.spooling.encoding import Batch, make_tracer
 from upriver_agent.spooling.lanes import Lanes, Worth
+from upriver_agent.spooling.replay import MOST_PASSED
 from upriver_agent.spooling.sending import Later, Outcome, Refused, Taken
 from upriver_agent.spooling.spool import Spool
 from upriver_agent.spooling.table import Kept
@@ -29,8 +30,10 @@ class Moody:
     def __init__(self, mood: Outcome) -> None:
         self.mood = mood
         self.took: list[str] = []
-        self.calls = 0
+        self.calls = self.put_off = 0
         self.broken: list[Exception] = []
+        self.never = b""
+        """Exports with this in them are always put off, whatever the mood."""
         self._lock = threading.Lock()
 
     def send(self, body: bytes) -> Outcome:
@@ -38,6 +41,9 @@ class Moody:
             self.calls += 1
             if self.broken:
                 raise self.broken.pop()
+            if self.never and self.never in body:
+                self.put_off += 1
+                return Later("DEADLINE_EXCEEDED: it is too much")
             if isinstance(self.mood, Taken):
                 request = pb.ExportTraceServiceRequest.FromString(body)
                 spans = [s for r in request.resource_spans for scope in r.scope_spans for s in scope.spans]
@@ -66,10 +72,10 @@ class Worn(Spool):
         self.holds -= 1
         return self.holds < 0 and super().drop(kept)
 
-    def oldest(self) -> Kept | None:
+    def one(self, newest: bool = False) -> Kept | None:
         self.looks += 1
         self.hides -= 1
-        return super().oldest() if self.hides < 0 else None
+        return super().one(newest) if self.hides < 0 else None
 
 
 class Sent:
@@ -117,7 +123,10 @@ def test_what_was_kept_is_sent_in_its_order_and_both_changes_are_told_once(
     sent.sender.mood = Taken()
     until(lambda: not sent.courier.kept_spans, what="an empty spool")
     sent.courier.close()
-    assert sent.sender.took == ["m0", "m1", "m2", "m3", "m4"]
+    first = sent.sender.took[0]
+    assert first in ("m0", "m4"), "the newest is tried as well, in case it is the oldest alone that nobody takes"
+    assert [first, *sorted(sent.sender.took[1:])] == sent.sender.took
+    assert sorted(sent.sender.took) == ["m0", "m1", "m2", "m3", "m4"]
     gone, back = [record.getMessage() for record in caplog.records]
     assert "the collector takes no spans (UNAVAILABLE: nobody there); they are kept" in gone
     assert "takes spans again; 0 were lost" in back
@@ -215,6 +224,42 @@ def test_what_nobody_foresaw_is_told_and_spans_go_on(tmp_path: Path, caplog: pyt
     assert "goes on: ValueError: a row of no kind" in caplog.text
 
 
+@pytest.mark.parametrize("spool_bytes", [1 << 20, 0])
+def test_a_batch_that_is_always_put_off_holds_nobody_up_and_is_lost_counted_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, spool_bytes: int
+) -> None:
+    caplog.set_level(logging.INFO, "upriver_agent.spooling")
+    sent = Sent(Later("nobody there"), tmp_path, spool_bytes)
+    sent.sender.never = b"never"
+    sent.fail("never")
+    until(lambda: sent.sender.put_off > 2, what="several tries")
+    sent.fail("kept-1")
+    sent.fail("kept-2")
+    tries = sent.sender.calls
+    until(lambda: sent.sender.calls > tries + 3, what="further tries")
+    assert sum(sent.courier.lost.values()) == 0, "a receiver that is away loses nothing"
+    sent.sender.mood = Taken()
+    until(lambda: len(sent.sender.took) == 2, what="those behind it")
+    came = 2
+    while not sent.courier.lost[Worth.IMPORTANT]:
+        assert came < 100, "it holds others up for ever"
+        sent.fail(f"new-{came}")
+        until(lambda: len(sent.sender.took) == came + 1, what="a new one")  # noqa: B023 - called at once
+        came += 1
+    until(lambda: not sent.courier.kept_spans, what="an empty spool")
+    sent.courier.close()
+    assert len(sent.sender.took) == came
+    assert sent.courier.lost[Worth.IMPORTANT] == 1
+    assert came > MOST_PASSED / 2
+    told = [record.getMessage() for record in caplog.records]
+    assert [line.split(";")[0] for line in told] == [
+        "the collector takes no spans (DEADLINE_EXCEEDED: it is too much)",
+        "the collector takes spans again",
+        f"1 spans are lost: the collector took others {MOST_PASSED} times and put these off"
+        " (DEADLINE_EXCEEDED: it is too much)",
+    ]
+
+
 def test_while_the_disk_takes_nothing_spans_wait_in_memory(tmp_path: Path) -> None:
     (tmp_path / "spans.db").mkdir()
     sent = Sent(Later("nobody there"), tmp_path, 1 << 20)
@@ -224,7 +269,7 @@ def test_while_the_disk_takes_nothing_spans_wait_in_memory(tmp_path: Path) -> No
     sent.sender.mood = Taken()
     until(lambda: len(sent.sender.took) == 2, what="both spans")
     sent.courier.close()
-    assert sent.sender.took == ["first", "second"]
+    assert sorted(sent.sender.took) == ["first", "second"]
     assert sum(sent.courier.lost.values()) == 0
 
 

@@ -34,7 +34,11 @@ def test_batches_come_out_in_the_order_in_which_they_went_in_whatever_their_wort
     for batch in batches:
         assert not any(table.put(connection, batch, 1_000).values())
     assert table.tally(connection) == {"bytes": 3 * (1 + table.OVERHEAD), "spans": 6}
+    newest = table.newest(connection)
+    assert newest is not None
+    assert newest.batch == batches[-1]
     assert kept(connection) == batches
+    assert table.newest(connection) is None
     assert table.tally(connection) == {"bytes": 0, "spans": 0}
 
 
