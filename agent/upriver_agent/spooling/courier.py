@@ -15,6 +15,7 @@ from upriver_agent.spooling.replay import MOST_PASSED, Passed, Source, Turns
 from upriver_agent.spooling.sending import Later, Outcome, Refused, Taken
 from upriver_agent.spooling.spool import Spool
 from upriver_agent.spooling.table import Kept
+from upriver_agent.spooling.telling import Told
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -78,8 +79,7 @@ class Courier:
         self._gone: Kept | None = None
         self._told_gone = False
         self._lost_before = 0
-        self._why = ""
-        self._stumble = ""
+        self._told = Told()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upriver-spans", daemon=True)
 
@@ -269,17 +269,15 @@ class Courier:
             _LOG.info("%s takes spans again; %d were lost, %d follow", self._name, lost, self.kept_spans)
 
     def _lose(self, worth: Worth, spans: int, why: str) -> None:
-        """Counts what is lost, and tells why, once for each reason in a row."""
+        """Counts what is lost, and tells why, once an hour for each reason."""
         self._lost[worth] += spans
-        if spans and why != self._why:
+        if spans and self._told.is_due(why, self._clock()):
             _LOG.warning("%d spans are lost: %s", spans, why)
-            self._why = why
 
     def _stumbled(self, error: Exception) -> None:
-        """Tells what nobody foresaw, with where it was, once for each in a row."""
-        if (told := _named(error)) != self._stumble:
-            _LOG.error("sending spans failed, and goes on: %s", told, exc_info=error)
-            self._stumble = told
+        """Tells what nobody foresaw, with where it was, once an hour for each."""
+        if self._told.is_due(_named(error), self._clock()):
+            _LOG.error("sending spans failed, and goes on: %s", _named(error), exc_info=error)
 
     def _finish(self) -> None:
         ends_at = self._clock() + self._pace.flush_s

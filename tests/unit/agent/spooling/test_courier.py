@@ -19,6 +19,7 @@ from upriver_agent.spooling.replay import MOST_PASSED
 from upriver_agent.spooling.sending import Later, Outcome, Refused, Taken
 from upriver_agent.spooling.spool import Spool
 from upriver_agent.spooling.table import Kept
+from upriver_agent.spooling.telling import AGAIN_S
 from upriver_agent.telemetry import Marks, Telemetry
 
 FAST = Pace(gather_s=0.01, first_s=0.02, longest_s=0.05, flush_s=5.0)
@@ -84,14 +85,18 @@ class Sent:
     def __init__(
         self, mood: Outcome, folder: Path, spool_bytes: int, spool: Spool | None = None, begin: bool = True
     ) -> None:
+        self.later_s = 0.0
         self.lanes = Lanes(10_000)
         self.sender = Moody(mood)
         self.spool = spool or (Spool(folder, spool_bytes) if spool_bytes else None)
-        self.courier = Courier(self.lanes, self.sender, self.spool, "the collector", FAST)
+        self.courier = Courier(self.lanes, self.sender, self.spool, "the collector", FAST, clock=self.clock)
         self.telemetry = Telemetry("device-1", "device", "home", 1.0)
         self.telemetry.use(*(make_tracer("device-1", self.lanes, worth) for worth in (Worth.IMPORTANT, Worth.ORDINARY)))
         if begin:
             self.courier.start()
+
+    def clock(self) -> float:
+        return time.monotonic() + self.later_s
 
     def sure(self, name: str) -> None:
         fact = RowFacts("device-1", "device", 0.9, True, Reason.CONFIDENT, False, ("device-1",), "sha256:aa")
@@ -181,6 +186,19 @@ def test_what_is_refused_is_lost_counted_and_told_and_the_next_ones_are_sent(
     sent.courier.close()
     assert sent.sender.took == ["good"]
     assert "1 spans are lost: the collector refuses them: INVALID_ARGUMENT: no" in caplog.text
+
+
+def test_a_loss_is_told_once_and_again_when_an_hour_has_gone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    sent = Sent(Refused("no"), tmp_path, 1 << 20)
+    for later_s in (0.0, 10.0, AGAIN_S + 20):
+        sent.later_s = later_s
+        lost = sent.courier.lost[Worth.IMPORTANT]
+        sent.fail("bad")
+        until(lambda: sent.courier.lost[Worth.IMPORTANT] > lost, what="the loss")  # noqa: B023 - called at once
+    sent.courier.close()
+    assert [record.getMessage() for record in caplog.records] == [
+        "1 spans are lost: the collector refuses them: no"
+    ] * 2
 
 
 def test_a_receiver_can_reject_no_more_than_it_was_sent(tmp_path: Path) -> None:
