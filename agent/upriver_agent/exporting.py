@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from opentelemetry.util.re import parse_env_headers
 
@@ -23,14 +24,16 @@ def span_export(
     return None if options is None else SpanExport(options, telemetry, loaded)
 
 
-def export_options(config: AgentConfig, environ: Mapping[str, str]) -> ExportOptions | None:
-    """Where spans go and how they get there; None for nowhere."""
+def export_options(
+    config: AgentConfig, environ: Mapping[str, str], signal: Literal["TRACES", "METRICS"] = "TRACES"
+) -> ExportOptions | None:
+    """Where spans, or metrics, go and how they get there; None for nowhere."""
     section, link = config.telemetry, above(config)
     named = section.otlp_endpoint
     if section.export == "off" or not (named or link.addresses):
         return None
     if named:
-        channel, metadata = _collector(named, environ)
+        channel, metadata = _collector(named, environ, signal)
         addresses: Sequence[str] = (named.partition("://")[2].rstrip("/"),)
     else:
         channel, addresses = link.channel, link.addresses
@@ -48,10 +51,12 @@ def export_options(config: AgentConfig, environ: Mapping[str, str]) -> ExportOpt
     )
 
 
-def _collector(endpoint: str, environ: Mapping[str, str]) -> tuple[ChannelOptions, tuple[tuple[str, str], ...]]:
+def _collector(
+    endpoint: str, environ: Mapping[str, str], signal: str
+) -> tuple[ChannelOptions, tuple[tuple[str, str], ...]]:
     """How a collector is called: with the headers and the authority that OpenTelemetry's own variables name."""
     headers, ca = (
-        environ.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}") or environ.get(f"OTEL_EXPORTER_OTLP_{name}", "")
+        environ.get(f"OTEL_EXPORTER_OTLP_{signal}_{name}") or environ.get(f"OTEL_EXPORTER_OTLP_{name}", "")
         for name in ("HEADERS", "CERTIFICATE")
     )
     tls = TlsFiles(ca=Path(ca) if ca else None) if endpoint.startswith("https://") else None

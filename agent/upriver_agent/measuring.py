@@ -90,6 +90,6 @@ class Measuring:
         self.meter, self.promoted = collector.meter, collector.promoted
         of.telemetry.on_failed = collector.failed
         if config.telemetry.metrics == "otlp":
-            self._push = MetricsPush(push_options(export_options(config, os.environ)), collector.families)
+            self._push = MetricsPush(push_options(export_options(config, os.environ, "METRICS")), collector.families)
         if config.metrics.listen:
             self._server = MetricsServer(config.metrics.listen, collector.families)

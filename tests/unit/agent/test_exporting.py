@@ -51,7 +51,20 @@ def test_headers_and_the_authority_come_from_the_usual_variables() -> None:
     assert options is not None
     assert options.metadata == (("x-tenant", "home"), ("authorization", "Basic abc"))
     assert options.channel.tls == TlsFiles(ca=Path("/etc/collector.pem"))
-    environ["OTEL_EXPORTER_OTLP_TRACES_HEADERS"] = "x-tenant=traces"
-    options = export_options(config, environ)
-    assert options is not None
-    assert options.metadata == (("x-tenant", "traces"),)
+
+
+def test_spans_and_metrics_have_each_their_own_headers_and_authority() -> None:
+    environ = {"OTEL_EXPORTER_OTLP_HEADERS": "x-tenant=both", "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "x-tenant=traces"}
+    environ["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE"] = "/etc/traces.pem"
+    environ["OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE"] = "/etc/metrics.pem"
+    config = AgentConfig(agent=AgentSection(id="a"), telemetry=TelemetrySection(otlp_endpoint="https://c:4317"))
+    traces, metrics = export_options(config, environ), export_options(config, environ, "METRICS")
+    assert traces is not None
+    assert metrics is not None
+    assert (traces.metadata, metrics.metadata) == ((("x-tenant", "traces"),), (("x-tenant", "both"),))
+    assert traces.channel.tls == TlsFiles(ca=Path("/etc/traces.pem"))
+    assert metrics.channel.tls == TlsFiles(ca=Path("/etc/metrics.pem"))
+    environ["OTEL_EXPORTER_OTLP_METRICS_HEADERS"] = "x-tenant=metrics"
+    metrics = export_options(config, environ, "METRICS")
+    assert metrics is not None
+    assert metrics.metadata == (("x-tenant", "metrics"),)
