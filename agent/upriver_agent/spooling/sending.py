@@ -98,7 +98,9 @@ class Sender:
             return Later(str(error))
         except DecodeError as error:
             return Refused(f"it answered with what is no answer: {error}")
-        return Taken(max(0, answer.partial_success.rejected_spans), answer.partial_success.error_message)
+        partial = answer.partial_success
+        rejected = max(0, partial.rejected_spans)
+        return Taken(rejected, partial.error_message or ("it rejects some, and does not say why" if rejected else ""))
 
     def close(self) -> None:
         """Ends what is being sent; it counts as not taken."""

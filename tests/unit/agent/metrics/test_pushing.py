@@ -19,25 +19,31 @@ class Receiver(stubs.MetricsServiceServicer):
     def __init__(self) -> None:
         self.requests: list[pb.ExportMetricsServiceRequest] = []
         self.came = threading.Semaphore(0)
+        self.answer = pb.ExportMetricsServiceResponse()
 
     def Export(  # noqa: N802 - the service's name
         self, request: pb.ExportMetricsServiceRequest, context: grpc.ServicerContext
     ) -> pb.ExportMetricsServiceResponse:
         self.requests.append(request)
         self.came.release()
-        return pb.ExportMetricsServiceResponse()
+        return self.answer
 
 
 def options(address: str, folder: Path, asked: bool = True) -> ExportOptions:
     return ExportOptions("there", [address], "device-1", 1, folder, asked=asked)
 
 
-def test_metrics_are_sent_again_and_again_and_once_more_at_the_end(tmp_path: Path) -> None:
-    receiver = Receiver()
+def served(receiver: Receiver) -> tuple[grpc.Server, str]:
     server = grpc.server(futures.ThreadPoolExecutor(2))
     stubs.add_MetricsServiceServicer_to_server(receiver, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
+    return server, f"127.0.0.1:{port}"
+
+
+def test_metrics_are_sent_again_and_again_and_once_more_at_the_end(tmp_path: Path) -> None:
+    receiver = Receiver()
+    server, address = served(receiver)
     counted = iter(range(1, 1_000_000))
 
     def collect() -> list[Family]:
@@ -46,7 +52,7 @@ def test_metrics_are_sent_again_and_again_and_once_more_at_the_end(tmp_path: Pat
             raise ValueError("a family that is wrong")
         return [Family("upriver_questions", Kind.COUNTER, "Questions.", "", [Sample({}, number)])]
 
-    push = MetricsPush(options(f"127.0.0.1:{port}", tmp_path), collect, every_s=0.01)
+    push = MetricsPush(options(address, tmp_path), collect, every_s=0.01)
     push.start()
     for _ in range(3):
         assert receiver.came.acquire(timeout=60)
@@ -81,6 +87,20 @@ def test_a_receiver_that_is_gone_is_told_of_once(tmp_path: Path, caplog: pytest.
         assert tries.acquire(timeout=60)
     push.close()
     assert len([record for record in caplog.records if "takes no metrics" in record.message]) == 1
+
+
+def test_a_receiver_that_rejects_a_part_and_does_not_say_why_is_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver = Receiver()
+    receiver.answer.partial_success.rejected_data_points = 3
+    server, address = served(receiver)
+    push = MetricsPush(options(address, tmp_path), list)
+    push.start()
+    assert receiver.came.acquire(timeout=60)
+    push.close()
+    server.stop(None).wait(30)
+    assert "there takes no metrics: it rejects some, and does not say why" in caplog.text
 
 
 @pytest.mark.parametrize("asked", [None, False])

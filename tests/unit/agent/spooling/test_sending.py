@@ -24,6 +24,7 @@ class Answering(trace_service_pb2_grpc.TraceServiceServicer):
     code: grpc.StatusCode | None = None
     retry_s: float | None = None
     rejects = 0
+    why = "too large"
 
     def __init__(self) -> None:
         self.metadata: dict[str, str | bytes] = {}
@@ -42,7 +43,7 @@ class Answering(trace_service_pb2_grpc.TraceServiceServicer):
             context.abort(self.code, "no")
         answer = pb.ExportTraceServiceResponse()
         answer.partial_success.rejected_spans = self.rejects
-        answer.partial_success.error_message = "too large" if self.rejects else ""
+        answer.partial_success.error_message = self.why if self.rejects else ""
         return answer
 
 
@@ -91,6 +92,8 @@ def test_a_partial_success_is_a_success() -> None:
     answering = Answering()
     answering.rejects = 3
     assert sent(answering) == Taken(3, "too large")
+    answering.why = ""
+    assert sent(answering) == Taken(3, "it rejects some, and does not say why")
 
 
 @pytest.mark.parametrize(
