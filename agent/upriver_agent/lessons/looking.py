@@ -6,7 +6,7 @@ import sqlite3
 from upriver_agent.lessons.choosing import where
 from upriver_agent.lessons.lesson import Choice, Lesson
 from upriver_agent.lessons.table import COLUMNS, FROM, NO_INPUT, lesson_of
-from upriver_agent.telemetry import Origin
+from upriver_agent.telemetry import NOWHERE, Origin
 
 
 def listing(
@@ -23,14 +23,14 @@ def listing(
 
 
 def newest_origins(connection: sqlite3.Connection, model: str, version_digest: str, most: int) -> list[Origin]:
-    """Where the newest questions were whose lessons of a version count, newest first; without those of no trace."""
+    """Where the newest questions were whose lessons of a version count, newest first; without those of no trace, and
+    those whose facts are damaged: there is nothing to link to."""
     rows = connection.execute(
         f"SELECT facts FROM {FROM} WHERE model = ? AND digest = ? AND state = 1"  # noqa: S608 - a constant
         " ORDER BY lesson.seq DESC LIMIT ?",
         (model, version_digest, most),
     )
-    facts = [json.loads(text) for (text,) in rows]
-    return [Origin(one["trace"], one.get("span", "")) for one in facts if one.get("span")]
+    return [origin for (text,) in rows if (origin := _origin(text)).span_id]
 
 
 def count(connection: sqlite3.Connection, choice: Choice) -> tuple[int, int]:
@@ -97,3 +97,12 @@ def leaving(connection: sqlite3.Connection, model: str, version_digest: str) -> 
         (model, version_digest),
     ).fetchone()
     return None if found is None else int(found[0])
+
+
+def _origin(text: str) -> Origin:
+    try:
+        facts = json.loads(text)
+        trace, span = facts["trace"], facts.get("span", "")
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return NOWHERE
+    return Origin(trace, span) if isinstance(trace, str) and isinstance(span, str) else NOWHERE

@@ -4,6 +4,7 @@ import sqlite3
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from upriver_agent.lessons.lesson import Choice, State
 from upriver_agent.lessons.outcome import Bounds, Outcome
 from upriver_agent.lessons.rules import MAX_CLASSES
 from upriver_agent.lessons.table import STATEMENTS
+from upriver_agent.telemetry import Origin
 
 LIVE = frozenset({("digits", DIGEST)})
 
@@ -151,3 +153,12 @@ def test_embeddings_come_back_to_the_bit_whatever_they_are():
     values = np.array([0.0, -0.0, 6e-8, 65504.0, -1.5, 1 / 3], np.float16)
     take(connection, lesson(1, embedding=values))
     assert kept(connection)[0].embedding.tobytes() == values.tobytes()
+
+
+@pytest.mark.parametrize("facts", ['{"trace":', "[]", "3", '{"span": "12"}', '{"trace": [1], "span": "12"}', b"\xff"])
+def test_a_lesson_whose_facts_are_damaged_links_to_nothing_and_others_do(facts):
+    connection = opened()
+    take(connection, *(lesson(number, trace_id=f"{number:032x}") for number in range(1, 4)))
+    connection.execute("UPDATE lesson SET facts = ? WHERE seq = 2", (facts,))
+    found = looking.newest_origins(connection, "digits", DIGEST, 10)
+    assert found == [Origin(f"{number:032x}", "cd" * 8) for number in (3, 1)]
