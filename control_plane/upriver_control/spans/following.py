@@ -26,8 +26,6 @@ LOOK_S: Final = 1.0
 QUIET_S: Final = 2.0
 """Without questions for so long, who looks is told that there are none."""
 MAX_READ: Final = 2000
-_BEHIND: Final = 1000
-"""PostgreSQL shows ids of two writers out of order: so many are read again."""
 
 
 class _Watcher:
@@ -106,9 +104,8 @@ class Following:
 
     async def _round(self) -> None:
         self._woken.clear()
-        behind = 0 if self._store.database.is_sqlite else _BEHIND
         try:
-            found = await asyncio.to_thread(self._store.fresh, max(0, self._cursor - behind), MAX_READ)
+            found = await asyncio.to_thread(self._store.fresh, self._cursor, MAX_READ)
             if self._opened != self._store.database.opened:  # another is in its place, and counts from 1 on
                 self._cursor, self._opened = 0, self._store.database.opened
                 found = await asyncio.to_thread(self._store.fresh, 0, MAX_READ)
@@ -116,7 +113,7 @@ class Following:
             self._tell(str(error))
             return
         self._tell("")
-        self._cursor = max(self._cursor, found.last)
+        self._cursor = found.last
         changed = self._latest.add(found.rows)
         for watcher in self._watchers:
             watcher.wanted.offer(changed, found.skipped)

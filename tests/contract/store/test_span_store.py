@@ -1,5 +1,6 @@
 """Spans in a database: kept once, found by what questions have, read in their order, gone within bounds."""
 
+import asyncio
 import dataclasses
 import sqlite3
 from contextlib import closing
@@ -10,10 +11,12 @@ from alembic.migration import MigrationContext
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from bench.many_spans import MODELS, REASONS, REGIONS, VERSIONS, Mesh, export, question, requests, span_ids
+from upriver_control.spans import following
 from upriver_control.spans.counting import MAX_COUNT, Observed
 from upriver_control.spans.filters import Filter, conditions, matches
 from upriver_control.spans.flags import IMPORTANT, Flag
 from upriver_control.spans.histogram import summarize
+from upriver_control.spans.intake import Intake
 from upriver_control.spans.looking import figures as counted
 from upriver_control.spans.rates import RateRow, RateTable
 from upriver_control.spans.reading import read
@@ -243,6 +246,27 @@ def test_what_comes_from_now_on_is_read_newest_first_and_what_is_too_much_is_cou
     assert (found.last, found.skipped) == (store.newest(), 0)
     some = store.fresh(begun, 5)
     assert (some.rows, some.last, some.skipped) == (found.rows[:5], found.last, len(hops) - 5)
+
+
+@pytest.mark.parametrize("most", [5, 1000])
+def test_who_looks_is_told_of_what_comes_from_then_on_and_of_how_much_was_left_out(store, monkeypatch, most):
+    monkeypatch.setattr(following, "MAX_READ", most)
+    fill(store, questions=4)
+
+    async def looked():
+        looking = following.Following(store, Intake(store))
+        news = looking.follow(Filter(every_hop=True))
+        assert await asyncio.wait_for(anext(news), 60) == ((), 0)
+        hops = fill(store, 4, 6)
+        working = asyncio.create_task(looking.run())  # now, so that they are read at once
+        told = await asyncio.wait_for(anext(news), 60)
+        working.cancel()
+        await news.aclose()
+        return hops, told
+
+    hops, told = asyncio.run(looked())
+    assert set(told.questions) <= set(hops)
+    assert (len(told.questions), told.skipped) == (min(most, len(hops)), max(0, len(hops) - most))
 
 
 def test_a_question_is_found_by_its_id_where_it_was_first_asked(store):
