@@ -1,6 +1,8 @@
 """A collector that is gone and comes back gets everything that is important, with the times at which it happened."""
 
+import sqlite3
 import time
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -9,6 +11,11 @@ import tritonclient.grpc as triton
 from tests.agent_process import TRUSTING, running, until, write_config
 from tests.otlp_receiver import attributes, receiving
 from tests.versions import make_version
+from upriver_agent.spooling import table
+from upriver_agent.spooling.spool import FILE
+
+SPANS_OF_AN_ANSWER = 3
+"""Here: upriver.serve, upriver.infer and upriver.decide. A question that fails at once has the first alone."""
 
 
 def ask(agent, shape=(1, 14, 14, 1)):
@@ -21,6 +28,12 @@ def ask(agent, shape=(1, 14, 14, 1)):
 def fail(agent):
     with pytest.raises(triton.InferenceServerException):
         ask(agent, (1, 2))
+
+
+def kept_spans(state_dir):
+    """How many wait on an agent's disk."""
+    with closing(sqlite3.connect(f"{(state_dir / FILE).as_uri()}?mode=ro", uri=True)) as connection:
+        return table.tally(connection)["spans"]
 
 
 def exporting(agent):
@@ -40,7 +53,7 @@ def test_what_happened_while_the_collector_was_gone_comes_when_it_is_back_though
             ask(agent)
             fail(agent)
         until(lambda: "takes no spans" in agent.log.read_text(), what="the line that tells that the collector is gone")
-        time.sleep(2.5)  # longer than spans wait in memory while nobody takes them
+        until(lambda: kept_spans(tmp_path / "lonely") == 10 * (SPANS_OF_AN_ANSWER + 1), what="all of it on the disk")
         agent.process.kill()
         agent.process.wait(10)
     gone = time.time_ns()
