@@ -22,7 +22,7 @@ from upriver_agent.spooling.table import Kept
 from upriver_agent.spooling.telling import AGAIN_S
 from upriver_agent.telemetry import Marks, Telemetry
 
-FAST = Pace(gather_s=0.01, first_s=0.02, longest_s=0.05, flush_s=5.0)
+FAST = Pace(gather_s=0.01, first_s=0.02, longest_s=0.05, flush_s=60.0)
 
 
 class Moody:
@@ -161,6 +161,19 @@ def test_what_waits_at_the_end_is_there_at_the_next_start(tmp_path: Path) -> Non
     until(lambda: again.sender.took, what="the span")
     again.courier.close()
     assert again.sender.took == ["early"]
+
+
+def test_however_much_waits_at_the_end_all_of_it_is_kept(tmp_path: Path) -> None:
+    sent = Sent(Later("nobody there"), tmp_path, 64 << 20, begin=False)
+    for number in range(1_000):
+        sent.fail(f"m{number}")
+    sent.courier.start()
+    sent.courier.close()
+    assert sent.courier.kept_spans == 1_000
+    assert sum(sent.courier.lost.values()) == 0
+    again = Sent(Taken(), tmp_path, 64 << 20)
+    until(lambda: len(again.sender.took) == 1_000, what="the spans")
+    again.courier.close()
 
 
 def test_without_a_spool_what_waits_in_memory_is_sent_later(tmp_path: Path) -> None:
