@@ -86,8 +86,12 @@ def test_the_live_connection_wants_the_cookie(plane, caller) -> None:
 
 def test_who_logs_out_has_to_log_in_again(plane, caller) -> None:
     log_in(caller, plane)
+    left = dict(caller.cookies)
     caller.post("/logout")
     assert caller.get("/about").status_code == 303
+    assert caller.get("/about", headers={"Cookie": "; ".join(map("=".join, left.items()))}).status_code == 303
+    log_in(caller, plane)  # at once, which is another login
+    assert caller.get("/about").status_code == 200
 
 
 def test_a_page_may_load_from_the_console_alone(plane, caller) -> None:

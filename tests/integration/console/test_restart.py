@@ -1,4 +1,4 @@
-"""What a browser shows when the control plane ends under it and comes back."""
+"""What a browser shows when the control plane ends under it and comes back, or its login ends."""
 
 from urllib.parse import quote
 
@@ -46,3 +46,15 @@ def test_a_page_whose_login_has_ended_leads_to_the_login_when_the_control_plane_
             expect(page.get_by_label("token")).to_be_visible()
         with mesh.plane.stubs() as operator:
             until(lambda: all(agent.connected for agent in operator.agents().values()), what="the agents to be back")
+
+
+def test_a_page_that_is_open_when_its_login_is_left_in_another_one_leads_to_the_login(
+    browser: Browser, mesh: ConsoleMesh
+) -> None:
+    with page_of(browser) as (page, faults):
+        page.goto(mesh.login("/about"))
+        expect(page.get_by_role("main")).to_contain_text("of 2 GiB")
+        with faults.excuse("403", "WebSocket connection to .* failed"):
+            page.request.post(f"{mesh.plane.console}/logout")
+            page.wait_for_url("**/login?next=/about")
+            expect(page.get_by_label("token")).to_be_visible()
