@@ -33,16 +33,6 @@ QUESTIONS = pb.DESCRIPTOR.services_by_name["QuestionService"]
 TOKEN = "operator"  # noqa: S105 - of a server that lives as long as a test
 
 
-class CountingStore(SpanStore):
-    """Counts how often somebody looked for what is new."""
-
-    looked = 0
-
-    def fresh(self, after, most):
-        self.looked += 1
-        return super().fresh(after, most)
-
-
 class QuestionServer:
     """Composed as `watching` does; `agents`, what they are to run and the clock of rates may be changed by the test."""
 
@@ -53,7 +43,7 @@ class QuestionServer:
         self.now = 1_750_000_000.0
         self.database = open_spans(f"sqlite:///{folder}/spans.sqlite")
         self.main = open_database(f"sqlite:///{folder}/control.db")
-        self.store = CountingStore(self.database)
+        self.store = SpanStore(self.database)
         self.audits = AuditTable(self.main)
         self.intake = Intake(self.store)
         self.rates = RateTable(self.database)
