@@ -6,6 +6,7 @@ This module does not load NiceGUI; `upriver_control.console.app` does, once the 
 import asyncio
 import importlib
 import importlib.util
+import logging
 import os
 import shutil
 import socket
@@ -19,6 +20,7 @@ import grpc.aio
 from upriver.errors import ConfigError, RuntimeMissing
 from upriver_control.console.settings import Settings
 
+_LOG = logging.getLogger(__name__)
 _LIBRARY: Final = "nicegui"
 _APP: Final = "upriver_control.console.app"
 _BACKLOG: Final = 128
@@ -62,9 +64,18 @@ class ConsoleService:
         self._settings = Settings(listen, self._settings.token, self._settings.version)
 
     async def run(self) -> None:
-        """Serves browsers until it is cancelled; before that, loads what it takes on a thread of its own."""
-        app = await asyncio.to_thread(importlib.import_module, _APP)
-        await app.serve(self._listener, self._target, self._settings)
+        """Serves browsers until it is cancelled; before that, loads what it takes on a thread of its own.
+
+        Where that fails, browsers are refused, the log tells why, and the control plane goes on without.
+        """
+        try:
+            app = await asyncio.to_thread(importlib.import_module, _APP)
+            await app.serve(self._listener, self._target, self._settings)
+            _LOG.error("the console has ended by itself; the control plane goes on without")
+        except Exception:  # noqa: BLE001 - whatever it is, it is told, and agents do not need it
+            _LOG.exception("the console has failed; the control plane goes on without")
+        self._listener.close()
+        await asyncio.Event().wait()  # a job that comes back would end the control plane
 
     def close(self) -> None:
         """Gives the port and the private folder back."""

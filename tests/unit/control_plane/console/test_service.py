@@ -6,6 +6,7 @@ import socket
 import stat
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import grpc.aio
 import pytest
@@ -58,6 +59,57 @@ def test_a_port_that_is_taken_is_named() -> None:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(ConfigError, match=rf"console\.listen = '{listen}': .*console\.enabled = false"):
             asyncio.run(bind(listen))
+
+
+async def fails(*_: object) -> None:
+    raise RuntimeError("pages can't be made")
+
+
+async def ends(*_: object) -> None:
+    """As a server does whose application does not start."""
+
+
+async def is_refused(url: str, running: asyncio.Task[None]) -> bool:
+    """Whether browsers are refused while it still runs, sooner or later."""
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    for _ in range(1000):
+        try:
+            _, writer = await asyncio.open_connection(host, int(port))
+        except ConnectionRefusedError:
+            break
+        writer.close()
+        await asyncio.wait([running], timeout=0.01)
+        if running.done():
+            break
+    return not running.done()
+
+
+@pytest.mark.parametrize(
+    ("application", "told"),
+    [
+        (None, "No module named"),
+        (SimpleNamespace(serve=fails), "RuntimeError: pages can't be made"),
+        (SimpleNamespace(serve=ends), "the console has ended by itself"),
+    ],
+)
+def test_a_console_that_fails_is_told_in_the_log_and_does_not_end_the_control_plane(
+    application: object, told: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("upriver_control.console.service._APP", "upriver_control.console.no_such_module")
+    if application is not None:
+        monkeypatch.setitem(sys.modules, "upriver_control.console.no_such_module", application)
+
+    async def run() -> None:
+        console = ConsoleService(Settings("127.0.0.1:0", "", "1"))
+        console.bind(grpc.aio.server())
+        running = asyncio.create_task(console.run())
+        assert await is_refused(console.url, running)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        console.close()
+
+    asyncio.run(run())
+    assert told in caplog.text
 
 
 def test_what_a_killed_one_left_is_taken_away_and_what_is_in_use_is_not(
