@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from upriver.v1 import ticket_pb2 as upriver_dot_v1_dot_ticket__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16upriver/v1/inbox.proto\x12\nupriver.v1\x1a\x17upriver/v1/ticket.proto\"s\n\nOpenTicket\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\"\n\x06ticket\x18\x02 \x01(\x0b\x32\x12.upriver.v1.Ticket\x12\x0e\n\x06labels\x18\x03 \x03(\t\x12\x0b\n\x03png\x18\x04 \x01(\x0c\x12\x15\n\rinput_problem\x18\x05 \x01(\t\"e\n\x16ListOpenTicketsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x15\n\rinclude_input\x18\x04 \x01(\x08\"\xda\x01\n\x17ListOpenTicketsResponse\x12\'\n\x07tickets\x18\x01 \x03(\x0b\x32\x16.upriver.v1.OpenTicket\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12I\n\x0bunreachable\x18\x03 \x03(\x0b\x32\x34.upriver.v1.ListOpenTicketsResponse.UnreachableEntry\x1a\x32\n\x10UnreachableEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"E\n\x17\x41nswerOpenTicketRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\">\n\x18\x41nswerOpenTicketResponse\x12\"\n\x06ticket\x18\x01 \x01(\x0b\x32\x12.upriver.v1.Ticket2\xc9\x01\n\x0cInboxService\x12Z\n\x0fListOpenTickets\x12\".upriver.v1.ListOpenTicketsRequest\x1a#.upriver.v1.ListOpenTicketsResponse\x12]\n\x10\x41nswerOpenTicket\x12#.upriver.v1.AnswerOpenTicketRequest\x1a$.upriver.v1.AnswerOpenTicketResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16upriver/v1/inbox.proto\x12\nupriver.v1\x1a\x17upriver/v1/ticket.proto\"s\n\nOpenTicket\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\"\n\x06ticket\x18\x02 \x01(\x0b\x32\x12.upriver.v1.Ticket\x12\x0e\n\x06labels\x18\x03 \x03(\t\x12\x0b\n\x03png\x18\x04 \x01(\x0c\x12\x15\n\rinput_problem\x18\x05 \x01(\t\"e\n\x16ListOpenTicketsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x15\n\rinclude_input\x18\x04 \x01(\x08\"\xec\x01\n\x17ListOpenTicketsResponse\x12\'\n\x07tickets\x18\x01 \x03(\x0b\x32\x16.upriver.v1.OpenTicket\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12I\n\x0bunreachable\x18\x03 \x03(\x0b\x32\x34.upriver.v1.ListOpenTicketsResponse.UnreachableEntry\x12\x10\n\x08reported\x18\x04 \x01(\x03\x1a\x32\n\x10UnreachableEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"E\n\x17\x41nswerOpenTicketRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\">\n\x18\x41nswerOpenTicketResponse\x12\"\n\x06ticket\x18\x01 \x01(\x0b\x32\x12.upriver.v1.Ticket2\xc9\x01\n\x0cInboxService\x12Z\n\x0fListOpenTickets\x12\".upriver.v1.ListOpenTicketsRequest\x1a#.upriver.v1.ListOpenTicketsResponse\x12]\n\x10\x41nswerOpenTicket\x12#.upriver.v1.AnswerOpenTicketRequest\x1a$.upriver.v1.AnswerOpenTicketResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,13 +39,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTOPENTICKETSREQUEST']._serialized_start=180
   _globals['_LISTOPENTICKETSREQUEST']._serialized_end=281
   _globals['_LISTOPENTICKETSRESPONSE']._serialized_start=284
-  _globals['_LISTOPENTICKETSRESPONSE']._serialized_end=502
-  _globals['_LISTOPENTICKETSRESPONSE_UNREACHABLEENTRY']._serialized_start=452
-  _globals['_LISTOPENTICKETSRESPONSE_UNREACHABLEENTRY']._serialized_end=502
-  _globals['_ANSWEROPENTICKETREQUEST']._serialized_start=504
-  _globals['_ANSWEROPENTICKETREQUEST']._serialized_end=573
-  _globals['_ANSWEROPENTICKETRESPONSE']._serialized_start=575
-  _globals['_ANSWEROPENTICKETRESPONSE']._serialized_end=637
-  _globals['_INBOXSERVICE']._serialized_start=640
-  _globals['_INBOXSERVICE']._serialized_end=841
+  _globals['_LISTOPENTICKETSRESPONSE']._serialized_end=520
+  _globals['_LISTOPENTICKETSRESPONSE_UNREACHABLEENTRY']._serialized_start=470
+  _globals['_LISTOPENTICKETSRESPONSE_UNREACHABLEENTRY']._serialized_end=520
+  _globals['_ANSWEROPENTICKETREQUEST']._serialized_start=522
+  _globals['_ANSWEROPENTICKETREQUEST']._serialized_end=591
+  _globals['_ANSWEROPENTICKETRESPONSE']._serialized_start=593
+  _globals['_ANSWEROPENTICKETRESPONSE']._serialized_end=655
+  _globals['_INBOXSERVICE']._serialized_start=658
+  _globals['_INBOXSERVICE']._serialized_end=859
 # @@protoc_insertion_point(module_scope)

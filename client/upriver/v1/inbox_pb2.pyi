@@ -34,7 +34,7 @@ class ListOpenTicketsRequest(_message.Message):
     def __init__(self, model: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., include_input: _Optional[bool] = ...) -> None: ...
 
 class ListOpenTicketsResponse(_message.Message):
-    __slots__ = ("tickets", "next_page_token", "unreachable")
+    __slots__ = ("tickets", "next_page_token", "unreachable", "reported")
     class UnreachableEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -45,10 +45,12 @@ class ListOpenTicketsResponse(_message.Message):
     TICKETS_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     UNREACHABLE_FIELD_NUMBER: _ClassVar[int]
+    REPORTED_FIELD_NUMBER: _ClassVar[int]
     tickets: _containers.RepeatedCompositeFieldContainer[OpenTicket]
     next_page_token: str
     unreachable: _containers.ScalarMap[str, str]
-    def __init__(self, tickets: _Optional[_Iterable[_Union[OpenTicket, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., unreachable: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    reported: int
+    def __init__(self, tickets: _Optional[_Iterable[_Union[OpenTicket, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., unreachable: _Optional[_Mapping[str, str]] = ..., reported: _Optional[int] = ...) -> None: ...
 
 class AnswerOpenTicketRequest(_message.Message):
     __slots__ = ("agent", "name", "label")

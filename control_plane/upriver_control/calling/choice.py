@@ -49,6 +49,11 @@ def whom_to_ask(agents: Iterable[AgentFacts], model: str = "") -> Choice:
     return Choice(tuple(asked), left_out)
 
 
+def reported_by(agents: Iterable[AgentFacts]) -> int:
+    """Open tickets that agents which are connected last reported, of all models together."""
+    return sum(facts.decisions.get(REPORTED, 0) for facts in agents if facts.connected)
+
+
 def who_answers(agents: Iterable[AgentFacts], tier: str, model: str) -> list[str]:
     """Agents of a tier that may answer for a model, those first that say they serve it, then by load."""
     found = [

@@ -14,7 +14,7 @@ from upriver.refusals import TOO_LARGE
 from upriver.v1 import inbox_pb2 as pb
 from upriver.v1 import ticket_pb2
 from upriver_control.calling.asked import Calls
-from upriver_control.calling.choice import REPORTED, whom_to_ask
+from upriver_control.calling.choice import REPORTED, reported_by, whom_to_ask
 from upriver_control.calling.handed import handed_inputs, picture_in
 from upriver_control.calling.methods import ANSWER_TICKET, GET_TICKET, LIST_TICKETS
 from upriver_control.calling.rounds import Rounds
@@ -42,11 +42,15 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Tickets, oldest first; `after` is where to go on, None on the last page. `unreachable` has for an agent why."""
+    """Tickets, oldest first; `after` is where to go on, None on the last page. `unreachable` has for an agent why.
+
+    `reported` is how many agents say that wait, of all models.
+    """
 
     tickets: Sequence[pb.OpenTicket]
     after: Place | None
     unreachable: Mapping[str, str]
+    reported: int
 
 
 class Inbox:
@@ -75,7 +79,8 @@ class Inbox:
             for agent, why in replies.problems.items()
         }
         told = sorted(unreachable.items(), key=lambda item: (item[1].endswith(NONE_REPORTED), item[0]))
-        return Page([one for one in kept if one is not None], last, dict(told[:MAX_UNREACHABLE]))
+        shown_here = [one for one in kept if one is not None]
+        return Page(shown_here, last, dict(told[:MAX_UNREACHABLE]), reported_by(known.values()))
 
     async def answer(self, agent: str, name: str, label: str) -> ticket_pb2.Ticket:
         """Answers a ticket in a person's name; raises what its agent says is wrong, and Unreachable."""

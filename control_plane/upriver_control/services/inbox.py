@@ -32,7 +32,10 @@ class InboxServicer:
             request.include_input,
         )
         return pb.ListOpenTicketsResponse(
-            tickets=page.tickets, next_page_token=write_place(page.after), unreachable=page.unreachable
+            tickets=page.tickets,
+            next_page_token=write_place(page.after),
+            unreachable=page.unreachable,
+            reported=page.reported,
         )
 
     @refusing

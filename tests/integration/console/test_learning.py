@@ -8,6 +8,7 @@ from tests.browser import page_of
 from tests.console_mesh import RIDDLE, ConsoleMesh
 from tests.versions import LABELS
 from upriver import Client, Reason
+from upriver_control.console.pages.tickets import PAGE
 
 WAIT_S = 60
 
@@ -55,3 +56,19 @@ def test_a_ticket_is_labelled_by_keyboard_and_who_waits_for_it_gets_the_answer(m
         answer = waiting.result(WAIT_S)
     assert (answer.label, answer.reason, answer.resolved) == (LABELS[6], Reason.ANSWERED, True)
     assert answer.agent == "person"
+
+
+def test_tickets_that_are_not_among_the_oldest_are_a_link_away_and_so_is_the_way_back(
+    mesh: ConsoleMesh, browser: Browser
+):
+    last = [mesh.ask(RIDDLE)["ticket"] for _ in range(PAGE + 1)][-1]
+    with page_of(browser) as (page, _):
+        page.goto(mesh.login("/learning"))
+        tickets, newest = page.locator("[data-ticket]"), page.locator(f'[data-ticket="tickets/{last}"]')
+        expect(tickets).to_have_count(PAGE)
+        oldest = tickets.first.get_attribute("data-ticket")
+        expect(newest).to_have_count(0)
+        page.get_by_role("link", name="The next ones").click()
+        expect(newest).to_be_attached()
+        page.get_by_role("link", name="The oldest").click()
+        expect(tickets.first).to_have_attribute("data-ticket", oldest or "")

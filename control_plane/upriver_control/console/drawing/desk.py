@@ -1,6 +1,6 @@
 """Tickets that wait for a person: the list of them, and the one that is looked at with what may be said to it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -87,8 +87,10 @@ def detail(desk: Desk, tickets: Tickets, now: datetime) -> Markup:
     )
 
 
-def empty(unreachable: Mapping[str, str]) -> Markup:
-    """Where nothing waits."""
+def empty(unreachable: Mapping[str, str], after: str = "") -> Markup:
+    """Where nothing waits, or nothing behind a place."""
+    if after:
+        return tag("p", {"class": "quiet"}, "Nothing waits there any more.")
     if unreachable:
         return tag("p", {"class": "quiet"}, "Nothing waits for a person at the agents that could be asked.")
     return words.nothing(
@@ -98,11 +100,21 @@ def empty(unreachable: Mapping[str, str]) -> Markup:
     )
 
 
-def notes(told: inbox_pb2.ListOpenTicketsResponse) -> Markup:
-    """What is not shown: more tickets, and agents that could not be asked."""
-    more = (
-        tag("p", {"class": "quiet"}, "These are the oldest; more wait behind them.") if told.next_page_token else None
-    )
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Which tickets of all that wait are at the desk: those of a model, empty for all, behind a place, empty for none.
+
+    `addresses` are of the pages with the oldest and with what comes next.
+    """
+
+    model: str = ""
+    after: str = ""
+    addresses: Callable[[str], str] = str
+
+
+def notes(told: inbox_pb2.ListOpenTicketsResponse, shown: int, shelf: Shelf) -> Markup:
+    """What is not shown: more tickets than the `shown`, with the way to them, and agents that could not be asked."""
+    more = _more(told, shown, shelf)
     if not told.unreachable:
         return join(more)
     rows = [tag("li", None, tag("strong", None, agent), f": {why}") for agent, why in sorted(told.unreachable.items())]
@@ -111,6 +123,21 @@ def notes(told: inbox_pb2.ListOpenTicketsResponse) -> Markup:
     return join(
         more, tag("details", {"class": "quiet", "open": one}, tag("summary", None, said), tag("ul", None, *rows))
     )
+
+
+def _more(told: inbox_pb2.ListOpenTicketsResponse, shown: int, shelf: Shelf) -> Markup | None:
+    if not (told.next_page_token or shelf.after):
+        return None
+    stand = "These wait behind older ones" if shelf.after else f"These are the {shown:,} oldest"
+    behind = "; more wait behind them, which come up as these are answered" if told.next_page_token else ""
+    models = ", of all models" if shelf.model else ""
+    count = f" Agents last told of {told.reported:,} that wait{models}." if told.reported > shown else ""
+    links = {
+        "The oldest": shelf.addresses("") if shelf.after else "",
+        "The next ones": shelf.addresses(told.next_page_token) if told.next_page_token else "",
+    }
+    ways: list[Child] = [part for word, to in links.items() if to for part in (" ", tag("a", {"href": to}, word))]
+    return tag("p", {"class": "quiet"}, f"{stand}{behind}.{count}", *ways)
 
 
 def _option(one: Waiting, shown: Shown, is_current: bool, now: datetime) -> Markup:

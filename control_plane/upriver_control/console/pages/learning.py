@@ -13,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from upriver.v1 import fleet_pb2, mesh_pb2, region_pb2, registry_pb2, train_pb2
 from upriver_control.console import learning_news, units, words
-from upriver_control.console.drawing import classes, pooled, promotions, rates, trainings
+from upriver_control.console.drawing import classes, desk, pooled, promotions, rates, trainings
 from upriver_control.console.drawing.svg import Markup, join, tag
 from upriver_control.console.feeds import Feed, polled
 from upriver_control.console.pages import tickets
@@ -74,7 +74,8 @@ def add(site: Site) -> None:
         span = request.query_params.get("range", "1h")
         asked = Asked(request.query_params.get("model", ""), span if span in RANGES else "1h")
         with site.frame("Learning", "/learning") as frame:
-            desk = tickets.Section(site, frame)
+            shelf = desk.Shelf(asked.model, request.query_params.get("after", ""), lambda after: _address(asked, after))
+            room = tickets.Section(site, frame, shelf)
             frame.part(choose(asked))
             course, learnt = frame.part(classes="card"), frame.part(classes="card learnt")
             lessons, trained = frame.part(classes="card"), frame.part(classes="card")
@@ -90,7 +91,7 @@ def add(site: Site) -> None:
                 learnt.set(draw_learnt(told, asked, datetime.now(UTC)))
 
             await asyncio.gather(
-                frame.live(tickets.feed(site, asked.model, pictures), desk.show),
+                frame.live(tickets.feed(site, shelf, pictures), room.show),
                 frame.live(_rates(site, asked), show_rates),
                 frame.live(_learnt(site), show_learnt),
                 frame.live(_lessons(site), lambda told: lessons.set(draw_lessons(told, asked))),
@@ -120,6 +121,12 @@ class _News:
         """The pictures of all regions."""
         marks = learning_news.marks_of(self.learnt.heads, self.learnt.agents, self._asked.model)
         return draw_courses(learning_news.courses(self.rates.rates, marks), self._asked, self._end)
+
+
+def _address(asked: Asked, after: str) -> str:
+    """The page with the tickets behind a place; with the oldest for none."""
+    query = {"range": asked.span, "model": asked.model, "after": after}
+    return f"/learning?{urlencode({name: value for name, value in query.items() if value})}"
 
 
 def choose(asked: Asked) -> Markup:

@@ -61,23 +61,25 @@ class Inbox:
     notes: pb.ListOpenTicketsResponse
 
 
-def feed(site: Site, model: str, pictures: Pictures) -> Feed[Inbox]:
-    """What waits, of one model or all; all who look share it."""
-    return site.feed(f"tickets of {model}", lambda: Feed(lambda: _news(site, model, pictures)))
+def feed(site: Site, shelf: desk.Shelf, pictures: Pictures) -> Feed[Inbox]:
+    """What waits, of one model or all, from a place on; all who look share it."""
+    name = f"tickets of {shelf.model} behind {shelf.after}"
+    return site.feed(name, lambda: Feed(lambda: _news(site, shelf, pictures)))
 
 
-async def _news(site: Site, model: str, pictures: Pictures) -> AsyncIterator[Inbox]:
+async def _news(site: Site, shelf: desk.Shelf, pictures: Pictures) -> AsyncIterator[Inbox]:
     """Asks again and again; for inputs when there is a ticket that was not shown before, or seldom, one without."""
     known: dict[tuple[str, str], desk.Shown] = {}
     inputs_at = -_MISSING_S
     while True:
         begun = time.monotonic()
         missing = any(one.problem for one in known.values())
-        told = await site.remote.inbox.ListOpenTickets(pb.ListOpenTicketsRequest(model=model, page_size=PAGE))
+        request = pb.ListOpenTicketsRequest(model=shelf.model, page_token=shelf.after, page_size=PAGE)
+        told = await site.remote.inbox.ListOpenTickets(request)
         new = not known.keys() >= {_key(one) for one in told.tickets}
         if new or (missing and begun - inputs_at >= _MISSING_S):
             inputs_at = begun
-            request = pb.ListOpenTicketsRequest(model=model, page_size=PAGE, include_input=True)
+            request.include_input = True
             told = await site.remote.inbox.ListOpenTickets(request)
             known = {_key(one): desk.shown_of(one, pictures.put(one.png)) for one in told.tickets}
         else:
@@ -92,8 +94,8 @@ async def _news(site: Site, model: str, pictures: Pictures) -> AsyncIterator[Inb
 class Section:
     """The desk of one open page."""
 
-    def __init__(self, site: Site, frame: Frame) -> None:
-        self._site = site
+    def __init__(self, site: Site, frame: Frame, shelf: desk.Shelf) -> None:
+        self._site, self._shelf = site, shelf
         self._desk = Desk()
         self._inbox: Inbox | None = None
         with ui.element("section").props('aria-labelledby="waiting"').classes("card desk") as whole:
@@ -127,10 +129,10 @@ class Section:
             box.update()
         box.set_visibility(current is not None)
         self._list.set(desk.options(self._desk, inbox.tickets, now))
-        nothing = desk.empty(inbox.notes.unreachable)
+        nothing = desk.empty(inbox.notes.unreachable, self._shelf.after)
         self._detail.set(desk.detail(self._desk, inbox.tickets, now) if current is not None else nothing)
         self._said.set(tag("p", None, self._desk.said) if self._desk.said else Markup())
-        self._notes.set(desk.notes(inbox.notes))
+        self._notes.set(desk.notes(inbox.notes, len(inbox.waiting), self._shelf))
 
     async def _pressed(self, event: events.GenericEventArguments) -> None:
         await self._do(*labelling.press(self._desk, str(event.args)[:20]))

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from tests.unit.control_plane.fleet_facts import active, agent
-from upriver_control.calling.choice import MAX_ASKED, MAX_SILENT, whom_to_ask
+from upriver_control.calling.choice import MAX_ASKED, MAX_SILENT, reported_by, whom_to_ask
 
 
 def with_tickets(number, count=None, slot=None, connected=True):
@@ -31,6 +31,11 @@ def test_who_is_not_connected_is_told_of_where_tickets_waited_there():
     choice = whom_to_ask([with_tickets(1, 2, connected=False), with_tickets(2, 0, connected=False)])
     assert choice.asked == ()
     assert choice.left_out == {"a00001": "it is not connected; when it was, 2 tickets waited there"}
+
+
+def test_what_waits_is_what_agents_that_are_connected_report():
+    agents = [with_tickets(1, 2), with_tickets(2), with_tickets(3, 40), with_tickets(4, 500, connected=False)]
+    assert reported_by(agents) == 42
 
 
 def test_with_a_model_agents_that_do_not_serve_it_and_report_nothing_are_not_asked():

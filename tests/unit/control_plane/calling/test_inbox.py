@@ -96,6 +96,7 @@ def test_tickets_of_all_agents_come_oldest_first_page_by_page(own_page):
     assert [listed(page) for page in pages(mesh, 2)] == [["a1", "b1"], ["a2", "b2"], ["a3"]]
     assert [listed(page) for page in pages(mesh, 5)] == [["a1", "b1", "a2", "b2", "a3"]]
     assert [one.agent for one in pages(mesh, 5)[0].tickets] == ["a", "b", "a", "b", "a"]
+    assert [page.reported for page in pages(mesh, 2)] == [2, 2, 2], "as agents say of themselves"
 
 
 def test_a_ticket_that_is_answered_between_pages_moves_nothing():

@@ -84,12 +84,33 @@ def test_of_a_thousand_labels_some_are_shown_and_what_is_typed_finds_the_others(
 
 
 def test_agents_that_could_not_be_asked_are_told() -> None:
-    behind = '[1,"a","tickets/b"]'
-    told = inbox_pb2.ListOpenTicketsResponse(unreachable={"far-1": "it is away"}, next_page_token=behind)
-    words = " ".join(seen(desk.notes(told)).texts)
+    told = inbox_pb2.ListOpenTicketsResponse(unreachable={"far-1": "it is away"})
+    words = " ".join(seen(desk.notes(told, 1, desk.Shelf())).texts)
     assert "far-1" in words
-    assert "more wait behind them" in words
     assert "agents that could be asked" in " ".join(seen(desk.empty(told.unreachable)).texts)
+
+
+def test_how_many_tickets_wait_is_told_and_the_way_to_those_that_are_not_shown() -> None:
+    def told(after: str, behind: str, reported: int = 57, model: str = "") -> tuple[str, list[str]]:
+        shelf = desk.Shelf(model, after, lambda place: f"/learning?after={place}")
+        response = inbox_pb2.ListOpenTicketsResponse(next_page_token=behind, reported=reported)
+        found = seen(desk.notes(response, 20, shelf))
+        return " ".join(found.texts), [one["href"] for name, one in found.elements if name == "a"]
+
+    words, links = told("", "p1")
+    assert "These are the 20 oldest; more wait behind them" in words
+    assert "Agents last told of 57 that wait." in words
+    assert links == ["/learning?after=p1"]
+    words, links = told("p1", "p2", model="digits")
+    assert "These wait behind older ones; more wait behind them" in words
+    assert "57 that wait, of all models." in words
+    assert links == ["/learning?after=", "/learning?after=p2"]
+    words, links = told("p2", "", reported=3)
+    assert "more" not in words
+    assert "Agents last told" not in words, "which was before these came"
+    assert links == ["/learning?after="]
+    assert told("", "") == ("", [])
+    assert "there any more" in " ".join(seen(desk.empty({}, "p2")).texts), "older ones may wait"
 
 
 @given(names, names, st.lists(names, max_size=12, unique=True), names, names, stamps)

@@ -13,6 +13,7 @@ from upriver.errors import InvalidInput
 from upriver.v1 import audit_pb2, inbox_pb2, policy_pb2, rollout_pb2
 from upriver.v1 import question_pb2 as pb
 from upriver_control.console import rollout_dialogs
+from upriver_control.console.drawing import desk
 from upriver_control.console.drawing.svg import Markup
 from upriver_control.console.pages import inspector, policy, tickets
 from upriver_control.console.pictures import Pictures
@@ -49,7 +50,7 @@ def test_the_input_of_a_ticket_whose_agent_could_not_be_asked_is_asked_for_again
     async def four() -> list[str]:
         shown = []
         remote = SimpleNamespace(remote=SimpleNamespace(inbox=Inbox()))
-        async for inbox in tickets._news(cast("Site", remote), "", Pictures("/p")):
+        async for inbox in tickets._news(cast("Site", remote), desk.Shelf(), Pictures("/p")):
             shown += [one.problem for one in inbox.tickets.values()]
             now[0] += 10.0
             if len(shown) == 4:
