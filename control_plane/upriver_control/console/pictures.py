@@ -36,6 +36,10 @@ class Pictures:
         """A picture by the last part of its address; None for one that is not kept any more."""
         return self._kept.get(name)
 
+    def has(self, address: str) -> bool:
+        """Whether what `put` gave this address for is kept still; so is what never was."""
+        return not address or address.removeprefix(f"{self._path}/") in self._kept
+
     def serve(self) -> None:
         """Registers their addresses."""
 

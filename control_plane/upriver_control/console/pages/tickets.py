@@ -26,7 +26,7 @@ _SHARE: Final = 0.1
 """Of the time that may be spent on asking: all agents are, so a large mesh is asked less often."""
 _SEND_S: Final = 15.0
 _MISSING_S: Final = 15.0
-"""How often inputs are asked for again of which an agent could not be asked, which may be back."""
+"""How often inputs are asked for again: an agent that could not be asked may be back, or a picture had to make room."""
 _KEYS: Final = """(e) => {
   if (e.ctrlKey || e.metaKey || e.altKey || e.isComposing) return;
   if (e.target.closest('a, button, summary') && (e.key === 'Enter' || e.key === ' ')) return;
@@ -73,7 +73,7 @@ async def _news(site: Site, shelf: desk.Shelf, pictures: Pictures) -> AsyncItera
     inputs_at = -_MISSING_S
     while True:
         begun = time.monotonic()
-        missing = any(one.problem for one in known.values())
+        missing = any(one.problem or not pictures.has(one.picture) for one in known.values())
         request = pb.ListOpenTicketsRequest(model=shelf.model, page_token=shelf.after, page_size=PAGE)
         told = await site.remote.inbox.ListOpenTickets(request)
         new = not known.keys() >= {_key(one) for one in told.tickets}

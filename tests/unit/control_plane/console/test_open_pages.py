@@ -63,6 +63,36 @@ def test_the_input_of_a_ticket_whose_agent_could_not_be_asked_is_asked_for_again
     assert asked == [False, True, False, False, True, False], "an input that is there is not asked for again"
 
 
+def test_a_picture_that_had_to_make_room_is_there_again_while_its_ticket_is_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [1000.0]
+    pictures = Pictures("/p", max_bytes=10)
+
+    class Inbox:
+        async def ListOpenTickets(self, request: inbox_pb2.ListOpenTicketsRequest) -> Any:  # noqa: N802 - its name
+            told = learnt.open_ticket(1)
+            told.png = b"one" if request.include_input else b""
+            return inbox_pb2.ListOpenTicketsResponse(tickets=[told])
+
+    async def looked() -> list[bool]:
+        kept = []
+        remote = SimpleNamespace(remote=SimpleNamespace(inbox=Inbox()))
+        async for inbox in tickets._news(cast("Site", remote), desk.Shelf(), pictures):
+            (shown,) = inbox.tickets.values()
+            kept.append(pictures.has(shown.picture))
+            if len(kept) == 1:
+                pictures.put(b"of another")
+            if len(kept) == 3:
+                break
+            now[0] += 10.0
+        return kept
+
+    monkeypatch.setattr(tickets, "_LONGEST_S", 0.0)
+    monkeypatch.setattr(tickets, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    assert asyncio.run(looked()) == [True, False, True]
+
+
 @pytest.mark.parametrize("refused", [True, False])
 def test_an_answer_to_one_dialog_leaves_another_alone_that_was_opened_meanwhile(
     monkeypatch: pytest.MonkeyPatch, refused: bool

@@ -21,3 +21,4 @@ def test_those_that_were_not_shown_for_longest_go_when_there_are_too_many() -> N
     large = kept.put(b"d" * 20).rpartition("/")[2]
     assert kept.get(large), "one that is larger than all may be is kept alone"
     assert kept.get(names[b"aaaa"]) is None
+    assert (kept.has(f"/p/{large}"), kept.has(f"/p/{names[b'aaaa']}"), kept.has("")) == (True, False, True)
