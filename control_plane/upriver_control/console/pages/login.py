@@ -17,8 +17,13 @@ def draw(target: str, wrong: bool) -> Markup:
     hint = tag(
         "p",
         {"id": "where", "class": "quiet"},
-        "It is in the control plane's state folder: ",
-        tag("code", None, "cat upriver-control-state/operator-token"),
+        "It is in the file ",
+        tag("code", None, "operator-token"),
+        " of the control plane's state folder, which is ",
+        tag("code", None, "upriver-control-state"),
+        " where ",
+        tag("code", None, "state.folder"),
+        " names no other.",
     )
     form = tag(
         "form",

@@ -15,7 +15,7 @@ from upriver.v1 import question_pb2 as pb
 from upriver_control.console import rollout_dialogs
 from upriver_control.console.drawing import desk
 from upriver_control.console.drawing.svg import Markup
-from upriver_control.console.pages import inspector, policy, tickets
+from upriver_control.console.pages import inspector, login, policy, tickets
 from upriver_control.console.pictures import Pictures
 from upriver_control.console.policy_news import Audits, Policies
 from upriver_control.console.site import Frame, Site
@@ -146,3 +146,9 @@ def test_of_answers_to_asking_again_the_newest_stay_in_order_and_pressed_twice_i
 def test_a_row_that_no_question_has_is_the_first(asked: str, row: int) -> None:
     assert inspector.row_of(asked) == row
     pb.GetQuestionInputRequest(row=inspector.row_of(asked))
+
+
+def test_the_login_says_where_the_token_is_whatever_the_state_folder_is_called() -> None:
+    words = " ".join(" ".join(Seen(login.draw("/", False)).texts).split())
+    assert "operator-token of the control plane's state folder" in words
+    assert "where state.folder names no other" in words
