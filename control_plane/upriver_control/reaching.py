@@ -30,7 +30,7 @@ class Reaching:
         self.agents = Agents(sessions.agent, calling_options(config))
         self._folders = Folders(config.state.folder / "again")
         self.inbox = InboxServicer(Inbox(self.agents, lambda: sessions.agents().values()))
-        self.inputs = QuestionInputs(self.agents, lessons.inputs)
+        self.inputs = QuestionInputs(self.agents, lessons.lesson)
         self.again = AskedAgain(
             self.agents,
             lambda: sessions.agents().values(),

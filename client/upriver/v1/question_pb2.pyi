@@ -416,16 +416,20 @@ class GetQuestionInputRequest(_message.Message):
     def __init__(self, trace: _Optional[str] = ..., row: _Optional[int] = ...) -> None: ...
 
 class GetQuestionInputResponse(_message.Message):
-    __slots__ = ("inputs", "source", "unavailable", "png")
+    __slots__ = ("inputs", "source", "unavailable", "png", "label", "labelled_by")
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     UNAVAILABLE_FIELD_NUMBER: _ClassVar[int]
     PNG_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    LABELLED_BY_FIELD_NUMBER: _ClassVar[int]
     inputs: _containers.RepeatedCompositeFieldContainer[_train_pb2.HandedInput]
     source: str
     unavailable: str
     png: bytes
-    def __init__(self, inputs: _Optional[_Iterable[_Union[_train_pb2.HandedInput, _Mapping]]] = ..., source: _Optional[str] = ..., unavailable: _Optional[str] = ..., png: _Optional[bytes] = ...) -> None: ...
+    label: str
+    labelled_by: str
+    def __init__(self, inputs: _Optional[_Iterable[_Union[_train_pb2.HandedInput, _Mapping]]] = ..., source: _Optional[str] = ..., unavailable: _Optional[str] = ..., png: _Optional[bytes] = ..., label: _Optional[str] = ..., labelled_by: _Optional[str] = ...) -> None: ...
 
 class AskAgainRequest(_message.Message):
     __slots__ = ("trace", "row", "version", "tier", "agent")

@@ -38,7 +38,7 @@ from upriver.v1 import question_pb2 as pb
 from upriver.v1 import train_pb2
 from upriver_control.calling.asked import Asked, Calls, Inputs
 from upriver_control.calling.choice import who_answers
-from upriver_control.calling.handed import request_of
+from upriver_control.calling.handed import label_of, request_of
 from upriver_control.calling.methods import MODEL_INFER
 from upriver_control.calling.own_answer import ME, OwnAnswer
 from upriver_control.observed import AgentFacts, SlotFacts
@@ -223,7 +223,7 @@ def _response(message: oip.ModelInferResponse, by: str, seconds: float) -> pb.As
     answer = parse_response(message, 1, seconds)[0]
     response = pb.AskAgainResponse(
         answer=message,
-        label=answer.label or ("" if answer.index is None else str(answer.index)),
+        label=label_of(answer),
         confident=bool(answer.resolved),
         answered_by=by,
         latency=Duration(seconds=int(seconds), nanos=int(seconds % 1 * 1e9)),

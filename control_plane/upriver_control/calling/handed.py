@@ -1,8 +1,9 @@
-"""One row of inputs as they are handed on: read from a request of the inference protocol, written into one, drawn."""
+"""One row as it is handed on: its inputs, read from a request of the inference protocol, written, drawn; its label."""
 
 from collections.abc import Iterable
 from typing import Final
 
+from upriver.answer import Answer
 from upriver.errors import InvalidInput, RuntimeMissing
 from upriver.images import open_image, to_png
 from upriver.oip.v2 import inference_pb2 as oip
@@ -28,6 +29,11 @@ def handed_inputs(request: oip.ModelInferRequest) -> list[train_pb2.HandedInput]
             data = decode_raw(tensor.name, tensor.datatype, tuple(shape), raw).reshape(-1)[0]
         found.append(train_pb2.HandedInput(name=tensor.name, datatype=tensor.datatype, shape=shape[1:], data=data))
     return found
+
+
+def label_of(answer: Answer) -> str:
+    """What was answered: the label, or the column where labels have no names; empty where it is neither."""
+    return answer.label or ("" if answer.index is None else str(answer.index))
 
 
 def request_of(model: str, inputs: Iterable[train_pb2.HandedInput]) -> oip.ModelInferRequest:

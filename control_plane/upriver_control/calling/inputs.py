@@ -1,24 +1,35 @@
 """Finds what was asked: in the ticket or the lesson at the touch point, or among the lessons that were handed up.
 
+What is kept as its answer comes with it.
+
 Nothing is shown without leave. A ticket's input is for those whom its agent lets answer it; a lesson has an input only
 with its caller's consent; and what was handed up was handed up with it.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from google.protobuf.message import DecodeError
 
-from upriver.errors import InvalidInput, ModelNotFound, NotFound, NotSupported, TicketGone, UpriverError
+from upriver.errors import (
+    InferenceFailed,
+    InvalidInput,
+    ModelNotFound,
+    NotFound,
+    NotSupported,
+    TicketGone,
+    UpriverError,
+)
 from upriver.oip.v2 import inference_pb2 as oip
+from upriver.request import parse_response
 from upriver.v1 import lesson_pb2, ticket_pb2, train_pb2
 from upriver.v1 import question_pb2 as pb
 from upriver_control.calling.asked import Asked, Calls
-from upriver_control.calling.handed import handed_inputs, picture_in
+from upriver_control.calling.handed import handed_inputs, label_of, picture_in
 from upriver_control.calling.methods import GET_TICKET, LIST_LESSONS
 
-HandedUp = Callable[[str], Sequence[train_pb2.HandedInput] | None]
+HandedUp = Callable[[str], train_pb2.HandedLesson | None]
 TICKET, LESSON, LESSONS = "ticket", "lesson", "lessons"
 CALL_S: Final = 5.0
 MAX_BYTES: Final = 3_900_000
@@ -34,8 +45,16 @@ NOTHING: Final = (
 )
 
 
+class _Kept(NamedTuple):
+    """A row as it is kept, with what is kept as its answer and who gave that."""
+
+    inputs: Sequence[train_pb2.HandedInput] = ()
+    label: str = ""
+    labelled_by: str = ""
+
+
 class QuestionInputs:
-    """Looks for inputs. `handed_up` gives those of a lesson that is kept here by its id, and blocks."""
+    """Looks for inputs. `handed_up` gives a lesson that is kept here by its id, and blocks."""
 
     def __init__(self, calls: Calls, handed_up: HandedUp) -> None:
         self._calls = calls
@@ -57,28 +76,28 @@ class QuestionInputs:
             except UpriverError as error:
                 problems.append(str(error))
                 continue
-            if found:
-                picture = await asyncio.to_thread(picture_in, found)
-                if len(picture) + sum(len(one.data) for one in found) > MAX_BYTES:
+            if found.inputs:
+                picture = await asyncio.to_thread(picture_in, found.inputs)
+                if len(picture) + sum(len(one.data) for one in found.inputs) > MAX_BYTES:
                     picture = b""  # whoever wants to see it has it in the inputs
-                return pb.GetQuestionInputResponse(inputs=found, source=source, png=picture)
+                return pb.GetQuestionInputResponse(source=source, png=picture, **found._asdict())
         told = dict.fromkeys(problems)  # an agent that can't be called says so twice
         return pb.GetQuestionInputResponse(unavailable="; ".join(told) or NOTHING)
 
-    async def _in_ticket(self, asked: Asked, row: int) -> Sequence[train_pb2.HandedInput]:
+    async def _in_ticket(self, asked: Asked, row: int) -> _Kept:
         id_ = asked.question if asked.rows <= 1 else f"{asked.question}.{row}"
         request = ticket_pb2.GetTicketRequest(name=f"tickets/{id_}", include_input=True)
         ticket = (await self._calls.call(asked.agent, GET_TICKET, request, CALL_S)).ticket
         if not ticket.HasField("input"):
-            return ()  # answered: its input was let go, and may be a lesson
-        return handed_inputs(ticket.input)
+            return _Kept()  # answered: its input was let go, and may be a lesson
+        return _Kept(handed_inputs(ticket.input), *_guessed(ticket.guess))
 
-    async def _in_lesson(self, asked: Asked, row: int) -> Sequence[train_pb2.HandedInput]:
+    async def _in_lesson(self, asked: Asked, row: int) -> _Kept:
         choice = lesson_pb2.LessonChoice(ids=[f"{asked.question}.{row}"])
         request = lesson_pb2.ListLessonsRequest(choice=choice, page_size=1, include_input=True)
         found = (await self._calls.call(asked.agent, LIST_LESSONS, request, CALL_S)).lessons
         if not found:
-            return ()
+            return _Kept()
         lesson = found[0]
         if not lesson.consent:
             raise Withheld(NO_CONSENT)
@@ -87,12 +106,23 @@ class QuestionInputs:
         if not lesson.input:
             raise Withheld(TOO_LARGE)
         try:
-            return handed_inputs(oip.ModelInferRequest.FromString(lesson.input))
+            inputs = handed_inputs(oip.ModelInferRequest.FromString(lesson.input))
         except DecodeError as error:
             raise InvalidInput(f"the input of lesson {lesson.id} can't be read: {error}") from error
+        return _Kept(inputs, lesson.label, lesson.teacher)
 
-    async def _in_lessons(self, asked: Asked, row: int) -> Sequence[train_pb2.HandedInput]:
-        return await asyncio.to_thread(self._handed_up, f"{asked.question}.{row}") or ()
+    async def _in_lessons(self, asked: Asked, row: int) -> _Kept:
+        lesson = await asyncio.to_thread(self._handed_up, f"{asked.question}.{row}")
+        return _Kept() if lesson is None else _Kept(lesson.inputs, lesson.label, lesson.teacher_agent)
+
+
+def _guessed(guess: oip.ModelInferResponse) -> tuple[str, str]:
+    """The label of a ticket's guess and who made it; empty where it has none, or can't be read."""
+    try:
+        answer = parse_response(guess, 1, 0.0)[0]
+    except InferenceFailed:
+        return "", ""
+    return label_of(answer), answer.agent or ""
 
 
 class Withheld(UpriverError):

@@ -136,14 +136,14 @@ class Keeper:
         for part in self.table.parts(model, region, since):
             yield from self.read([part])
 
-    def inputs(self, id_: str) -> Sequence[pb.HandedInput] | None:
-        """The inputs of one lesson; None when it is not here."""
+    def lesson(self, id_: str) -> pb.HandedLesson | None:
+        """One lesson's inputs, its label and who gave that; None when it is not here."""
         part = self.table.holder(id_)
         if part is None:
             return None
         from upriver_control.lessons import tables  # here, so that pyarrow is there only when lessons are
 
-        return tables.inputs_of(self.files.read(part), id_)
+        return tables.lesson_of(self.files.read(part), id_)
 
     def tidy(self) -> None:
         """Makes up for what was interrupted, deletes what is too old, and puts small files together."""

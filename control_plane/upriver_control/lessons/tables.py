@@ -97,10 +97,13 @@ def only(table: pa.Table, ids: Iterable[str]) -> pa.Table:
     return table.filter(pc.is_in(table["id"], value_set=pa.array(sorted(ids), pa.string())))
 
 
-def inputs_of(table: pa.Table, id_: str) -> list[pb.HandedInput] | None:
-    """The inputs of one lesson; None when the table does not have it."""
-    found = only(table.select(["id", "inputs"]), [id_]).to_pylist()
-    return [pb.HandedInput(**one) for one in found[0]["inputs"]] if found else None
+def lesson_of(table: pa.Table, id_: str) -> pb.HandedLesson | None:
+    """One lesson's inputs, its label and who gave that; None when the table does not have it."""
+    found = only(table.select(["id", "inputs", "label", "teacher_agent"]), [id_]).to_pylist()
+    if not found:
+        return None
+    inputs = [pb.HandedInput(**one) for one in found[0].pop("inputs")]
+    return pb.HandedLesson(inputs=inputs, **found[0])
 
 
 def together(tables: Sequence[pa.Table]) -> pa.Table:

@@ -173,7 +173,8 @@ def test_an_operators_answer_reaches_the_client_that_waits(client, operator):
         assert tuple(shown.labels) == LABELS
         assert np.array_equal(seen(shown.png), drawn(pixels))
         operator.wait(unsure.trace_id)
-        assert operator.input(unsure.trace_id).source == "ticket"
+        kept = operator.input(unsure.trace_id)
+        assert (kept.source, kept.label, kept.labelled_by) == ("ticket", unsure.label, "device-1")
         refused = code(lambda: operator.answer("device-1", name, "class-99"))
         assert refused[0] is grpc.StatusCode.INVALID_ARGUMENT
         assert "class-99" in refused[1]
@@ -239,6 +240,7 @@ def test_another_tier_and_another_version_answer_the_same_question_and_it_is_kno
     trace, row, answer, pixels = asked(client, operator, learn=True)
     found = operator.input(trace, row)
     assert (found.source, found.unavailable) == ("lesson", "")
+    assert (found.label, found.labelled_by) == (answer.label, answer.agent)
     assert found.inputs[0].data == pixels.tobytes()
     assert np.array_equal(seen(found.png), drawn(pixels))
 

@@ -20,16 +20,16 @@ class Answer:
     problem: str = ""
 
 
-def draw(first: pb.Question, answers: Sequence[Answer]) -> Markup:
-    """The table; nothing before anybody was asked."""
+def draw(first: pb.Question, kept: pb.GetQuestionInputResponse, answers: Sequence[Answer]) -> Markup:
+    """The table; nothing before anybody was asked. `kept` is what is kept of the first time."""
     if not answers:
         return Markup()
     known = [one.told for one in answers if one.told is not None]
     told = [*score.told_by(first), *(value for one in known for value in score.told_by(one))]
     scale = score.scale_of(told)
-    labels = {one.label for one in known if one.label}
+    labels = {told for told in (kept.label, *(one.label for one in known)) if told}
     columns = ("Asked", "Answered by", "Answer", "Confidence and threshold", Column("Took", numbers=True))
-    rows = [_first(first, scale), *(_row(one, scale) for one in answers)]
+    rows = [_first(first, kept, scale), *(_row(one, scale) for one in answers)]
     differ = tag("p", {"class": "warn"}, f"They differ: {', '.join(sorted(labels))}.") if len(labels) > 1 else None
     return join(table("Asked again, side by side", columns, rows, hidden_caption=True), differ)
 
@@ -40,11 +40,19 @@ def label(answer: pb.AskAgainResponse) -> str:
     return answer.label or outputs or units.NONE
 
 
-def _first(first: pb.Question, scale: score.Scale) -> Sequence[Child]:
+def _first(first: pb.Question, kept: pb.GetQuestionInputResponse, scale: score.Scale) -> Sequence[Child]:
     value, threshold = score.told_by(first)
     bar = score.with_numbers(value, threshold, scale)
-    answer = tag("span", {"class": "quiet"}, "not in its spans")
-    return ("The first time", first.answered_by or units.NONE, answer, bar, units.ms(first.latency))
+    return ("The first time", first.answered_by or units.NONE, _then(kept), bar, units.ms(first.latency))
+
+
+def _then(kept: pb.GetQuestionInputResponse) -> Markup:
+    """What is kept as its answer, and where: spans have none, and what a ticket or lesson has may have come later."""
+    if not kept.label:
+        return tag("span", {"class": "quiet"}, "not kept")
+    guess = "best guess in its ticket" + (f", of {kept.labelled_by}" if kept.labelled_by else "")
+    told = guess if kept.source == "ticket" else f"in its lesson, from {kept.labelled_by or 'above'}"
+    return join(tag("strong", None, kept.label), " ", tag("span", {"class": "quiet"}, f"({told})"))
 
 
 def _row(one: Answer, scale: score.Scale) -> Sequence[Child]:

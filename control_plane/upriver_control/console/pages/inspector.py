@@ -68,6 +68,7 @@ class _Inspector:
 
     def __init__(self, site: Site, frame: Frame, told: pb.GetTraceResponse, row: int) -> None:
         self._site, self._frame, self._told, self._row = site, frame, told, row
+        self._kept = pb.GetQuestionInputResponse()
         self._versions: dict[str, str] = {}
         self._answers: dict[int, Answer] = {}
         self._asked = 0
@@ -126,6 +127,7 @@ class _Inspector:
             told = await self._site.remote.questions.GetQuestionInput(request, timeout_s=_INPUT_S)
         except UpriverError as error:
             told = pb.GetQuestionInputResponse(unavailable=str(error))
+        self._kept = told
         self._parts["input"].set(_titled("Input", given.draw(told, self._row, question.rows, address(question.trace))))
         for button in self._buttons:
             button.set_enabled(not told.unavailable)
@@ -179,7 +181,7 @@ class _Inspector:
     def _answered(self, number: int, answer: Answer) -> None:
         self._answers[number] = answer
         self._answers = {number: self._answers[number] for number in sorted(self._answers)[-_ANSWERS:]}
-        self._parts["again"].set(again.draw(self._told.question, list(self._answers.values())))
+        self._parts["again"].set(again.draw(self._told.question, self._kept, list(self._answers.values())))
 
 
 def _titled(title: str, content: Markup) -> Markup:

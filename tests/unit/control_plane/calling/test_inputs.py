@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from upriver import parameters as names
 from upriver.errors import InvalidInput, NotFound, NotSupported, TicketGone, Unreachable
 from upriver.oip.v2 import inference_pb2 as oip
 from upriver.v1 import lesson_pb2, ticket_pb2, train_pb2
@@ -72,6 +73,27 @@ def test_a_row_of_a_batch_has_a_ticket_and_a_lesson_of_its_own():
             find(agent, asked=replace(ASKED, rows=5), row=row)
 
 
+def guess():
+    made = oip.ModelInferResponse(model_name="digits")
+    scores = made.outputs.add(name="scores", datatype="FP32", shape=[1, 3])
+    scores.parameters[names.SCORES_ARE].string_param = "probabilities"
+    scores.parameters[names.LABELS].string_param = "one,two,three"
+    made.raw_output_contents.append(np.array([0.1, 0.7, 0.2], "<f4").tobytes())
+    made.parameters[names.AGENT].string_param = "cloud-1"
+    return made
+
+
+def test_what_is_kept_as_its_answer_comes_with_it_and_with_who_gave_it():
+    waits = ticket_pb2.Ticket(name="tickets/q-1", input=request(), guess=guess())
+    taught = lesson(label="seven", teacher="person")
+    found = [find(Agent(ticket=waits)), find(Agent(lesson=taught))]
+    assert [(one.label, one.labelled_by) for one in found] == [("two", "cloud-1"), ("seven", "person")]
+    waits.guess.raw_output_contents[0] = b"broken"
+    assert (find(Agent(ticket=waits)).source, find(Agent(ticket=waits)).label) == ("ticket", "")
+    hidden = find(Agent(lesson=lesson(label="seven", consent=False)))
+    assert (hidden.label, hidden.labelled_by) == ("", ""), "what may not be shown has no answer either"
+
+
 @pytest.mark.parametrize("error", [NotFound("none"), TicketGone("expired"), NotSupported("no tickets")])
 def test_without_a_ticket_it_is_the_lessons(error):
     found = find(Agent(ticket=error, lesson=lesson()))
@@ -97,10 +119,12 @@ def test_what_may_not_or_can_not_be_shown_is_not_and_that_is_told(told, why):
 
 
 def test_lessons_that_were_handed_up_are_looked_through_last_also_for_an_agent_that_is_gone():
-    handed = [train_pb2.HandedInput(name="image", datatype="UINT8", shape=[8, 8], data=PIXELS.tobytes())]
+    inputs = [train_pb2.HandedInput(name="image", datatype="UINT8", shape=[8, 8], data=PIXELS.tobytes())]
+    handed = train_pb2.HandedLesson(inputs=inputs, label="seven", teacher_agent="cloud-1")
     gone = Unreachable("agent device-1 is not connected")
     kept = {"q-1.0": handed}
-    assert find(Agent(gone, gone), kept.get).source == "lessons"
+    found = find(Agent(gone, gone), kept.get)
+    assert (found.source, found.label, found.labelled_by) == ("lessons", "seven", "cloud-1")
     assert find(Agent(gone, gone)).unavailable == "agent device-1 is not connected"
     assert find(Agent(), kept.get).source == "lessons"
 

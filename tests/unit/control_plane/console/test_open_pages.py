@@ -127,11 +127,17 @@ def test_of_answers_to_asking_again_the_newest_stay_in_order_and_pressed_twice_i
             await asyncio.sleep(0 if request.tier != "t3" else 0.01)  # which the others overtake
             return pb.AskAgainResponse(label=f"answer of {request.tier}", answered_by="x")
 
+        async def GetQuestionInput(  # noqa: N802 - its name
+            self, request: pb.GetQuestionInputRequest, timeout_s: float
+        ) -> pb.GetQuestionInputResponse:
+            return pb.GetQuestionInputResponse(source="lesson", label="kept answer")
+
     site = SimpleNamespace(remote=SimpleNamespace(questions=Questions()))
     page = inspector._Inspector(cast("Site", site), cast("Frame", parts), told, 0)
-    page._parts["again"] = cast("Any", parts.part())
+    page._parts = {"input": cast("Any", parts.part()), "again": cast("Any", parts.part())}
 
     async def ask() -> None:
+        await page._input()
         pressed = [*range(12), 11]
         await asyncio.gather(*(page._ask(f"Tier t{number}", "", f"t{number}") for number in pressed))
 
@@ -140,6 +146,7 @@ def test_of_answers_to_asking_again_the_newest_stay_in_order_and_pressed_twice_i
     assert [text for text in texts if text.startswith("answer of")] == [
         f"answer of t{number}" for number in range(2, 12)
     ]
+    assert "kept answer" in texts, "which came with its input"
 
 
 @pytest.mark.parametrize(("asked", "row"), [("3", 3), ("", 0), ("-1", 0), ("9999999999", 0), ("٣", 0), ("9" * 5000, 0)])

@@ -198,17 +198,39 @@ def test_what_came_of_it_is_linked_and_what_is_unknown_is_told() -> None:
     assert "Nothing is known to have come of it" in afterwards.draw(pb.GetTraceResponse())
 
 
+KEPT = pb.GetQuestionInputResponse()
+
+
+@pytest.mark.parametrize(
+    ("kept", "shown"),
+    [
+        (pb.GetQuestionInputResponse(source="lesson", label="nine", labelled_by="far-1"), "in its lesson, from far-1"),
+        (pb.GetQuestionInputResponse(source="lessons", label="nine"), "in its lesson, from above"),
+        (pb.GetQuestionInputResponse(source="ticket", label="nine", labelled_by="far-1"), "best guess in its ticket"),
+    ],
+)
+def test_the_first_answer_stands_beside_the_others_with_where_it_is_kept(
+    kept: pb.GetQuestionInputResponse, shown: str
+) -> None:
+    told = pb.AskAgainResponse(label="one", answered_by="x")
+    seen = Seen(again.draw(escalated().question, kept, [Answer("v1", told)]))
+    assert "nine" in seen.texts
+    assert shown in seen.text
+    assert "They differ: nine, one." in seen.text
+    assert "not kept" in Seen(again.draw(escalated().question, KEPT, [Answer("v1", told)])).text
+
+
 def test_answers_stand_side_by_side_and_it_is_told_when_they_differ() -> None:
     first = escalated().question
     told = [pb.AskAgainResponse(label=label, score=0.5, threshold=0.4, answered_by="x") for label in ("seven", "one")]
     drawn = again.draw(
-        first, [Answer("v1", told[0]), Answer("v2", told[1]), Answer("v3", problem="gone"), Answer("v4")]
+        first, KEPT, [Answer("v1", told[0]), Answer("v2", told[1]), Answer("v3", problem="gone"), Answer("v4")]
     )
     seen = Seen(drawn)
     assert len(seen.named("tr")) == 6
     for words in ("They differ: one, seven.", "gone", "asked …", "The first time"):
         assert words in seen.text
-    assert not again.draw(first, [])
+    assert not again.draw(first, KEPT, [])
 
 
 @pytest.mark.parametrize(
@@ -220,7 +242,7 @@ def test_answers_stand_side_by_side_and_it_is_told_when_they_differ() -> None:
     ],
 )
 def test_what_an_answer_does_not_tell_is_not_drawn_as_nought(told: pb.AskAgainResponse, shown: str) -> None:
-    drawn = again.draw(pb.Question(), [Answer("v1", told)])
+    drawn = again.draw(pb.Question(), pb.GetQuestionInputResponse(), [Answer("v1", told)])
     assert shown in drawn
     assert ("0.000" in drawn) == told.HasField("threshold")
 
@@ -290,7 +312,11 @@ def test_no_name_that_somebody_exports_is_run(name: str) -> None:
         hops.draw(trace.hops, USUAL, {name: name}),
         afterwards.draw(trace),
         afterwards.unknown(trace),
-        again.draw(trace.question, [Answer(name, told), Answer(name, problem=name)]),
+        again.draw(
+            trace.question,
+            pb.GetQuestionInputResponse(label=name, labelled_by=name),
+            [Answer(name, told), Answer(name, problem=name)],
+        ),
         given_input.draw(pb.GetQuestionInputResponse(unavailable=name), 0, 2, name),
     ):
         assert harmless(drawn)

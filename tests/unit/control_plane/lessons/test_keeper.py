@@ -154,15 +154,16 @@ def test_a_forgotten_lesson_is_gone_at_once_from_what_is_read_and_soon_from_the_
     assert place.ids() == {}
 
 
-def test_the_inputs_of_one_lesson_are_found_until_it_is_forgotten(place):
+def test_the_inputs_and_the_label_of_one_lesson_are_found_until_it_is_forgotten(place):
     place.keeper.submit([lesson("a"), lesson("b", "three", "south")], [])
     for _ in range(2):  # before its file was looked after, and afterwards
-        (found,) = place.keeper.inputs("b")
-        assert found == lesson("b").inputs[0]
-        assert place.keeper.inputs("c") is None
+        found, whole = place.keeper.lesson("b"), lesson("b", "three", "south")
+        assert list(found.inputs) == list(whole.inputs)
+        assert (found.label, found.teacher_agent) == (whole.label, whole.teacher_agent)
+        assert place.keeper.lesson("c") is None
         place.keeper.tidy()
     place.keeper.submit([], ["b"])
-    assert place.keeper.inputs("b") is None
+    assert place.keeper.lesson("b") is None
 
 
 def test_small_files_are_put_together_and_old_ones_go(place):
