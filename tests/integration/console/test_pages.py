@@ -20,7 +20,7 @@ PAGES = {
     "/learning": ("Learning", ("Waiting for a person", "riddle at device-1", "Went up", "No model was trained")),
     "/models": ("Models", ("pattern", "riddle")),
     "/models/pattern": ("pattern", ("device-2", "far-edge-1", "progressing")),
-    "/policies": ("Policies", ()),
+    "/policies": ("Policies", ("No policy yet", "upriver policy calibrate")),
     "/about": ("About", ("spans", "of 2 GiB")),
 }
 """What is written on each: its heading, and words of what there is."""
