@@ -28,6 +28,8 @@ _LOOK_S: Final = 60.0
 MAX_LEFT: Final = 1000
 """Logins that were left before their time are known, the newest."""
 OPEN: Final = "/static/"
+_LIBRARY: Final = "/_nicegui/"
+"""Where NiceGUI has its files. Connections are elsewhere: one that is refused as a WebSocket comes again by polling."""
 HELD: Final = "/login/held"
 """Whether the login still holds, for pages whose connection is refused."""
 _BODY: Final = 4096
@@ -163,7 +165,7 @@ class Access:
             self._leave(scope)
         elif not path.startswith(OPEN) and not self._let_in(scope):
             answer = self._log_in_first(scope)
-        elif self._browsers >= MAX_BROWSERS and not path.startswith(("/_nicegui", OPEN)):
+        elif self._browsers >= MAX_BROWSERS and not path.startswith((_LIBRARY, OPEN)):
             answer = PlainTextResponse(f"{MAX_BROWSERS} browsers look at this console: close one, then try again", 503)
         await (self.app if answer is None else answer)(scope, receive, send)
 

@@ -138,6 +138,13 @@ def test_only_so_many_browsers_may_look_and_who_leaves_makes_room() -> None:
 
         await gate(scope_of(cookie=cookie()), receive, note)
         assert refused[0]["status"] == 503
+        refused.clear()
+        polling = "/_nicegui_ws/socket.io/"
+        await gate(scope_of(path=polling, cookie=cookie()), receive, note)
+        assert refused[0]["status"] == 503, "nor by another way"
+        refused.clear()
+        await gate(scope_of(path="/_nicegui/3/vue.js", cookie=cookie()), receive, note)
+        assert refused[0]["status"] == 200
         ends.set()
         await asyncio.gather(*looking)
         refused.clear()
