@@ -1,6 +1,8 @@
 """Questions in a browser: found by filters and by search, looked into, followed as they come."""
 
 import re
+import sqlite3
+from contextlib import closing
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -115,3 +117,26 @@ def test_a_question_that_is_not_kept_is_said_to_be_so(browser: Browser, mesh: Co
         page.goto(mesh.login(f"/questions/{'0' * 31}1"))
         expect(page.locator("h1")).to_have_count(1)
         expect(page.get_by_role("main")).to_contain_text(re.compile("not|no span", re.IGNORECASE))
+
+
+def test_while_the_span_store_is_locked_pages_say_what_is_missing_and_it_comes_later(
+    browser: Browser, mesh: ConsoleMesh
+) -> None:
+    before = mesh.ask(mode="top")
+    with page_of(browser) as (page, _):
+        page.goto(mesh.login("/questions"))
+        expect(page.locator(f'main tr[data-key^="{before["trace_id"]}"]')).to_be_visible()
+        alert = page.get_by_role("alert").filter(has_text="No spans can be kept")
+        expect(alert).to_have_count(0)
+        with closing(sqlite3.connect(mesh.plane.state / "spans.sqlite", isolation_level=None)) as holder:
+            holder.execute("BEGIN IMMEDIATE")
+            told = mesh.ask(mode="top")
+            assert told["agent"] == "cloud-1"
+            expect(alert).to_contain_text("locked", timeout=30_000)
+            page.goto(f"{mesh.plane.console}/questions/{before['trace_id']}")
+            expect(alert).to_contain_text("locked")
+            expect(page.get_by_role("main")).to_contain_text("cloud-1")
+            holder.execute("ROLLBACK")
+        expect(alert).to_have_count(0, timeout=30_000)
+        page.goto(f"{mesh.plane.console}/questions")
+        expect(page.locator(f'main tr[data-key^="{told["trace_id"]}"]')).to_be_visible(timeout=30_000)

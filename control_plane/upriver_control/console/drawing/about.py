@@ -32,6 +32,17 @@ def store(told: pb.GetSpanStoreResponse, now: datetime) -> Markup:
     return tag("div", {"class": "columns"}, _kept(told, now), _came(told), _passed_on(told), _silent(told))
 
 
+def missing(told: pb.GetSpanStoreResponse) -> Markup:
+    """What other pages miss while nothing can be kept; nothing where all is well."""
+    if not told.trouble:
+        return join()
+    return words.problem(
+        words.sentence(f"no spans can be kept: {told.trouble}"),
+        "Of questions that were asked since then all or a part is missing here. Answers are not touched by it: agents "
+        "keep spans and send them again.",
+    )
+
+
 def _kept(told: pb.GetSpanStoreResponse, now: datetime) -> Markup:
     oldest = units.NONE
     if told.HasField("oldest_time"):

@@ -4,13 +4,13 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Final
 
-from upriver.v1 import fleet_pb2, question_pb2
+from upriver.v1 import fleet_pb2
+from upriver_control.console import span_store
 from upriver_control.console.drawing import about as drawing
 from upriver_control.console.drawing.svg import tag
 from upriver_control.console.feeds import Feed, polled
 from upriver_control.console.site import Site
 
-_STORE_S: Final = 2.0
 _FLEET_S: Final = 10.0
 _AGENTS: Final = 1000
 
@@ -20,7 +20,6 @@ def add(site: Site) -> None:
 
     @site.page("/about")
     async def about() -> None:
-        spans = site.feed("span store", lambda: Feed(lambda: _spans(site)))
         agents = site.feed("programs", lambda: Feed(lambda: _agents(site)))
         with site.frame("About", "/about") as frame:
             programs = frame.part(drawing.programs(site.settings.version, (), 0))
@@ -28,11 +27,7 @@ def add(site: Site) -> None:
             await frame.live(
                 agents, lambda told: programs.set(drawing.programs(site.settings.version, told.agents, told.total_size))
             )
-            await frame.live(spans, lambda told: store.set(drawing.store(told, datetime.now(UTC))))
-
-
-def _spans(site: Site) -> AsyncIterator[question_pb2.GetSpanStoreResponse]:
-    return polled(lambda: site.remote.questions.GetSpanStore(question_pb2.GetSpanStoreRequest()), _STORE_S)
+            await frame.live(span_store.feed(site), lambda told: store.set(drawing.store(told, datetime.now(UTC))))
 
 
 def _agents(site: Site) -> AsyncIterator[fleet_pb2.ListAgentsResponse]:

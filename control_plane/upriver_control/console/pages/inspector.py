@@ -12,8 +12,8 @@ from starlette.responses import RedirectResponse, Response
 from upriver.errors import UpriverError
 from upriver.v1 import question_pb2 as pb
 from upriver.v1 import registry_pb2
-from upriver_control.console import units, words
-from upriver_control.console.drawing import afterwards, again, given, hops, verdict, waterfall
+from upriver_control.console import span_store, units, words
+from upriver_control.console.drawing import about, afterwards, again, given, hops, verdict, waterfall
 from upriver_control.console.drawing.again import Answer
 from upriver_control.console.drawing.question_list import address
 from upriver_control.console.drawing.svg import Markup, join, tag
@@ -82,6 +82,7 @@ class _Inspector:
         part = self._frame.part
         self._parts = {
             "verdict": part(classes="card"),
+            "store": part(),
             "unknown": part(),
             "waterfall": part(classes="card"),
             "hops": part(),
@@ -93,6 +94,8 @@ class _Inspector:
         self._show(self._told)
         self._frame.later(self._input())
         await self._frame.live(Feed(self._looks), self._show, first=False)
+        store = span_store.feed(self._site)
+        await self._frame.live(store, lambda told: self._parts["store"].set(about.missing(told)), first=False)
 
     def _show(self, told: pb.GetTraceResponse) -> None:
         self._told = told

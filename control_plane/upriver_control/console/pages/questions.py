@@ -10,9 +10,9 @@ from starlette.responses import RedirectResponse, Response
 
 from upriver.errors import UpriverError
 from upriver.v1 import question_pb2 as pb
-from upriver_control.console import words
+from upriver_control.console import span_store, words
 from upriver_control.console.asked import PATH, Asked, merged, read, within
-from upriver_control.console.drawing import question_figures, question_form, question_list
+from upriver_control.console.drawing import about, question_figures, question_form, question_list
 from upriver_control.console.drawing.question_form import Known
 from upriver_control.console.drawing.svg import join
 from upriver_control.console.feeds import Feed, polled
@@ -55,6 +55,7 @@ class _Page:
         self._questions: list[pb.Question] = []
         self._ladder = list(USUAL)
         self._form = frame.part(classes="card")
+        self._missing = frame.part()
         self._figures = frame.part()
         self._list = frame.part(classes="card")
 
@@ -67,10 +68,12 @@ class _Page:
         remote = self._site.remote.questions
         summary = pb.SummarizeQuestionsRequest
         figures = Feed(lambda: polled(lambda: remote.SummarizeQuestions(summary(filter=self._filter())), _FIGURES_S))
+        store = span_store.feed(self._site)
         waiting = [
+            self._frame.live(store, lambda told: self._missing.set(about.missing(told)), first=False),
             self._frame.live(
                 figures, lambda told: self._figures.set(question_figures.draw(told, self._asked, self._ladder))
-            )
+            ),
         ]
         if self._asked.live:
             # The service paces what comes itself.

@@ -40,6 +40,13 @@ def test_trouble_is_an_alert() -> None:
     assert "alert" in drawn.attributes("role")
 
 
+def test_pages_say_what_is_missing_while_nothing_can_be_kept_and_nothing_else() -> None:
+    drawn = Page(drawing.missing(pb.GetSpanStoreResponse(trouble="the disk is full")))
+    assert "No spans can be kept: the disk is full." in drawn.texts
+    assert "alert" in drawn.attributes("role")
+    assert drawing.missing(pb.GetSpanStoreResponse(spans=3)) == ""
+
+
 def test_an_empty_store_says_what_fills_it() -> None:
     assert "No span has come yet: ask an agent something that it is not sure of." in store()
 
