@@ -17,8 +17,9 @@ from upriver_control.spans.store import SpanStore
 
 _LOG = logging.getLogger(__name__)
 MAX_WATCHERS: Final = 128
-PAUSE_S: Final = 0.5
-"""Between two messages of questions to one who looks."""
+PAUSE_S: Final = 0.3
+"""Between two messages of questions to one who looks: with the 0.4 s in which agents gather spans and what the way
+takes, a question is seen within a second."""
 ROUND_S: Final = 0.1
 """Between two reads: the spans of one question come from several agents, and the first must not delay the others."""
 LOOK_S: Final = 1.0
