@@ -35,15 +35,22 @@ class _Without(ast.NodeTransformer):
         if said.startswith("marks = Marks("):
             self.found.append(said)
             return ast.copy_location(ast.Assign(targets=node.targets, value=ast.Constant(None)), node)
-        if said.startswith(("marks.", "parent = self._telemetry.extract(", "meter = ")):
+        if said.startswith(("marks.", "meter = ")):
             self.found.append(said)
             return None
         return node
 
+    def visit_For(self, node: ast.For) -> ast.AST | None:
+        """Whether the caller has a trace."""
+        if "TRACEPARENT" in ast.unparse(node):
+            self.found.append(ast.unparse(node))
+            return None
+        return self.generic_visit(node)
+
     def visit_If(self, node: ast.If) -> ast.AST | None:
         """What is measured, and whether a trace is kept."""
         said = ast.unparse(node.test)
-        if said in {"meter is not None", "self._telemetry.wants_local(parent)"}:
+        if said == "meter is not None" or "self._chance() < self._rate" in said:
             self.found.append(said)
             return None
         return self.generic_visit(node)

@@ -174,9 +174,11 @@ class Telemetry:
             Attribute.TIER: tier,
             Attribute.REGION: region,
         }
-        self._rate = sample_rate
+        self.rate = sample_rate
+        """Of local confident answers whose caller does not decide, the share that is traced: those of which `chance`
+        gives less. The core asks it itself, without a call."""
         self._tracer = self._ordinary = tracer if tracer is not None else trace.NoOpTracer()
-        self._chance = chance
+        self.chance = chance
         self.on_failed: Callable[[str, UpriverError], object] | None = None
         """Told of requests that failed before anything was decided: the model's name, as the caller has it, and why."""
 
@@ -184,11 +186,9 @@ class Telemetry:
         """Sends spans made from now on to these tracers: `ordinary` has those of answers that were sure here."""
         self._tracer, self._ordinary = important, ordinary
 
-    def wants_local(self, parent: ParentContext | None) -> bool:
-        """Whether a local confident answer is to be traced: the caller's choice, else the rate's."""
-        if parent is not None:
-            return tracing.span_context(parent).trace_flags.sampled
-        return self._rate > 0.0 and self._chance() < self._rate
+    def caller_wants(self, parent: ParentContext) -> bool:
+        """Whether a caller that has a trace has this answer traced, too."""
+        return tracing.span_context(parent).trace_flags.sampled
 
     def local(
         self,
@@ -207,8 +207,8 @@ class Telemetry:
         # What came up was escalated below, and is as important here as it is there.
         tracer = self._tracer if stop.hop else self._ordinary
         question = self._begin(tracer, parent, marks, model, "", rows, threshold, stop)
-        if parent is None and self._rate < 1.0:
-            question.stands_for(self._rate)
+        if parent is None and self.rate < 1.0:
+            question.stands_for(self.rate)
         if fused:
             question.fused(fused)
         question.finish(rows)

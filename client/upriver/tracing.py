@@ -93,7 +93,8 @@ class Attribute(StrEnum):
 
 
 _PROPAGATOR = TraceContextTextMapPropagator()
-_TRACEPARENT = "traceparent"
+TRACEPARENT = "traceparent"
+"""The key without which metadata carries no trace."""
 _TRACESTATE = "tracestate"
 
 
@@ -103,15 +104,15 @@ def extract(metadata: Sequence[tuple[str, str | bytes]]) -> Context | None:
     Malformed or several traceparents count as none and several tracestates as one list, as W3C Trace Context has it.
     """
     for key, _ in metadata:
-        if key == _TRACEPARENT:
+        if key == TRACEPARENT:
             break
     else:
         return None
-    carrier: dict[str, list[str]] = {_TRACEPARENT: [], _TRACESTATE: []}
+    carrier: dict[str, list[str]] = {TRACEPARENT: [], _TRACESTATE: []}
     for key, value in metadata:
         if key in carrier and isinstance(value, str):
             carrier[key].append(value)
-    if len(carrier[_TRACEPARENT]) != 1:
+    if len(carrier[TRACEPARENT]) != 1:
         return None
     context = _PROPAGATOR.extract(carrier, Context())
     return context if span_context(context).is_valid else None

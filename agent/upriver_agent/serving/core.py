@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from upriver.errors import CallerGone, InvalidInput, UpriverError
 from upriver.parameters import META_ROWS, META_VISITED
 from upriver.tensors import Array
+from upriver.tracing import TRACEPARENT
 from upriver_agent.cascade import decide_alone
 from upriver_agent.coin import draw, number_of, numbers
 from upriver_agent.envelope import MAX_AGENT_ID, Envelope, parse_envelope
@@ -45,6 +46,7 @@ class ServingCore:
         self._slots = slots
         self._admission = admission
         self._telemetry = telemetry
+        self._chance, self._rate = telemetry.chance, telemetry.rate
         self._own = OwnAnswers(place)
         self._numbers = numbers(secrets.randbits(64))
         self._ascent = Ascent(place, rules, self._own, upstreams, telemetry, self._numbers, tickets)
@@ -65,7 +67,10 @@ class ServingCore:
             raise
         try:
             metadata = call.metadata()
-            parent = self._telemetry.extract(metadata)
+            for key, _ in metadata:
+                if key == TRACEPARENT:
+                    parent = self._telemetry.extract(metadata)
+                    break
             outcome = self._begin(request, call, metadata, parent, marks)
         except BaseException as error:
             self._admission.leave(scarce)
@@ -185,7 +190,7 @@ class ServingCore:
             if envelope is not None:
                 answer.served_ns = marks.decided_ns - marks.start_ns
                 answer.reads = self._ascent.reads(loaded)
-            if self._telemetry.wants_local(parent):
+            if self._chance() < self._rate if parent is None else self._telemetry.caller_wants(parent):
                 answer.trace_id = self._telemetry.local(
                     parent,
                     marks,

@@ -1,7 +1,6 @@
 """Which questions leave spans, and what the spans say."""
 
 import math
-from typing import NoReturn
 
 import pytest
 from hypothesis import given
@@ -61,22 +60,9 @@ def row(confidence: float = 0.97, resolved: bool = True, degraded: bool = False,
     return RowFacts(agent, "device", confidence, resolved, Reason.CONFIDENT, degraded, path, "sha256:aa")
 
 
-def never() -> NoReturn:
-    raise AssertionError("the coin was thrown")
-
-
-def test_a_caller_decides_about_its_own_trace_whatever_the_rate() -> None:
-    assert Telemetry("a", "t", "r", 0.0, None, never).wants_local(caller("01"))
-    assert not Telemetry("a", "t", "r", 1.0, None, never).wants_local(caller("00"))
-
-
-@given(rate=st.floats(0, 1), coin=st.floats(0, 1, exclude_max=True))
-def test_without_a_caller_the_rate_decides(rate: float, coin: float) -> None:
-    assert telemetry(None, rate, coin).wants_local(None) == (coin < rate)
-
-
-def test_a_rate_of_zero_throws_no_coin() -> None:
-    assert not Telemetry("a", "t", "r", 0.0, None, never).wants_local(None)
+def test_a_caller_decides_about_its_own_trace() -> None:
+    assert telemetry(None).caller_wants(caller("01"))
+    assert not telemetry(None).caller_wants(caller("00"))
 
 
 def test_the_spans_of_a_local_answer_have_the_times_that_were_noted() -> None:
@@ -235,7 +221,8 @@ def test_an_escalated_question_is_kept_and_goes_up_sampled(flags: str) -> None:
     assert hop.parent.span_id == serve.context.span_id
     assert dict(sent) == {"traceparent": f"00-{TRACE}-{hop.context.span_id:016x}-01", "tracestate": "vendor=value"}
     upstream = tracing.extract(sent)
-    assert telemetry(spans.tracer).wants_local(upstream)
+    assert upstream is not None
+    assert telemetry(spans.tracer).caller_wants(upstream)
     told = {**(serve.attributes or {}), **(hop.attributes or {})}
     assert told[Attribute.ESCALATED] is True
     assert told[Attribute.QUESTION] == "q-1"

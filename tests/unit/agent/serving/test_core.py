@@ -5,6 +5,7 @@ import threading
 
 import numpy as np
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
 
 from tests.versions import make_version
 from upriver.channels import ChannelOptions
@@ -84,7 +85,7 @@ def held():
     return Held()
 
 
-def make_core(tmp_path, predictor, large, limit=4, trust=False, sources=None):
+def make_core(tmp_path, predictor, large, limit=4, trust=False, sources=None, telemetry=None):
     version = open_version(make_version(tmp_path, "1", 0.0), tmp_path / "state")
 
     def load(_):
@@ -104,7 +105,8 @@ def make_core(tmp_path, predictor, large, limit=4, trust=False, sources=None):
     rules = CascadeRules(4, trust_network=trust, byte_budget=None, default_timeout_s=5.0, hop_delay_s=0.0)
     admission = Admission(limit, sources=sources)
     upstreams = Upstreams(place, StaticDiscovery(()), Links(ChannelOptions()))
-    return ServingCore(place, rules, slots, admission, upstreams, Telemetry("me", "device", "here", 0.0)), admission
+    telemetry = telemetry or Telemetry("me", "device", "here", 0.0)
+    return ServingCore(place, rules, slots, admission, upstreams, telemetry), admission
 
 
 def request():
@@ -119,6 +121,30 @@ def test_a_small_model_answers_at_once(tmp_path, held):
     assert isinstance(answer, InferAnswer)
     assert answer.answers.facts[0].path == ("me",)
     assert admission.inflight == 0
+
+
+@pytest.mark.parametrize(
+    ("rate", "coin", "flags", "traced"),
+    [
+        (0.0, 0.0, None, False),
+        (0.3, 0.2, None, True),
+        (0.3, 0.3, None, False),
+        (1.0, 0.999, None, True),
+        (0.0, 0.5, "01", True),
+        (1.0, 0.5, "00", False),
+    ],
+)
+def test_a_sure_answer_is_traced_as_its_caller_wants_or_else_by_the_rate(tmp_path, held, rate, coin, flags, traced):
+    held.go.set()
+    telemetry = Telemetry("me", "device", "here", rate, TracerProvider().get_tracer("test"), lambda: coin)
+    core, _ = make_core(tmp_path, held, large=False, telemetry=telemetry)
+    caller = Caller()
+    if flags is not None:
+        caller.pairs = (("user-agent", "test"), ("traceparent", f"00-{'ab' * 16}-{'cd' * 8}-{flags}"))
+    answer = core.infer(request(), caller)
+    assert bool(answer.trace_id) == traced
+    if flags == "01":
+        assert answer.trace_id == "ab" * 16
 
 
 def test_a_large_model_answers_later_and_its_place_is_taken_until_then(tmp_path, held):
