@@ -194,7 +194,7 @@ def test_of_many_at_once_the_newest_are_told_and_the_others_counted(server, ask)
     assert told.questions[0].trace == mesh.trace(119).hex()
 
 
-def test_messages_of_questions_come_at_most_twice_a_second_however_often_some_come(server, ask):
+def test_there_is_a_pause_between_messages_of_questions_however_often_some_come(server, ask):
     mesh = Mesh(seed=12)
     watch = ask.watch()
     next(watch)
