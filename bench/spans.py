@@ -6,7 +6,6 @@ id that was sent is looked for afterwards.
 
 import argparse
 import json
-import os
 import tempfile
 import time
 from collections import deque
@@ -20,7 +19,7 @@ from rich.console import Console
 
 from bench.fleet_control import ControlPlane
 from bench.many_spans import MODELS, PER_QUESTION, REASONS, REGIONS, TIERS, VERSIONS, Mesh, requests, span_ids
-from bench.servers import ServerFailed
+from bench.servers import ServerFailed, bound
 from bench.targets import tell
 from upriver_control.spans.filters import Filter
 from upriver_control.spans.flags import Flag
@@ -62,15 +61,17 @@ def run(questions: int, folder: Path) -> Results:
     """Sends the spans of so many questions and asks for them; raises SpansFailed and ServerFailed."""
     mesh = Mesh(began_ns=time.time_ns() - questions * 1_000_000)
     plane = ControlPlane(folder)
-    _started_alone(plane)
-    try:
-        before = plane.cpu_s()
-        began = time.monotonic()
-        sent, refused = _send(plane, mesh, questions)
-        took_s = time.monotonic() - began
-        cpu_s, rss_mb = plane.cpu_s() - before, plane.rss_kb() / 1e3
-    finally:
-        plane.stop()
+    with bound(to_first=True):
+        plane.start()
+    with bound(to_first=False):
+        try:
+            before = plane.cpu_s()
+            began = time.monotonic()
+            sent, refused = _send(plane, mesh, questions)
+            took_s = time.monotonic() - began
+            cpu_s, rss_mb = plane.cpu_s() - before, plane.rss_kb() / 1e3
+        finally:
+            plane.stop()
     database = open_spans(f"sqlite:///{folder / 'state' / 'spans.sqlite'}")
     try:
         store = SpanStore(database)
@@ -92,17 +93,6 @@ def run(questions: int, folder: Path) -> Results:
         query_ms=query_ms,
         query_cpu_ms={name: _p95([cpu for _, cpu in times]) for name, times in timed.items()},
     )
-
-
-def _started_alone(plane: ControlPlane) -> None:
-    """Starts it on the first processor and leaves that to it."""
-    ours = os.sched_getaffinity(0)
-    first = min(ours)
-    os.sched_setaffinity(0, {first})
-    try:
-        plane.start()
-    finally:
-        os.sched_setaffinity(0, ours - {first} or ours)
 
 
 def _send(plane: ControlPlane, mesh: Mesh, questions: int) -> tuple[int, int]:
