@@ -11,6 +11,12 @@ from tests.console_mesh import ConsoleMesh
 REFUSED = ("ERR_CONNECTION_REFUSED", "WebSocket connection to .* failed", "ERR_CONNECTION_RESET")
 
 
+def all_back(mesh: ConsoleMesh) -> None:
+    """Waits for the agents, so that the next test finds the mesh whole."""
+    with mesh.plane.stubs() as operator:
+        until(lambda: all(agent.connected for agent in operator.agents().values()), what="the agents to be back")
+
+
 def test_a_page_says_that_nobody_answers_and_goes_on_by_itself_when_the_control_plane_is_back(
     browser: Browser, mesh: ConsoleMesh
 ) -> None:
@@ -27,8 +33,7 @@ def test_a_page_says_that_nobody_answers_and_goes_on_by_itself_when_the_control_
             page.wait_for_function("() => !('before' in window)")
             expect(device).to_be_visible()
         assert page.url == mesh.plane.console + path, "what was looked at is in the address, and the login still holds"
-        with mesh.plane.stubs() as operator:
-            until(lambda: all(agent.connected for agent in operator.agents().values()), what="the agents to be back")
+        all_back(mesh)
 
 
 def test_a_page_whose_login_has_ended_leads_to_the_login_when_the_control_plane_is_back(
@@ -44,8 +49,7 @@ def test_a_page_whose_login_has_ended_leads_to_the_login_when_the_control_plane_
             mesh.plane.start()
             page.wait_for_url("**/login?next=/about")
             expect(page.get_by_label("token")).to_be_visible()
-        with mesh.plane.stubs() as operator:
-            until(lambda: all(agent.connected for agent in operator.agents().values()), what="the agents to be back")
+        all_back(mesh)
 
 
 def test_a_page_that_is_open_when_its_login_is_left_in_another_one_leads_to_the_login(
