@@ -71,12 +71,13 @@ def score(value: float | None, digits: int = 3) -> str:
         return NONE
     if abs(value) > 1e300:  # infinity travels as the largest double
         return "∞" if value > 0 else "-∞"
-    return f"{value:.{digits}f}"
+    told = f"{value:.{digits}f}"
+    return told.removeprefix("-") if float(told) == 0 else told
 
 
 def scores(value: float | None, threshold: float | None) -> tuple[str, str]:
-    """A confidence and the threshold that it was held to, with as many digits as tell them apart, six at most."""
-    told = [(score(value, digits), score(threshold, digits)) for digits in range(3, 7)]
+    """A confidence and the threshold that it was held to, with as many digits as tell them apart, nine at most."""
+    told = [(score(value, digits), score(threshold, digits)) for digits in range(3, 10)]
     return next((pair for pair in told if pair[0] != pair[1]), told[0])
 
 

@@ -66,7 +66,7 @@ def held_against(score: float, threshold: float | None) -> str:
         return _told(score)
     if math.isinf(threshold):
         return f"{_told(score)}, where {'nothing' if threshold > 0 else 'anything'} is enough"
-    digits = next((digits for digits in range(2, 7) if _told(score, digits) != _told(threshold, digits)), 2)
+    digits = next((digits for digits in range(2, 10) if _told(score, digits) != _told(threshold, digits)), 2)
     return f"{_told(score, digits)}, where it takes {_told(threshold, digits)}"
 
 

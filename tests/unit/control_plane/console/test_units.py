@@ -38,6 +38,9 @@ NOW = datetime(2026, 3, 5, 14, 3, 5, tzinfo=UTC)
         (units.score(0.8734), "0.873"),
         (units.scores(0.8734, 0.9), ("0.873", "0.900")),
         (units.scores(0.99996, 1.0), ("0.99996", "1.00000")),
+        (units.scores(1 - 2**-24, 1.0), ("0.9999999", "1.0000000")),  # the next float32 below 1
+        (units.score(-1e-5), "0.000"),
+        (units.score(-0.25), "-0.250"),
         (units.scores(0.5, 0.5), ("0.500", "0.500")),
         (units.scores(0.5, None), ("0.500", units.NONE)),
         (units.score(None), units.NONE),

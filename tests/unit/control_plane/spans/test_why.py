@@ -164,6 +164,7 @@ def test_every_reason_has_words(reason: Reason) -> None:
     [
         (0.41, 0.7, "0.41, where it takes 0.70"),
         (0.6996, 0.7, "0.6996, where it takes 0.7000"),
+        (1 - 2**-24, 1.0, "0.9999999, where it takes 1.0000000"),
         (0.7, 0.7, "0.70, where it takes 0.70"),
         (0.4, None, "0.40"),
         (1e300, -3.5, "1.00e+300, where it takes -3.50"),
